@@ -1,0 +1,13 @@
+//! The nouns every room shares: tenants, scopes, clock and ids as values. Pure; no IO.
+
+pub mod clock;
+pub mod ids;
+pub mod scope;
+pub mod secret;
+pub mod tenant;
+
+pub use clock::Clock;
+pub use ids::Ids;
+pub use scope::{Scope, Scopes};
+pub use secret::Secret;
+pub use tenant::TenantId;

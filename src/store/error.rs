@@ -1,0 +1,123 @@
+//! What can go wrong behind the door, sorted by what the caller can do about it.
+
+use tokio_postgres::error::SqlState;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Every connection is taken and the wait ran out: tell the client to come back.
+    #[error("no database connection became free in time")]
+    Busy,
+    /// The server cannot be reached or went away.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server refused or failed the work.
+    #[error("{name}: database error {code}: {message}")]
+    Database { name: &'static str, code: String, message: String },
+    /// The schema is not the one this binary was built for.
+    #[error("row of unexpected shape in {name}: {detail}")]
+    Shape { name: &'static str, detail: String },
+    #[error("invalid database configuration: {0}")]
+    Config(String),
+}
+
+/// What a failed attempt means for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Serialization failure, deadlock, lock timeout: the same work may well succeed now.
+    Retry,
+    /// The connection broke; whether the commit happened is unknown, so only idempotent work may repeat.
+    Reconnect,
+    /// Repeating cannot help.
+    Final,
+}
+
+impl StoreError {
+    pub fn from_pg(name: &'static str, error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::Database { name, code: db.code().code().to_owned(), message: db.message().to_owned() },
+            None if error.is_closed() || error.code().is_none() => Self::Unreachable(chain(error)),
+            None => Self::Shape { name, detail: chain(error) },
+        }
+    }
+
+    /// The SQLSTATE when the server gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Database { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Whether the data plane should answer 503 with `Retry-After` rather than 500.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy | Self::Unreachable(_) => true,
+            Self::Database { code, .. } => {
+                outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
+            }
+            Self::Shape { .. } | Self::Config(_) => false,
+        }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Database { code, .. } => outcome_of(code),
+            Self::Unreachable(_) => Outcome::Reconnect,
+            _ => Outcome::Final,
+        }
+    }
+}
+
+fn outcome_of(code: &str) -> Outcome {
+    let code = SqlState::from_code(code);
+    if code == SqlState::T_R_SERIALIZATION_FAILURE
+        || code == SqlState::T_R_DEADLOCK_DETECTED
+        || code == SqlState::LOCK_NOT_AVAILABLE
+    {
+        Outcome::Retry
+    } else if code == SqlState::ADMIN_SHUTDOWN
+        || code == SqlState::CRASH_SHUTDOWN
+        || code == SqlState::CANNOT_CONNECT_NOW
+        || code.code().starts_with("08")
+    {
+        Outcome::Reconnect
+    } else {
+        Outcome::Final
+    }
+}
+
+/// An error with its causes in one line; tokio-postgres hides the useful part in the source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(code: &str) -> StoreError {
+        StoreError::Database { name: "t", code: code.to_owned(), message: String::new() }
+    }
+
+    #[test]
+    fn sorts_sqlstates_by_what_to_do() {
+        assert_eq!(database("40001").outcome(), Outcome::Retry);
+        assert_eq!(database("40P01").outcome(), Outcome::Retry);
+        assert_eq!(database("57P01").outcome(), Outcome::Reconnect);
+        assert_eq!(database("08006").outcome(), Outcome::Reconnect);
+        assert_eq!(database("23505").outcome(), Outcome::Final);
+    }
+
+    #[test]
+    fn a_full_disk_is_temporary_and_a_broken_rule_is_not() {
+        assert!(database("53100").is_temporary());
+        assert!(!database("23514").is_temporary());
+    }
+}
