@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, pem::PemObject}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::StoreError;
