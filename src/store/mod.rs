@@ -2,7 +2,70 @@
 //!
 //! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
 
+pub mod ddl;
 pub mod error;
+pub mod pool;
+pub mod run_tx;
 pub mod tls;
 
+use deadpool_postgres::Pool;
+
 pub use error::{Outcome, StoreError};
+pub use pool::{Endpoint, PoolSettings};
+pub use run_tx::{As, Tx};
+
+/// Everything needed to open the door.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// The service's own login: a member of `progress_service` and `progress_worker`, owner of nothing.
+    pub service: Endpoint,
+    /// The login that owns the schema; the same as `service` where the operator gave only one.
+    pub owner: Endpoint,
+    pub pool: PoolSettings,
+    /// Connections for background loops and administration.
+    pub worker_connections: usize,
+}
+
+/// Two pools, one per group role, and the way to an owner session.
+#[derive(Clone)]
+pub struct Store {
+    service: Pool,
+    worker: Pool,
+    owner: Endpoint,
+}
+
+impl Store {
+    /// Builds the pools without connecting. Call it on the main runtime: that is where connections will live.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let workers = PoolSettings { connections: settings.worker_connections, ..settings.pool.clone() };
+        Ok(Self {
+            service: pool::build(&settings.service, "progress_service", &settings.pool)?,
+            worker: pool::build(&settings.service, "progress_worker", &workers)?,
+            owner: settings.owner.clone(),
+        })
+    }
+
+    /// A dedicated session of the schema's owner, for DDL that cannot run in a transaction.
+    pub async fn ddl(&self) -> Result<ddl::Session, StoreError> {
+        ddl::Session::connect(&self.owner).await
+    }
+
+    /// Connections in use and at most, of the pool that serves requests.
+    pub fn load(&self) -> (usize, usize) {
+        let status = self.service.status();
+        (status.size.saturating_sub(status.available), status.max_size)
+    }
+
+    /// Whether the database answers at all.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run_tx("ping", As::Worker, |tx| {
+            Box::pin(async move { tx.execute("/* ping */ SELECT 1", &[]).await.map(drop) })
+        })
+        .await
+    }
+
+    pub fn close(&self) {
+        self.service.close();
+        self.worker.close();
+    }
+}

@@ -1,0 +1,2 @@
+DROP FUNCTION IF EXISTS platform.find_credential(text);
+DROP TABLE IF EXISTS platform.credentials;

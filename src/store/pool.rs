@@ -1,0 +1,116 @@
+//! Connections: made on the main runtime, so that an HTTP worker that stops never takes one with it.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use deadpool_postgres::{
+    Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
+};
+use futures_util::future::BoxFuture;
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{StoreError, tls};
+use crate::model::Secret;
+
+/// How to reach one database as one login.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub url: Secret,
+    pub ca_file: Option<std::path::PathBuf>,
+}
+
+/// Sizes and patience of the pools.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    pub connections: usize,
+    /// How long a caller waits for a free connection before it is told to come back.
+    pub wait: Duration,
+    pub connect_timeout: Duration,
+    /// The longest a statement of the data plane may run.
+    pub statement_timeout: Duration,
+    /// The longest any statement waits for a lock.
+    pub lock_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            wait: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The driver's configuration and TLS connector for this endpoint.
+    pub fn resolve(&self, application: &str) -> Result<(Config, MakeRustlsConnect), StoreError> {
+        let mut config = Config::from_str(self.url.expose())
+            .map_err(|_| StoreError::Config("the database URL cannot be parsed (it is not shown here)".to_owned()))?;
+        config.application_name(application);
+        Ok((config, tls::connector(self.ca_file.as_deref())?))
+    }
+}
+
+/// A pool whose sessions have taken on `role`, one of the group roles the migrations create.
+pub(super) fn build(endpoint: &Endpoint, role: &'static str, settings: &PoolSettings) -> Result<Pool, StoreError> {
+    let (mut config, tls) = endpoint.resolve(role)?;
+    config.connect_timeout(settings.connect_timeout).keepalives_idle(Duration::from_secs(30));
+    let connect = OnMainRuntime { handle: Handle::current(), tls };
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(config, connect, recycling);
+    let setup: Arc<str> = session_setup(role, settings).into();
+    Pool::builder(manager)
+        .config(PoolConfig {
+            max_size: settings.connections,
+            timeouts: Timeouts { wait: Some(settings.wait), create: Some(settings.connect_timeout), recycle: None },
+            ..PoolConfig::default()
+        })
+        .runtime(Runtime::Tokio1)
+        .post_create(Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let setup = Arc::clone(&setup);
+            Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
+        }))
+        .build()
+        .map_err(|e| StoreError::Config(e.to_string()))
+}
+
+fn session_setup(role: &str, settings: &PoolSettings) -> String {
+    format!(
+        "SET ROLE {role}; SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog; \
+         SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = auto; SET timezone = 'UTC'",
+        settings.statement_timeout.as_millis(),
+        settings.lock_timeout.as_millis(),
+    )
+}
+
+/// deadpool would drive a connection on whichever runtime asked for it; this one always uses the main one.
+struct OnMainRuntime {
+    handle: Handle,
+    tls: MakeRustlsConnect,
+}
+
+impl Connect for OnMainRuntime {
+    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
+        let (config, tls, handle) = (config.clone(), self.tls.clone(), self.handle.clone());
+        let connecting = self.handle.spawn(async move {
+            let (client, connection) = config.connect(tls).await?;
+            let driver = handle.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a database connection ended");
+                }
+            });
+            Ok((client, driver))
+        });
+        Box::pin(async move {
+            match connecting.await {
+                Ok(connected) => connected,
+                // Only at shutdown does the main runtime drop its tasks; the pool's own timeout ends this wait.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}

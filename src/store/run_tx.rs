@@ -1,0 +1,224 @@
+//! The one way in for work: a named transaction with its tenant set, bounded retry and timings.
+
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
+use futures_util::{TryStreamExt, future::BoxFuture, pin_mut};
+use tokio_postgres::{Row, Statement, types::ToSql};
+
+use super::{Outcome, Store, StoreError};
+use crate::model::TenantId;
+
+/// On whose behalf the transaction runs: this decides the group role, and with it what row-level security shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum As {
+    /// The data plane for one tenant; rows of others do not exist.
+    Tenant(TenantId),
+    /// Authentication, before any tenant is known: no tenant's rows are visible.
+    Nobody,
+    /// Background loops and administration, across tenants.
+    Worker,
+}
+
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+impl Store {
+    /// Runs `work` in one transaction and commits it. Serialization failures, deadlocks and lock timeouts
+    /// repeat it a few times; so does a lost connection, therefore **`work` must be idempotent**.
+    pub async fn run_tx<T, E>(
+        &self,
+        name: &'static str,
+        whom: As,
+        work: impl for<'t> Fn(&'t Tx<'t>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        let started = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let result = self.attempt(name, whom, &work).await;
+            let outcome = match &result {
+                Ok(_) => Outcome::Final,
+                Err(error) => error.as_store_error().map_or(Outcome::Final, StoreError::outcome),
+            };
+            if outcome == Outcome::Final || attempt == ATTEMPTS {
+                tracing::trace!(tx = name, attempt, elapsed_us = started.elapsed().as_micros(), ok = result.is_ok());
+                return result;
+            }
+            tracing::debug!(tx = name, attempt, ?outcome, "transaction will be repeated");
+            tokio::time::sleep(FIRST_PAUSE * 2u32.pow(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt<T, E>(
+        &self,
+        name: &'static str,
+        whom: As,
+        work: &impl for<'t> Fn(&'t Tx<'t>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        let session = Session(Some(self.connection(whom).await?));
+        let tx = Tx { client: session.client()?, name, failed: AtomicBool::new(false) };
+        // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
+        // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
+        let (begun, result) = futures_util::future::join(tx.batch(&begin(whom)), work(&tx)).await;
+        begun?;
+        match result {
+            Ok(value) => {
+                tx.commit().await?;
+                session.give_back();
+                Ok(value)
+            }
+            Err(error) => {
+                if error.as_store_error().is_none() {
+                    tx.batch("ROLLBACK").await?;
+                    session.give_back();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn connection(&self, whom: As) -> Result<Object, StoreError> {
+        let pool: &Pool = match whom {
+            As::Tenant(_) | As::Nobody => &self.service,
+            As::Worker => &self.worker,
+        };
+        pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => StoreError::Busy,
+            PoolError::Backend(error) => StoreError::from_pg("connect", &error),
+            PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {
+                StoreError::from_pg("connect", &error)
+            }
+            other => StoreError::Unreachable(other.to_string()),
+        })
+    }
+}
+
+fn begin(whom: As) -> Cow<'static, str> {
+    match whom {
+        As::Tenant(tenant) => format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'").into(),
+        As::Nobody | As::Worker => "BEGIN".into(),
+    }
+}
+
+/// A connection that goes back to the pool only after a clean end. If the caller goes away in the middle, or a
+/// statement was cancelled, nobody knows what state the session is in, so it is closed.
+struct Session(Option<Object>);
+
+impl Session {
+    fn client(&self) -> Result<&ClientWrapper, StoreError> {
+        self.0.as_deref().ok_or(StoreError::Busy)
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// Lets the door recognise its own errors inside a room's error.
+pub trait AsStoreError {
+    fn as_store_error(&self) -> Option<&StoreError>;
+}
+
+impl AsStoreError for StoreError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+/// A transaction in progress. Statements are prepared once per connection and found by name in `pg_stat_statements`.
+pub struct Tx<'t> {
+    client: &'t ClientWrapper,
+    name: &'static str,
+    /// Set by any failed statement: PostgreSQL would turn a later COMMIT into a silent ROLLBACK.
+    failed: AtomicBool,
+}
+
+impl Tx<'_> {
+    /// Sets the tenant for the rest of this transaction.
+    pub async fn set_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
+        self.batch(&format!("SET LOCAL app.tenant_id = '{tenant}'")).await
+    }
+
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.query(&statement, params).await.map_err(|e| self.error(&e))
+    }
+
+    pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.query_opt(&statement, params).await.map_err(|e| self.error(&e))
+    }
+
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.query_one(&statement, params).await.map_err(|e| self.error(&e))
+    }
+
+    /// Calls `each` for every row as it arrives, so that a large answer never stands in memory whole.
+    pub async fn for_each(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        mut each: impl FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let statement = self.prepare(sql).await?;
+        let rows = self.client.query_raw(&statement, params.iter().copied());
+        let rows = rows.await.map_err(|e| self.error(&e))?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await.map_err(|e| self.error(&e))? {
+            each(row)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement and answers the number of rows it changed.
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.execute(&statement, params).await.map_err(|e| self.error(&e))
+    }
+
+    async fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(sql).await.map_err(|e| self.error(&e))
+    }
+
+    async fn commit(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Relaxed) {
+            let detail = "a failed statement was ignored, so this transaction cannot be committed".to_owned();
+            return Err(StoreError::Shape { name: self.name, detail });
+        }
+        self.batch("COMMIT").await
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
+        self.client.prepare_cached(sql).await.map_err(|e| self.error(&e))
+    }
+
+    fn error(&self, error: &tokio_postgres::Error) -> StoreError {
+        self.failed.store(true, Ordering::Relaxed);
+        StoreError::from_pg(self.name, error)
+    }
+}
+
+/// A value of a row, or an error that names the column instead of a panic.
+pub fn column<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, name: &'static str) -> Result<T, StoreError> {
+    row.try_get(name).map_err(|e| StoreError::Shape { name, detail: e.to_string() })
+}
