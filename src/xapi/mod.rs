@@ -2,6 +2,7 @@
 
 pub mod limits;
 pub mod statement;
+pub mod syntax;
 pub mod version;
 pub mod violation;
 
