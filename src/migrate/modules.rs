@@ -1,0 +1,264 @@
+//! Modules: each owns a schema and a list of migrations, built into the binary or found in a plug-in directory.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    checksum,
+    head::{self, Head, HeadError},
+    lint::LockClass,
+    names::{self, BadName, Category, Name},
+    shape::{self, Kind, ShapeError},
+};
+
+mod embedded {
+    //! The `migrations` folder as the build script found it.
+    include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+}
+
+/// The modules of the product itself, in the order in which they depend on each other.
+pub const INTERNAL: [&str; 3] = ["platform", "ledger", "progress"];
+
+/// One migration: an immutable text and all that can be told from it.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub name: Name,
+    /// In normalized form.
+    pub text: String,
+    pub checksum: String,
+    pub head: Head,
+    pub kind: Kind,
+    /// The rollback script beside it.
+    pub down: Option<String>,
+}
+
+/// A schema and the files that build it, in the order in which they run.
+#[derive(Clone, Debug)]
+pub struct Module {
+    pub name: String,
+    pub schema: String,
+    pub files: Vec<File>,
+    /// Came from the plug-in directory rather than with the binary.
+    pub plugin: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error("module {0:?} has a name that cannot be a schema's")]
+    ModuleName(String),
+    #[error("module {0:?} is there twice")]
+    ModuleTwice(String),
+    #[error("{module}/{file}: {error}")]
+    Head { module: String, file: String, error: HeadError },
+    #[error("{module}/{file}: {error}")]
+    Shape { module: String, file: String, error: ShapeError },
+    #[error("{module}: {first} and {second} have the same number")]
+    DuplicateNumber { module: String, first: String, second: String },
+    #[error("{module}: {file} undoes nothing: there is no file of that name without .down")]
+    DownWithoutUp { module: String, file: String },
+    #[error("{path} cannot be read: {error}")]
+    Unreadable { path: String, error: std::io::Error },
+}
+
+impl File {
+    /// Reads one migration; `down` is the text of its rollback script.
+    pub fn new(module: &str, file: &str, text: &str, down: Option<&str>) -> Result<Self, ModuleError> {
+        let at = || (module.to_owned(), file.to_owned());
+        let name = Name::parse(file)?;
+        let text = checksum::normalize(text);
+        let head = head::parse(&text).map_err(|error| {
+            let (module, file) = at();
+            ModuleError::Head { module, file, error }
+        })?;
+        shape::check(&text, head.no_transaction).map_err(|error| {
+            let (module, file) = at();
+            ModuleError::Shape { module, file, error }
+        })?;
+        Ok(Self {
+            checksum: checksum::checksum(&text),
+            kind: shape::kind(&text, &head, name.category),
+            down: down.map(checksum::normalize),
+            name,
+            text,
+            head,
+        })
+    }
+
+    pub fn file(&self) -> String {
+        self.name.file()
+    }
+
+    pub fn category(&self) -> Category {
+        self.name.category
+    }
+
+    /// Whether the file waits for an operator's word.
+    pub fn is_gated(&self) -> bool {
+        !self.category().is_automatic() || self.head.manual
+    }
+
+    pub fn lock_class(&self) -> Option<LockClass> {
+        self.head.lock
+    }
+}
+
+impl Module {
+    /// A module from (file name, text) pairs, rollback scripts among them. The schema is named like the module.
+    pub fn new<'a>(
+        name: &str,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        plugin: bool,
+    ) -> Result<Self, ModuleError> {
+        if !names::is_module(name) {
+            return Err(ModuleError::ModuleName(name.to_owned()));
+        }
+        let (mut downs, ups): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            files.into_iter().partition(|(file, _)| names::up_of_down(file).is_some());
+        let mut read = Vec::new();
+        for (file, text) in ups {
+            let down = Name::parse(file)?.down_file();
+            read.push(File::new(name, file, text, downs.remove(down.as_str()))?);
+        }
+        if let Some((file, _)) = downs.pop_first() {
+            return Err(ModuleError::DownWithoutUp { module: name.to_owned(), file: file.to_owned() });
+        }
+        read.sort_by_key(|file| (file.name.category, file.name.number));
+        if let Some([first, second]) = read.array_windows().find(|[a, b]| same_number(&a.name, &b.name)) {
+            let (first, second) = (first.file(), second.file());
+            return Err(ModuleError::DuplicateNumber { module: name.to_owned(), first, second });
+        }
+        Ok(Self { name: name.to_owned(), schema: name.to_owned(), files: read, plugin })
+    }
+
+    pub fn find(&self, file: &str) -> Option<&File> {
+        self.files.iter().find(|f| f.file() == file)
+    }
+
+    pub fn of(&self, category: Category) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |file| file.category() == category)
+    }
+}
+
+fn same_number(a: &Name, b: &Name) -> bool {
+    (a.category, a.number) == (b.category, b.number)
+}
+
+/// The modules built into this binary, in dependency order.
+pub fn internal() -> Result<Vec<Module>, ModuleError> {
+    INTERNAL
+        .iter()
+        .map(|name| {
+            let files = embedded::EMBEDDED.iter().filter(|(module, _, _)| module == name);
+            Module::new(name, files.map(|(_, file, text)| (*file, *text)), false)
+        })
+        .collect()
+}
+
+/// The internal modules and, after them by name, those of the plug-in directory (`<module>/NNN_x.sql`).
+pub fn all(plugins: Option<&Path>) -> Result<Vec<Module>, ModuleError> {
+    let mut modules = internal()?;
+    for module in plugins.map_or(Ok(Vec::new()), from_directory)? {
+        if modules.iter().any(|known| known.name == module.name) {
+            return Err(ModuleError::ModuleTwice(module.name));
+        }
+        modules.push(module);
+    }
+    Ok(modules)
+}
+
+/// Every folder of `directory` as a module. Anything in a folder that is not a migration is an error, not skipped.
+pub fn from_directory(directory: &Path) -> Result<Vec<Module>, ModuleError> {
+    let mut modules = Vec::new();
+    for folder in entries(directory)?.into_iter().filter(|path| path.is_dir()) {
+        let name = base_name(&folder);
+        let mut files = Vec::new();
+        for path in entries(&folder)? {
+            files.push((base_name(&path), std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?));
+        }
+        modules.push(Module::new(&name, files.iter().map(|(file, text)| (file.as_str(), text.as_str())), true)?);
+    }
+    Ok(modules)
+}
+
+fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>, ModuleError> {
+    let list = std::fs::read_dir(directory).map_err(|e| unreadable(directory, e))?;
+    let mut paths = list
+        .map(|entry| entry.map(|e| e.path()).map_err(|e| unreadable(directory, e)))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| !base_name(path).starts_with('.'));
+    paths.sort();
+    Ok(paths)
+}
+
+fn base_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> ModuleError {
+    ModuleError::Unreadable { path: path.display().to_string(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "-- Description: d\n-- Breaking: no\n-- Manual: no\n";
+
+    fn sql(body: &str) -> String {
+        format!("{HEAD}{body}")
+    }
+
+    #[test]
+    fn files_run_in_category_and_number_order() {
+        let text = sql("SELECT 1;");
+        let names = ["DM001_move.sql", "100_more.sql", "S001_verbs.sql", "002_b.sql", "001_a.sql", "1000_z.sql"];
+        let module = Module::new("m", names.map(|n| (n, text.as_str())), false).unwrap();
+        let order: Vec<_> = module.files.iter().map(File::file).collect();
+        assert_eq!(order, ["001_a.sql", "002_b.sql", "100_more.sql", "1000_z.sql", "S001_verbs.sql", "DM001_move.sql"]);
+    }
+
+    #[test]
+    fn a_rollback_script_finds_its_file() {
+        let text = sql("SELECT 1;");
+        let pair = [("001_a.sql", text.as_str()), ("001_a.down.sql", "SELECT 2;\r\n")];
+        assert_eq!(Module::new("m", pair, false).unwrap().files[0].down.as_deref(), Some("SELECT 2;\n"));
+        let lone = Module::new("m", [("001_a.down.sql", "SELECT 2;")], false);
+        assert!(matches!(lone, Err(ModuleError::DownWithoutUp { .. })));
+    }
+
+    #[test]
+    fn a_duplicate_number_is_an_error_although_the_names_differ() {
+        let text = sql("SELECT 1;");
+        let twice = [("001_a.sql", text.as_str()), ("001_b.sql", text.as_str())];
+        let error = Module::new("m", twice, false).unwrap_err().to_string();
+        assert_eq!(error, "m: 001_a.sql and 001_b.sql have the same number");
+        let apart = [("001_a.sql", text.as_str()), ("S001_b.sql", text.as_str())];
+        Module::new("m", apart, false).unwrap();
+    }
+
+    #[test]
+    fn a_stray_file_in_a_plugin_folder_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("extra")).unwrap();
+        std::fs::write(dir.path().join("extra/001_a.sql"), sql("SELECT 1;")).unwrap();
+        let found = all(Some(dir.path())).unwrap();
+        assert_eq!(found.last().map(|m| (m.name.as_str(), m.plugin)), Some(("extra", true)));
+        std::fs::write(dir.path().join("extra/notes.txt"), "").unwrap();
+        assert!(matches!(all(Some(dir.path())), Err(ModuleError::Name(_))));
+        std::fs::rename(dir.path().join("extra"), dir.path().join("ledger")).unwrap();
+        std::fs::remove_file(dir.path().join("ledger/notes.txt")).unwrap();
+        assert!(matches!(all(Some(dir.path())), Err(ModuleError::ModuleTwice(_))));
+    }
+
+    #[test]
+    fn every_embedded_file_is_sound_and_can_be_undone() {
+        for module in internal().unwrap() {
+            for file in module.files {
+                assert!(file.down.is_some(), "{}/{} has no rollback script", module.name, file.file());
+            }
+        }
+        let known = embedded::EMBEDDED.iter().all(|(module, _, _)| INTERNAL.contains(module));
+        assert!(known, "a folder of migrations/ is not among the internal modules");
+    }
+}
