@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# PostgreSQL servers for tests: the newest and the oldest supported. Sourced after common.sh.
+
+declare -A PG_BUNDLE=([18]=18.1.0 [15]=15.15.0)
+
+pg_platform() {
+  case "$(uname -s)-$(uname -m)" in
+    Linux-x86_64) echo linux-amd64 ;;
+    Linux-aarch64) echo linux-arm64v8 ;;
+    Darwin-arm64) echo darwin-arm64v8 ;;
+    Darwin-x86_64) echo darwin-amd64 ;;
+    *) die "no PostgreSQL bundle for $(uname -sm): set TEST_DATABASE_URL and TEST_DATABASE_URL_15" ;;
+  esac
+}
+
+pg_unpack() {
+  local major=$1 target=$2 name
+  name=embedded-postgres-binaries-$(pg_platform)
+  say "fetching PostgreSQL $major"
+  quietly mvn -q -B dependency:copy -DoutputDirectory="$target" \
+    -Dartifact="io.zonky.test.postgres:$name:${PG_BUNDLE[$major]}" || return
+  unzip -q -o "$target/$name-${PG_BUNDLE[$major]}.jar" -d "$target"
+  tar -xJf "$target"/postgres-*.txz -C "$target"
+  rm -rf "$target"/*.jar "$target"/*.txz "$target/META-INF"
+}
+
+# The distribution's own programs when they are there, else the bundle.
+pg_home() {
+  local packaged=/usr/lib/postgresql/$1
+  if [ -x "$packaged/bin/postgres" ]; then echo "$packaged"; else echo "$CACHE/postgres-${PG_BUNDLE[$1]}"; fi
+}
+
+fetch_postgres() {
+  local home
+  home=$(pg_home "$1")
+  [ -x "$home/bin/postgres" ] || fill "$home" pg_unpack "$1"
+}
+
+# PostgreSQL refuses to run as root; any unprivileged user will do.
+as_pg_user() {
+  local user=nobody
+  is_root || { "$@"; return; }
+  id -u postgres >/dev/null 2>&1 && user=postgres
+  setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- "$@"
+}
+
+# start_postgres MAJOR: an empty cluster on a free port; prints its URL.
+start_postgres() {
+  local major=$1 name=pg$1 data=$RUN/pg$1 home word port
+  home=$(pg_home "$major")
+  word=$(random_word)
+  mkdir -p "$data"
+  printf '%s\n' "$word" >"$data.pw"
+  if is_root; then chown -R "$(as_pg_user id -u):$(as_pg_user id -g)" "$data" "$data.pw"; fi
+  # A cache under a home folder that only its owner may enter cannot be run by another user: copy it.
+  if ! as_pg_user test -x "$home/bin/postgres"; then
+    cp -R "$home" "$RUN/home$major"
+    home=$RUN/home$major
+  fi
+  cd "$RUN" || return
+  as_pg_user "$home/bin/initdb" -D "$data" -U postgres --pwfile="$data.pw" -A scram-sha-256 \
+    -E UTF8 --locale=C --no-sync --no-instructions >"$RUN/log/$name-init.log" 2>&1 || return
+  rm -f "$data.pw"
+  pg_settings | as_pg_user tee -a "$data/postgresql.conf" >/dev/null
+  for _ in 1 2 3; do
+    port=$(free_port)
+    if as_pg_user "$home/bin/pg_ctl" start -D "$data" -w -t 30 -o "-p $port" -l "$data/server.log" >/dev/null; then
+      head -n 1 "$data/postmaster.pid" >"$RUN/pid/$name"
+      echo "postgres://postgres:$word@127.0.0.1:$port/postgres"
+      return
+    fi
+  done
+  return 1
+}
+
+# Tuned for many short-lived databases. Nothing here survives a crash: tests about crashes start a server of their own.
+pg_settings() {
+  cat <<'SETTINGS'
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 400
+max_locks_per_transaction = 256
+shared_buffers = 256MB
+max_wal_size = 2GB
+checkpoint_timeout = 30min
+shared_preload_libraries = 'pg_stat_statements'
+fsync = off
+full_page_writes = off
+timezone = 'UTC'
+SETTINGS
+}
