@@ -1,0 +1,8 @@
+//! The integration tests: one binary, so that it links once and shares its servers.
+//!
+//! They talk to real servers, which `make test` starts; see `docs/testing.md`.
+
+#[macro_use]
+mod support;
+
+mod services;

@@ -1,0 +1,62 @@
+//! The servers themselves: each is the one its variable promises, and the harness keeps its word about it.
+
+use progress_service::model::Ids;
+use tokio_postgres::error::SqlState;
+
+use crate::support::pg::{Server, TestDatabase};
+
+on_each_server! {
+    async fn the_server_has_the_promised_version(db: TestDatabase) {
+        let number: String = db.owner().await.query_one("SHOW server_version_num", &[]).await.unwrap().get(0);
+        assert_eq!(number.parse::<u32>().unwrap() / 10_000, db.server().major);
+    }
+
+    async fn a_database_is_a_migrated_copy_of_its_own(db: TestDatabase) {
+        let other = TestDatabase::new(db.server()).await;
+        let insert = "INSERT INTO platform.tenants (tenant_id, name) VALUES (gen_random_uuid(), 'here')";
+        db.superuser().await.execute(insert, &[]).await.unwrap();
+        let count = "SELECT count(*) FROM platform.tenants WHERE name = 'here'";
+        assert_eq!(other.superuser().await.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 0);
+    }
+
+    async fn the_service_login_owns_nothing(db: TestDatabase) {
+        let error = db.service().await.batch_execute("DROP TABLE platform.tenants").await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    }
+
+    async fn the_door_opens_with_the_logins_of_the_tests(db: TestDatabase) {
+        let store = db.store();
+        store.ping().await.unwrap();
+        store.close();
+    }
+}
+
+/// Makes a job nobody runs.
+async fn leave_a_job(db: &TestDatabase) {
+    let insert = "INSERT INTO platform.jobs (job_id, kind, state, requested_by, request)
+                  VALUES ($1, 'test', 'pending', 'test', '{}')";
+    db.superuser().await.execute(insert, &[&Ids::random().uuid()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn unfinished_work_fails_the_test_that_left_it() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    leave_a_job(&db).await;
+    let dropping = std::thread::spawn(move || drop(db));
+    let panic = dropping.join().expect_err("a leftover must be noticed");
+    assert!(panic.downcast_ref::<String>().unwrap().contains("platform.jobs: 1"));
+}
+
+#[tokio::test]
+async fn declared_leftovers_are_fine() {
+    let mut db = TestDatabase::new(Server::newest().await).await;
+    leave_a_job(&db).await;
+    db.leaves("platform.jobs");
+}
+
+#[tokio::test]
+async fn an_empty_database_has_no_schema_of_ours() {
+    let db = TestDatabase::empty(Server::newest().await).await;
+    let count = "SELECT count(*) FROM pg_namespace WHERE nspname = 'platform'";
+    assert_eq!(db.superuser().await.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 0);
+}

@@ -1,0 +1,9 @@
+//! What every integration test stands on: servers, databases, topics, buckets and processes of its own.
+//!
+//! Nothing here sleeps for a fixed time and hopes; whatever waits, waits for an answer.
+#![allow(dead_code, reason = "a helper may wait for its first test")]
+
+#[macro_use]
+pub mod pg;
+pub mod background;
+pub mod settings;
