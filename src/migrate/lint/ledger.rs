@@ -1,0 +1,148 @@
+//! Rules about the statement ledger: what would bar an archived month from coming back, or rewrite history.
+
+use squawk_syntax::{
+    SyntaxNode,
+    ast::{self, AstNode},
+};
+
+use super::{
+    Finding, Subject,
+    names::object_of,
+    source::{Source, Statement},
+};
+
+const SCHEMA: &str = "ledger";
+const TABLE: &str = "statements";
+
+pub(super) fn check(_subject: &Subject<'_>, source: &Source, found: &mut Vec<Finding>) {
+    for statement in &source.statements {
+        unique(statement, found);
+        partition_of(statement, found);
+        transition_tables(statement, found);
+        rewrites(statement, found);
+    }
+}
+
+fn is_ledger<N: AstNode>(part: Option<N>) -> bool {
+    object_of(part).is_some_and(|object| object.is(SCHEMA, TABLE))
+}
+
+/// A unique index on the parent, however it is spelled: with one, no foreign table can ever be attached.
+fn unique(statement: &Statement, found: &mut Vec<Finding>) {
+    let is_key = |node: &SyntaxNode| {
+        ast::PrimaryKeyConstraint::can_cast(node.kind())
+            || ast::UniqueConstraint::can_cast(node.kind())
+            || ast::ExcludeConstraint::can_cast(node.kind())
+            || ast::ForeignKeyConstraint::can_cast(node.kind())
+            || ast::ReferencesConstraint::can_cast(node.kind())
+    };
+    let on_ledger = match &statement.stmt {
+        ast::Stmt::CreateIndex(it) => it.unique_token().is_some() && is_ledger(it.table_relation_name()),
+        ast::Stmt::CreateTable(it) => is_ledger(it.table_name()) && it.syntax().descendants().any(|n| is_key(&n)),
+        ast::Stmt::AlterTable(it) => {
+            is_ledger(it.table_relation_name()) && it.syntax().descendants().any(|n| is_key(&n))
+        }
+        _ => false,
+    };
+    // A foreign key to the parent would need the unique index first.
+    let referred = statement.stmt.syntax().descendants().any(|node| {
+        ast::ForeignKeyConstraint::cast(node.clone()).is_some_and(|it| is_ledger(it.table_name_ref()))
+            || ast::ReferencesConstraint::cast(node).is_some_and(|it| is_ledger(it.table()))
+    });
+    if on_ledger || referred {
+        let message = "a key on the partitioned ledger bars archived months from being attached";
+        let help = "keep keys on the id table or on each partition";
+        found.push(Finding::error("ledger-key", statement.line, message, help));
+    }
+}
+
+fn partition_of(statement: &Statement, found: &mut Vec<Finding>) {
+    let parent = match &statement.stmt {
+        ast::Stmt::CreateTable(it) => it.partition_of(),
+        ast::Stmt::CreateForeignTable(it) => it.partition_of(),
+        _ => None,
+    };
+    if parent.is_some_and(|it| is_ledger(it.table_name_ref())) {
+        let message = "CREATE … PARTITION OF locks out every reader and writer of the ledger";
+        let help = "CREATE TABLE (LIKE …), add the CHECK and the indexes, then ATTACH PARTITION";
+        found.push(Finding::error("ledger-partition-of", statement.line, message, help));
+    }
+}
+
+fn transition_tables(statement: &Statement, found: &mut Vec<Finding>) {
+    if let ast::Stmt::CreateTrigger(it) = &statement.stmt
+        && it.referencing().is_some()
+        && is_ledger(it.on_relation())
+    {
+        let message = "a trigger with transition tables makes inserts into foreign partitions fail";
+        found.push(Finding::error("ledger-transition-trigger", statement.line, message, "use a row trigger"));
+    }
+}
+
+fn rewrites(statement: &Statement, found: &mut Vec<Finding>) {
+    let nodes = statement.stmt.syntax().descendants();
+    let rewrites = nodes.into_iter().any(|node| {
+        ast::Update::cast(node.clone()).is_some_and(|it| is_ledger(it.relation_name()))
+            || ast::Delete::cast(node.clone()).is_some_and(|it| is_ledger(it.relation_name()))
+            || ast::Merge::cast(node.clone()).is_some_and(|it| is_ledger(it.table_relation_name()))
+            || ast::Truncate::cast(node)
+                .and_then(|it| it.table_list())
+                .is_some_and(|list| list.table_relation_names().any(|it| is_ledger(Some(it))))
+    });
+    if rewrites {
+        let message = "the ledger is append-only";
+        let help = "change a side table or a projection; erasure has its own road";
+        found.push(Finding::error("ledger-append-only", statement.line, message, help));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::super::testing::*;
+
+    #[test]
+    fn no_key_on_the_parent() {
+        let good = "CREATE UNIQUE INDEX i ON ledger.statements_2026_01 (a); CREATE INDEX j ON ledger.statements (a);";
+        for bad in [
+            "CREATE UNIQUE INDEX i ON ledger.statements (a);",
+            "CREATE UNIQUE INDEX i ON ONLY Ledger.\"statements\" (a);",
+            "ALTER TABLE ledger.statements ADD CONSTRAINT c PRIMARY KEY USING INDEX i;",
+            "CREATE TABLE ledger.statements (id uuid, PRIMARY KEY (id)) PARTITION BY RANGE (stored);",
+            "CREATE TABLE progress.t (id uuid REFERENCES ledger.statements (id));",
+        ] {
+            tells_apart(Kind::Startup, "ledger-key", bad, good);
+        }
+    }
+
+    #[test]
+    fn partitions_are_attached_not_born() {
+        tells_apart(
+            Kind::Startup,
+            "ledger-partition-of",
+            "CREATE TABLE ledger.s PARTITION OF ledger.statements FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');",
+            "CREATE TABLE ledger.s (LIKE ledger.statements INCLUDING ALL);
+             ALTER TABLE ledger.statements ATTACH PARTITION ledger.s FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');",
+        );
+    }
+
+    #[test]
+    fn no_transition_tables() {
+        let create = |middle: &str| {
+            format!("CREATE TRIGGER t AFTER INSERT ON ledger.statements {middle} EXECUTE FUNCTION ledger.f();")
+        };
+        let bad = create("REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT");
+        tells_apart(Kind::Startup, "ledger-transition-trigger", &bad, &create("FOR EACH ROW"));
+    }
+
+    #[test]
+    fn history_is_not_rewritten() {
+        for bad in [
+            "UPDATE ledger.statements SET a = 1;",
+            "WITH gone AS (DELETE FROM ledger.statements RETURNING 1) SELECT 1 FROM gone;",
+            "DO $$ BEGIN DELETE FROM ledger.statements WHERE a = 1; END $$;",
+        ] {
+            tells_apart(Kind::Data, "ledger-append-only", bad, "UPDATE progress.t SET a = 1 WHERE b = 2;");
+        }
+    }
+}
