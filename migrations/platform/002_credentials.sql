@@ -1,7 +1,7 @@
 -- Description: credentials per tenant, their secrets only as slow hashes
 -- Breaking: no
 -- Manual: no
--- Lock: none
+-- Lock: share
 
 CREATE TABLE platform.credentials (
     credential_id uuid PRIMARY KEY,

@@ -1,18 +1,19 @@
 //! Rules that keep the old release running beside the new one: add, never take away; seeds only bring rows.
 
+use super::super::names::Category;
 use squawk_syntax::{
     SyntaxKind,
     ast::{self, AstNode},
 };
 
 use super::{
-    Finding, Kind, Subject,
+    Finding, Script, Subject,
     names::{Object, object_in, object_of},
     source::{Source, Statement},
 };
 
 pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Finding>) {
-    if subject.kind == Kind::Seed {
+    if subject.script == Script::Up(Category::Seed) {
         for statement in source.statements.iter().filter(|s| !brings_rows(&s.stmt)) {
             let help = "move it to a startup or release file";
             found.push(Finding::error("seed-rows-only", statement.line, "a seed only inserts or updates rows", help));
@@ -142,15 +143,15 @@ mod tests {
             "DROP POLICY p ON progress.t;",
             "DO $$ BEGIN ALTER TABLE progress.t DROP COLUMN a; END $$;",
         ] {
-            tells_apart(Kind::Release, "additive-only", bad, GOOD);
-            tells_apart(Kind::Startup, "additive-only", bad, GOOD);
+            tells_apart(RELEASE, "additive-only", bad, GOOD);
+            tells_apart(STARTUP, "additive-only", bad, GOOD);
         }
     }
 
     #[test]
     fn a_declared_break_passes_only_with_an_operator() {
         let sql = "DROP TABLE progress.t;";
-        let break_ = |manual| Subject { breaking: true, manual, ..file(Kind::Release, sql) };
+        let break_ = |manual| Subject { breaking: true, manual, ..file(RELEASE, sql) };
         assert_eq!(rules_of(&break_(false)), ["additive-only"]);
         assert_eq!(rules_of(&break_(true)), [""; 0]);
     }
@@ -158,15 +159,15 @@ mod tests {
     #[test]
     fn a_policy_or_trigger_may_be_replaced() {
         let policy = "DROP POLICY IF EXISTS p ON progress.t; CREATE POLICY p ON progress.t USING (true);";
-        assert_eq!(rules_of(&file(Kind::Release, policy)), [""; 0]);
+        assert_eq!(rules_of(&file(RELEASE, policy)), [""; 0]);
         let other = "DROP POLICY IF EXISTS p ON progress.t; CREATE POLICY p ON progress.u USING (true);";
-        assert_eq!(rules_of(&file(Kind::Release, other)), ["additive-only"]);
+        assert_eq!(rules_of(&file(RELEASE, other)), ["additive-only"]);
     }
 
     #[test]
     fn seeds_bring_rows() {
         tells_apart(
-            Kind::Seed,
+            SEED,
             "seed-rows-only",
             "CREATE TABLE progress.t (a int);",
             "INSERT INTO progress.t VALUES (1) ON CONFLICT DO NOTHING;",

@@ -48,23 +48,23 @@ fn parse(line: u32, text: &str) -> Option<Allow<'_>> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use super::super::{Kind, Severity, lint};
+    use super::super::{Severity, lint};
 
     #[test]
     fn an_exception_with_a_reason_becomes_a_note() {
         let sql = "-- progress: allow additive-only because nobody ever read it\nDROP TABLE progress.t;";
-        let found = lint(&file(Kind::Release, sql));
+        let found = lint(&file(RELEASE, sql));
         assert!(found.iter().any(|f| f.rule == "additive-only"
             && f.severity == Severity::Note
             && f.help == "because nobody ever read it"));
-        assert_eq!(rules_of(&file(Kind::Release, sql)), [""; 0]);
+        assert_eq!(rules_of(&file(RELEASE, sql)), [""; 0]);
     }
 
     #[test]
     fn an_exception_needs_a_reason_and_a_cause() {
         let bare = "-- progress: allow additive-only\nDROP TABLE progress.t;";
-        assert_eq!(rules_of(&file(Kind::Release, bare)), ["allow-reason", "additive-only"]);
+        assert_eq!(rules_of(&file(RELEASE, bare)), ["allow-reason", "additive-only"]);
         let idle = "-- progress: allow additive-only because I may\nSELECT 1;";
-        assert_eq!(rules_of(&file(Kind::Release, idle)), ["allow-unused"]);
+        assert_eq!(rules_of(&file(RELEASE, idle)), ["allow-unused"]);
     }
 }

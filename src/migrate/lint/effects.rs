@@ -189,14 +189,14 @@ fn says(node: &SyntaxNode, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use super::super::{Kind, Severity, lint};
+    use super::super::{Severity, lint};
     use super::*;
 
     /// The class the linter sees, found by declaring each in turn until it is content.
     fn class_of(sql: &str) -> LockClass {
         use LockClass::{Exclusive, ExclusiveBrief, None, Share, ShareUpdate};
         let fits = |lock| {
-            let subject = Subject { lock, breaking: true, manual: true, ..file(Kind::Release, sql) };
+            let subject = Subject { lock, breaking: true, manual: true, ..file(RELEASE, sql) };
             !lint(&subject).iter().any(|f| f.rule == "lock-class" && f.severity == Severity::Error)
         };
         [None, ShareUpdate, Share, ExclusiveBrief, Exclusive].into_iter().find(|lock| fits(*lock)).unwrap()
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_head_that_declares_too_much_gets_a_note() {
-        let found = lint(&file(Kind::Release, "CREATE TABLE a.b (x int);"));
+        let found = lint(&file(RELEASE, "CREATE TABLE a.b (x int);"));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].severity, found[0].rule.as_str()), (Severity::Note, "lock-class"));
         assert!(found[0].help.contains("-- Lock: none"));

@@ -98,7 +98,6 @@ fn rewrites(statement: &Statement, found: &mut Vec<Finding>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
     use super::super::testing::*;
 
     #[test]
@@ -111,14 +110,14 @@ mod tests {
             "CREATE TABLE ledger.statements (id uuid, PRIMARY KEY (id)) PARTITION BY RANGE (stored);",
             "CREATE TABLE progress.t (id uuid REFERENCES ledger.statements (id));",
         ] {
-            tells_apart(Kind::Startup, "ledger-key", bad, good);
+            tells_apart(STARTUP, "ledger-key", bad, good);
         }
     }
 
     #[test]
     fn partitions_are_attached_not_born() {
         tells_apart(
-            Kind::Startup,
+            STARTUP,
             "ledger-partition-of",
             "CREATE TABLE ledger.s PARTITION OF ledger.statements FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');",
             "CREATE TABLE ledger.s (LIKE ledger.statements INCLUDING ALL);
@@ -132,7 +131,7 @@ mod tests {
             format!("CREATE TRIGGER t AFTER INSERT ON ledger.statements {middle} EXECUTE FUNCTION ledger.f();")
         };
         let bad = create("REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT");
-        tells_apart(Kind::Startup, "ledger-transition-trigger", &bad, &create("FOR EACH ROW"));
+        tells_apart(STARTUP, "ledger-transition-trigger", &bad, &create("FOR EACH ROW"));
     }
 
     #[test]
@@ -142,7 +141,7 @@ mod tests {
             "WITH gone AS (DELETE FROM ledger.statements RETURNING 1) SELECT 1 FROM gone;",
             "DO $$ BEGIN DELETE FROM ledger.statements WHERE a = 1; END $$;",
         ] {
-            tells_apart(Kind::Data, "ledger-append-only", bad, "UPDATE progress.t SET a = 1 WHERE b = 2;");
+            tells_apart(DATA, "ledger-append-only", bad, "UPDATE progress.t SET a = 1 WHERE b = 2;");
         }
     }
 }

@@ -112,24 +112,23 @@ fn refuses_transaction(stmt: &ast::Stmt) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
     use super::super::testing::*;
     use super::*;
 
     #[test]
     fn the_runner_owns_the_transaction() {
         for bad in ["BEGIN;", "COMMIT;", "ROLLBACK;", "END;", "SAVEPOINT a;", "PREPARE TRANSACTION 'a';"] {
-            tells_apart(Kind::Data, "transaction-control", bad, "DO $$ BEGIN PERFORM 1; END $$;");
+            tells_apart(DATA, "transaction-control", bad, "DO $$ BEGIN PERFORM 1; END $$;");
         }
     }
 
     #[test]
     fn settings_end_with_the_migration() {
         for bad in ["SET search_path = a;", "SET SESSION ROLE x;", "RESET ALL;", "DISCARD ALL;"] {
-            tells_apart(Kind::Data, "session-setting", bad, "SET LOCAL search_path = a; SET LOCAL ROLE x;");
+            tells_apart(DATA, "session-setting", bad, "SET LOCAL search_path = a; SET LOCAL ROLE x;");
         }
         tells_apart(
-            Kind::Data,
+            DATA,
             "session-setting",
             "SELECT set_config('app.tenant_id', '', false);",
             "SELECT set_config('app.tenant_id', '', true);",
@@ -146,14 +145,14 @@ mod tests {
             "VACUUM progress.t;",
             "ALTER TABLE progress.t DETACH PARTITION progress.u CONCURRENTLY;",
         ] {
-            tells_apart(Kind::Release, rule, bad, plain);
-            assert_eq!(rules_of(&Subject { no_transaction: true, ..file(Kind::Release, bad) }), [""; 0], "{bad}");
+            tells_apart(RELEASE, rule, bad, plain);
+            assert_eq!(rules_of(&Subject { no_transaction: true, ..file(RELEASE, bad) }), [""; 0], "{bad}");
         }
     }
 
     #[test]
     fn outside_a_transaction_stands_one_repeatable_statement() {
-        let outside = |sql| rules_of(&Subject { no_transaction: true, ..file(Kind::Release, sql) });
+        let outside = |sql| rules_of(&Subject { no_transaction: true, ..file(RELEASE, sql) });
         assert_eq!(outside("CREATE INDEX CONCURRENTLY i ON progress.t (a);"), ["repeatable"]);
         assert_eq!(
             outside("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON progress.t (a);\nVACUUM progress.t;"),
