@@ -16,5 +16,8 @@ pub mod store;
 pub mod migrate;
 
 // floor 3: surfaces
+pub mod http;
 
 // floor 4: the whole
+pub mod app;
+pub mod cli;

@@ -1,1 +1,20 @@
-//! (room)
+//! Configuration: environment first, then a TOML file, then defaults. The only room that reads the environment.
+//!
+//! Every key stands once, in `keys.rs`; parsing, `config show` and `docs/configuration.md` come from that table.
+
+mod docs;
+mod error;
+mod keys;
+mod legacy;
+mod nearest;
+mod rewrite;
+mod setting;
+mod source;
+
+pub use docs::{markdown, show};
+pub use error::{ConfigError, Problem};
+pub use keys::*;
+pub use legacy::FILE_VERSION;
+pub use rewrite::{Edit, Plan, RewriteError, plan_env_file, plan_file};
+pub use setting::{ByteSize, LogFormat, Sasl, Setting};
+pub use source::{Environment, Loaded, Origin, load, read};

@@ -1,0 +1,70 @@
+//! The command line: a file per subcommand. Errors say what to do next; exit codes stand in `docs/operations.md`.
+
+mod config;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, Loaded};
+
+/// What the process ends with besides 0 (done) and clap's 2 (wrong usage).
+pub mod exit {
+    /// The command failed; the message says why.
+    pub const FAILED: u8 = 1;
+    /// The configuration is not valid.
+    pub const CONFIG: u8 = 3;
+    /// The command worked and found something that a person should look at.
+    pub const FOUND: u8 = 4;
+}
+
+#[derive(Parser)]
+#[command(name = "progress-service", version, about = "An xAPI Learning Record Store", max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve xAPI and the internal API until a signal comes
+    Serve,
+    /// Show, check, document and migrate the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the version
+    Version,
+}
+
+/// Parses the command line, runs the command and turns its outcome into an exit code.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve => serve::run(),
+        Command::Config(command) => config::run(command),
+        Command::Version => {
+            println!("progress-service {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        let code = if error.is::<ConfigError>() { exit::CONFIG } else { exit::FAILED };
+        ExitCode::from(code)
+    })
+}
+
+/// Loads the configuration and starts logging: how every command begins that does work.
+fn begin() -> anyhow::Result<Loaded> {
+    let loaded = crate::config::load()?;
+    crate::telemetry::logs::init(&loaded.config.service.log, loaded.config.service.log_format)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+/// The main runtime: it drives database connections and background loops; handlers have their own threads.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("main-runtime").build()
+}

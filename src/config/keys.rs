@@ -1,0 +1,317 @@
+//! The one table of keys. A line here is a field, a line of the documentation, and a name in file and environment.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    ConfigError, Problem,
+    setting::{ByteSize, LogFormat, Sasl, Setting},
+    source::Values,
+};
+use crate::model::Secret;
+
+/// What is known about one key before anybody gives it a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Name in the file: `section.field`, or `field` at the top.
+    pub name: &'static str,
+    pub kind: &'static str,
+    /// Empty when the key is absent by default.
+    pub default: &'static str,
+    pub doc: &'static str,
+    pub secret: bool,
+}
+
+impl Key {
+    /// The environment variable that sets this key.
+    pub fn env(&self) -> String {
+        format!("PROGRESS_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+macro_rules! keys {
+    ($( $(#[doc = $about:literal])* $prefix:literal $section:ident: $Section:ident {
+        $( $(#[doc = $doc:literal])* $field:ident: $kind:ty = $default:literal, )*
+    } )*) => {
+        $(
+            $(#[doc = $about])*
+            #[derive(Clone, Debug)]
+            pub struct $Section { $( $(#[doc = $doc])* pub $field: $kind, )* }
+        )*
+
+        /// The whole configuration, every value present and of its type.
+        #[derive(Clone, Debug)]
+        pub struct Config { $( pub $section: $Section, )* }
+
+        /// Every key, in the order the documentation lists them.
+        pub const KEYS: &[Key] = &[$( $(
+            Key {
+                name: concat!($prefix, stringify!($field)),
+                kind: <$kind as Setting>::KIND,
+                default: $default,
+                doc: concat!($($doc),*),
+                secret: <$kind as Setting>::SECRET,
+            },
+        )* )*];
+
+        impl Config {
+            /// Builds the typed values, or reports every value that is not what its key expects.
+            pub(super) fn build(values: &Values) -> Result<Self, ConfigError> {
+                let mut problems: Vec<Problem> = Vec::new();
+                $( $( problems.extend(values.typed::<$kind>(concat!($prefix, stringify!($field))).err()); )* )*
+                if !problems.is_empty() {
+                    return Err(ConfigError::Problems(problems));
+                }
+                Ok(Self { $(
+                    $section: $Section { $( $field: values.typed(concat!($prefix, stringify!($field)))?, )* },
+                )* })
+            }
+        }
+    };
+}
+
+keys! {
+    /// The service as a whole.
+    "" service: Service {
+        /// Address and port to serve on; port 0 takes a free one and prints it.
+        listen: SocketAddr = "127.0.0.1:8080",
+        /// Folder of everything the service keeps on this machine.
+        data_dir: PathBuf = "./data",
+        /// Folder with the programs of an installed PostgreSQL, used for the embedded database instead of fetching one.
+        pg_bin: Option<PathBuf> = "",
+        /// `key:secret` of a credential with all scopes, made for the default tenant if it is not there.
+        bootstrap_credential: Option<Secret> = "",
+        /// Which log lines are written: a level (`info`) or a filter (`info,progress_service::store=debug`).
+        log: String = "info",
+        /// How log lines look: `json` for machines, `pretty` for people.
+        log_format: LogFormat = "pretty",
+        /// Whether `/metrics` is answered on the listener.
+        metrics: bool = "true",
+    }
+    /// TLS on the listener: both files or neither.
+    "tls." tls: Tls {
+        /// PEM file with the server's certificate chain; replaced files are picked up without a restart.
+        cert_file: Option<PathBuf> = "",
+        /// PEM file with the private key of the certificate.
+        key_file: Option<PathBuf> = "",
+        /// How often the two files are looked at for a change.
+        reload: Duration = "10s",
+    }
+    /// What one client may take of the listener.
+    "http." http: Http {
+        /// How many threads answer requests; 0 means one for each processor.
+        workers: usize = "0",
+        /// Open connections per worker thread; more wait in the kernel's queue.
+        max_connections: usize = "10000",
+        /// How long an idle connection is kept for its next request.
+        keep_alive: Duration = "15s",
+        /// How long a client may take to send the head of a request.
+        head_timeout: Duration = "10s",
+        /// How long a client may take to send a body, before the time its size allows at `body_rate`.
+        body_timeout: Duration = "20s",
+        /// Bytes a second a large body must keep up; a slower sender is answered 408.
+        body_rate: ByteSize = "16KiB",
+        /// Bytes of all header names and values of one request; more is answered 431.
+        header_bytes: ByteSize = "32KiB",
+    }
+    /// The database; without a URL the service starts its own PostgreSQL in `data_dir`.
+    "database." database: Database {
+        /// URL the service works with: a role that does not own the tables.
+        url: Option<Secret> = "",
+        /// URL of the owning role, for migrations; absent means the same as `database.url`.
+        migration_url: Option<Secret> = "",
+        /// PEM file of the authority that signed the server's certificate; absent means the system's authorities.
+        ca_file: Option<PathBuf> = "",
+        /// Connections kept open at most.
+        pool_size: usize = "16",
+        /// How long to wait for a new connection.
+        connect_timeout: Duration = "10s",
+        /// How long a request waits for a free connection before it is answered 503.
+        acquire_timeout: Duration = "5s",
+        /// How long one SQL statement of the data plane may run.
+        statement_timeout: Duration = "30s",
+    }
+    /// Event delivery; without brokers events wait in the ledger.
+    "kafka." kafka: Kafka {
+        /// `host:port` of one or more brokers.
+        brokers: Vec<String> = "",
+        /// Whether the connection is encrypted.
+        tls: bool = "false",
+        /// PEM file of the authority that signed the brokers' certificates; absent means the system's authorities.
+        ca_file: Option<PathBuf> = "",
+        /// How the service proves itself; absent means it does not.
+        sasl_mechanism: Option<Sasl> = "",
+        /// User name for `kafka.sasl_mechanism`.
+        sasl_user: Option<String> = "",
+        /// Password for `kafka.sasl_mechanism`.
+        sasl_password: Option<Secret> = "",
+    }
+    /// Where archived months lie.
+    "archive." archive: Archive {
+        /// `file:///absolute/folder` or `s3://bucket/prefix`; absent means the folder `archive` under `data_dir`.
+        url: Option<String> = "",
+        /// URL of an S3-compatible server; absent means that of the region.
+        s3_endpoint: Option<String> = "",
+        /// Region of the bucket.
+        s3_region: String = "us-east-1",
+        /// Access key of the bucket.
+        s3_access_key: Option<String> = "",
+        /// Secret of `archive.s3_access_key`.
+        s3_secret_key: Option<Secret> = "",
+        /// PEM file of the authority that signed the server's certificate; absent means the system's authorities.
+        s3_ca_file: Option<PathBuf> = "",
+        /// Whether an `http://` endpoint is accepted.
+        s3_allow_http: bool = "false",
+    }
+    /// Bearer tokens of an OpenID issuer; without an issuer only keys and secrets are accepted.
+    "auth." auth: Auth {
+        /// The `iss` a token must carry.
+        issuer: Option<String> = "",
+        /// The `aud` a token must carry.
+        audience: Option<String> = "",
+        /// Where the issuer publishes its keys; absent means it is discovered from the issuer.
+        jwks_url: Option<String> = "",
+        /// How long the issuer's keys are trusted before they are fetched again.
+        jwks_cache: Duration = "10m",
+        /// How long a checked key and secret is remembered, and so how long a revoked one may still work.
+        credential_cache: Duration = "30s",
+    }
+    /// The xAPI surface and its limits; every refusal answers with its number.
+    "xapi." xapi: Xapi {
+        /// Paths the xAPI resources are served under; `/v2` below each speaks 2.0 only.
+        paths: Vec<String> = "/xapi,/xAPI,/data/xAPI",
+        /// Statements on a page when the client names no limit.
+        page_default: usize = "100",
+        /// Statements on a page at most; `limit=0` asks for exactly this.
+        page: usize = "500",
+        /// Bytes of a request body that is not multipart.
+        body_bytes: ByteSize = "16MiB",
+        /// Bytes of a whole `multipart/mixed` request.
+        multipart_bytes: ByteSize = "128MiB",
+        /// Parts of a `multipart/mixed` request.
+        multipart_parts: usize = "1000",
+        /// Statements in one POST.
+        statements: usize = "5000",
+        /// Bytes of one statement as JSON.
+        statement_bytes: ByteSize = "1MiB",
+        /// Levels of nested JSON.
+        depth: usize = "64",
+        /// Bytes of one IRI.
+        iri_bytes: ByteSize = "16KiB",
+        /// Violations listed in one answer.
+        violations: usize = "100",
+        /// Bytes of one state or profile document.
+        document_bytes: ByteSize = "16MiB",
+    }
+    /// Group commit: how statements of many callers share one transaction.
+    "ingest." ingest: Ingest {
+        /// Requests that may wait; when it is full the answer is 503 with `Retry-After`.
+        queue: usize = "1024",
+        /// Statements in one transaction at most.
+        group_size: usize = "2000",
+        /// How long a lone request waits for company.
+        group_delay: Duration = "0ms",
+        /// Transactions that write at the same time.
+        writers: usize = "2",
+    }
+    /// What browsers and single credentials may do.
+    "limits." limits: RateLimits {
+        /// Origins whose pages may call the service; `*` means any.
+        cors_origins: Vec<String> = "*",
+        /// Requests a second that one credential may make; 0 means no limit.
+        rate_per_second: u32 = "0",
+        /// Requests one credential may make at once before the rate counts.
+        rate_burst: u32 = "200",
+    }
+    /// How the service stops.
+    "shutdown." shutdown: Shutdown {
+        /// How long accepted requests may take to finish after the first signal.
+        soft: Duration = "30s",
+        /// How long background loops may take to stop after that.
+        hard: Duration = "10s",
+    }
+}
+
+impl Xapi {
+    /// The limits in the words of the xAPI room.
+    pub fn limits(&self) -> crate::xapi::Limits {
+        crate::xapi::Limits {
+            body_bytes: self.body_bytes.0,
+            multipart_bytes: self.multipart_bytes.0,
+            multipart_parts: self.multipart_parts,
+            statements: self.statements,
+            statement_bytes: self.statement_bytes.0,
+            depth: self.depth,
+            iri_bytes: self.iri_bytes.0,
+            violations: self.violations,
+            document_bytes: self.document_bytes.0,
+            page: self.page,
+        }
+    }
+}
+
+impl Config {
+    /// What no single key can tell: settings that only make sense together.
+    pub(super) fn check_together(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.tls.cert_file.is_some() == self.tls.key_file.is_some(), "tls.cert_file", "set both files or neither"),
+            (self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_user.is_some(), "kafka.sasl_user", "is missing"),
+            (
+                self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_password.is_some(),
+                "kafka.sasl_password",
+                "is missing",
+            ),
+            (
+                self.database.migration_url.is_none() || self.database.url.is_some(),
+                "database.url",
+                "is missing beside database.migration_url",
+            ),
+            (self.xapi.page_default <= self.xapi.page, "xapi.page_default", "is larger than xapi.page"),
+            (self.xapi.page_default > 0, "xapi.page_default", "must be at least 1"),
+            (self.database.pool_size > 1, "database.pool_size", "must be at least 2"),
+            (self.ingest.queue > 0 && self.ingest.group_size > 0, "ingest.queue", "queue and group must not be 0"),
+            (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
+            (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),
+            (
+                self.service.bootstrap_credential.as_ref().is_none_or(|c| is_key_and_secret(c.expose())),
+                "bootstrap_credential",
+                "expected key:secret, both non-empty",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(holds, _, _)| !holds);
+        let problems: Vec<Problem> = broken.map(|(_, key, why)| Problem::value(key, why)).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Problems(problems)) }
+    }
+}
+
+fn is_key_and_secret(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(key, secret)| !key.is_empty() && !secret.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_build_and_agree_with_the_rooms_that_have_their_own() {
+        let config = Config::build(&Values::default()).unwrap();
+        config.check_together().unwrap();
+        assert_eq!(config.xapi.limits(), crate::xapi::Limits::default());
+        assert!(config.database.url.is_none() && config.kafka.brokers.is_empty());
+    }
+
+    #[test]
+    fn names_are_unique_in_file_and_environment() {
+        let mut names: Vec<String> = KEYS.iter().map(Key::env).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), KEYS.len());
+        assert!(names.contains(&"PROGRESS_DATABASE_URL".to_owned()));
+    }
+
+    #[test]
+    fn every_key_has_a_sentence() {
+        for key in KEYS {
+            assert!(key.doc.trim().ends_with('.'), "{} has no sentence", key.name);
+        }
+    }
+}

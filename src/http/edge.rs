@@ -1,0 +1,166 @@
+//! What every request meets before its handler: an id, a trace, limits, the phase of the service; and is counted after.
+
+use std::time::{Duration, Instant};
+
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+};
+use prometheus::IntGauge;
+use tracing::Instrument;
+
+use super::{HttpError, Lifecycle, Problem, body::Pace};
+use crate::{
+    config,
+    model::Ids,
+    telemetry::{Metrics, TraceContext},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Paths that answer in every phase: operators need them most when nothing else works.
+const ALWAYS_OPEN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/admin", "/api/v1/admin"];
+
+/// Who is asking, as far as logs and events need to know.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// The caller's `X-Request-Id`, or one made here.
+    pub request_id: String,
+    /// The caller's trace with a span of ours.
+    pub trace: TraceContext,
+}
+
+/// Everything the edge needs; cheap to clone into each worker.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    pub lifecycle: Lifecycle,
+    pub metrics: Metrics,
+    pub ids: Ids,
+    pace: Pace,
+    header_bytes: usize,
+}
+
+impl Edge {
+    pub fn new(http: &config::Http, lifecycle: Lifecycle, metrics: Metrics, ids: Ids) -> Self {
+        let slow = metrics.http.slow_bodies.clone();
+        let pace = Pace { base: http.body_timeout, rate: http.body_rate.0, slow };
+        Self { lifecycle, metrics, ids, pace, header_bytes: http.header_bytes.0 }
+    }
+
+    /// The middleware of the whole application.
+    pub async fn pass(
+        self,
+        mut req: ServiceRequest,
+        next: Next<impl MessageBody + 'static>,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        let started = Instant::now();
+        let _counted = InFlight::enter(&self.metrics.http.in_flight);
+        let context = self.context(&req);
+        let method = req.method().clone();
+        let span = tracing::info_span!("request", request_id = %context.request_id, trace = %context.trace.trace_id());
+        let request_id = HeaderValue::from_str(&context.request_id).ok();
+        req.extensions_mut().insert(context);
+        let mut response = match self.refusal(&req) {
+            Some(error) => refuse(req, error),
+            None => {
+                let payload = self.pace.hold(req.take_payload());
+                req.set_payload(payload);
+                next.call(req).instrument(span.clone()).await?.map_into_boxed_body()
+            }
+        };
+        if let Some(id) = request_id {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        self.metrics.http.answered(known(method.as_str()), &route, status, elapsed.as_secs_f64());
+        tracing::debug!(parent: &span, %method, route, status, ms = elapsed.as_millis(), "answered");
+        Ok(response)
+    }
+
+    fn context(&self, req: &ServiceRequest) -> RequestContext {
+        let text = |name: &HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
+        let request_id = text(&REQUEST_ID).filter(|id| is_sane(id)).map(str::to_owned);
+        let trace = text(&TRACEPARENT).and_then(TraceContext::parse);
+        RequestContext {
+            request_id: request_id.unwrap_or_else(|| self.ids.uuid().to_string()),
+            trace: trace.map_or_else(|| TraceContext::start(&self.ids), |trace| trace.child(&self.ids)),
+        }
+    }
+
+    /// Why this request goes no further.
+    fn refusal(&self, req: &ServiceRequest) -> Option<HttpError> {
+        let size: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if size > self.header_bytes {
+            return Some(HttpError::Headers { limit: self.header_bytes });
+        }
+        if ALWAYS_OPEN.iter().any(|open| is_below(req.path(), open)) {
+            return None;
+        }
+        let why = self.lifecycle.phase().closed()?;
+        Some(HttpError::Unavailable { why, retry_after: Duration::from_secs(5) })
+    }
+}
+
+fn refuse(req: ServiceRequest, error: HttpError) -> ServiceResponse<BoxBody> {
+    let response = if is_below(req.path(), "/api") { Problem(error).error_response() } else { error.error_response() };
+    req.into_response(response)
+}
+
+/// Whether `path` is `root` or something under it; `/administrator` is not under `/admin`.
+fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Ids go to logs and back to the client, so only short ones of harmless characters are taken over.
+fn is_sane(id: &str) -> bool {
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b);
+    !id.is_empty() && id.len() <= 128 && id.bytes().all(harmless)
+}
+
+/// A method as a label: whatever a client makes up counts as one.
+fn known(method: &str) -> &str {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" => method,
+        _ => "other",
+    }
+}
+
+/// Counts a request for as long as it lives, also when its client goes away.
+struct InFlight(IntGauge);
+
+impl InFlight {
+    fn enter(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        assert!(is_below("/admin", "/admin") && is_below("/admin/x", "/admin"));
+        assert!(!is_below("/administrator", "/admin"));
+    }
+
+    #[test]
+    fn strange_request_ids_are_not_taken_over() {
+        assert!(is_sane("01J-abc_9.z"));
+        for id in ["", "a b", "a\"b", "ä", &"x".repeat(129)] {
+            assert!(!is_sane(id), "{id:?}");
+        }
+    }
+}

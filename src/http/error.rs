@@ -1,0 +1,217 @@
+//! From what went wrong to what the client is told: the one place where an error becomes a status.
+
+use std::{fmt::Display, time::Duration};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::BoxBody,
+    error::PayloadError,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+
+use crate::{
+    store::StoreError,
+    xapi::{Violation, Violations},
+};
+
+/// Everything a handler may fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The request breaks rules, each of them listed.
+    #[error("the request is not valid")]
+    Invalid(#[from] Violations),
+    #[error("{0}")]
+    Unauthorized(String),
+    #[error("{0}")]
+    Forbidden(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("this resource does not answer that method")]
+    Method,
+    /// The client did not send its body in time.
+    #[error("the body was not sent in time")]
+    Slow,
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Precondition(String),
+    #[error("{what} is larger than the limit of {limit}")]
+    TooLarge { what: &'static str, limit: usize },
+    #[error("{0}")]
+    MediaType(String),
+    #[error("the headers are larger than the limit of {limit} bytes")]
+    Headers { limit: usize },
+    #[error("too many requests with this credential")]
+    TooMany { retry_after: Duration },
+    /// Nothing is wrong with the request; it should come again.
+    #[error("{why}")]
+    Unavailable { why: String, retry_after: Duration },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A fault of ours. The detail is for the log only.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// How an error looks from outside.
+struct Face {
+    status: StatusCode,
+    /// Last part of the stable `type` of the problem.
+    kind: &'static str,
+    title: &'static str,
+    retry_after: Option<Duration>,
+}
+
+/// The members of RFC 9457, and the list of violations.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
+    violations: &'a [Violation],
+}
+
+impl HttpError {
+    /// A fault of ours, from any error.
+    pub fn internal(error: impl Display) -> Self {
+        Self::Internal(error.to_string())
+    }
+
+    /// What reading a body may fail with; `limit` is the one that was set for this body.
+    pub fn payload(error: &PayloadError, limit: usize) -> Self {
+        match error {
+            PayloadError::Overflow => Self::TooLarge { what: "the body", limit },
+            PayloadError::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => Self::Slow,
+            other => Self::Invalid(Violations::whole("body.unreadable", format!("the body cannot be read: {other}"))),
+        }
+    }
+
+    fn face(&self) -> Face {
+        let (status, kind, title) = match self {
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", "The request is not valid"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Credentials are missing or wrong"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "The credential may not do this"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "The method is not allowed here"),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The request took too long to arrive"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "The request conflicts with what is stored"),
+            Self::Precondition(_) => (StatusCode::PRECONDITION_FAILED, "precondition", "A precondition does not hold"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
+            Self::MediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The media type is not understood")
+            }
+            Self::Headers { .. } => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers", "The headers are too large")
+            }
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
+            Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now"),
+            Self::Store(error) if error.is_temporary() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now")
+            }
+            Self::Store(_) | Self::Internal(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed; the fault is logged")
+            }
+        };
+        Face { status, kind, title, retry_after: self.retry_after() }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany { retry_after } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Store(error) if error.is_temporary() => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// The detail a stranger may read: what happened inside the store stays in the log.
+    fn detail(&self, face: &Face) -> String {
+        match self {
+            Self::Store(_) | Self::Internal(_) => face.title.to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The answer, under the media type of the surface that gives it. Faults of ours are logged here, once.
+    pub(super) fn answer(&self, media_type: &'static str) -> HttpResponse {
+        let face = self.face();
+        if let Self::Store(_) | Self::Internal(_) = self {
+            tracing::error!(status = face.status.as_u16(), error = %self, "request failed");
+        }
+        let mut response = HttpResponse::build(face.status);
+        if let Some(wait) = face.retry_after {
+            response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        }
+        match self {
+            Self::Unauthorized(_) => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"xAPI\", charset=\"UTF-8\""));
+            }
+            // The rest of such a body is not worth reading.
+            Self::Slow | Self::TooLarge { .. } | Self::Headers { .. } => {
+                response.force_close();
+            }
+            _ => {}
+        }
+        let violations = if let Self::Invalid(list) = self { list.0.as_slice() } else { &[] };
+        let body = Body {
+            r#type: format!("urn:progress:problem:{}", face.kind),
+            title: face.title,
+            status: face.status.as_u16(),
+            detail: self.detail(&face),
+            violations,
+        };
+        response.content_type(media_type).body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+/// The face of the xAPI surface: plain JSON. `/api/v1` wraps the same error in [`super::Problem`].
+impl ResponseError for HttpError {
+    fn status_code(&self) -> StatusCode {
+        self.face().status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.answer("application/json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn body(error: HttpError) -> (StatusCode, Value, HttpResponse<()>) {
+        let response = error.error_response();
+        let status = response.status();
+        let (head, body) = response.into_parts();
+        (
+            status,
+            serde_json::from_slice(&to_bytes(body).await.unwrap()).unwrap(),
+            head.map_into_right_body::<()>().drop_body(),
+        )
+    }
+
+    #[actix_web::test]
+    async fn a_400_lists_every_violation() {
+        let mut violations = Violations::whole("a", "first");
+        violations.0.extend(Violations::whole("b", "second").0);
+        let (status, body, _) = body(violations.into()).await;
+        assert_eq!(status, 400);
+        assert_eq!(body["violations"][1]["message"], "second");
+    }
+
+    #[actix_web::test]
+    async fn a_busy_store_is_503_and_a_broken_one_500_without_its_words() {
+        let (status, _, head) = body(StoreError::Busy.into()).await;
+        assert_eq!(status, 503);
+        assert_eq!(head.headers().get("retry-after").unwrap(), "1");
+        let broken = StoreError::Database { name: "t", code: "42P01".into(), message: "table of secrets".into() };
+        let (status, body, _) = body(broken.into()).await;
+        assert_eq!(status, 500);
+        assert!(!body.to_string().contains("secrets"), "{body}");
+    }
+}

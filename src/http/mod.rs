@@ -1,0 +1,15 @@
+//! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
+
+pub mod body;
+pub mod edge;
+pub mod error;
+pub mod health;
+pub mod lifecycle;
+pub mod problem;
+pub mod server;
+pub mod tls;
+
+pub use edge::{Edge, RequestContext};
+pub use error::HttpError;
+pub use lifecycle::{Lifecycle, Phase};
+pub use problem::Problem;

@@ -1,0 +1,37 @@
+//! Requests: how many, how long, how many now.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::{SECONDS, register};
+
+#[derive(Debug)]
+pub struct HttpMetrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    /// Requests whose answer has not been written yet.
+    pub in_flight: IntGauge,
+    /// Requests cut because the client was too slow.
+    pub slow_bodies: IntCounter,
+}
+
+impl HttpMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = Opts::new("progress_http_requests_total", "answered requests");
+        let seconds = HistogramOpts::new("progress_http_request_seconds", "time to the head of the answer");
+        Ok(Self {
+            requests: register(registry, IntCounterVec::new(requests, &["method", "route", "status"]))?,
+            seconds: register(registry, HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["method", "route"]))?,
+            in_flight: register(registry, IntGauge::new("progress_http_in_flight", "requests being answered"))?,
+            slow_bodies: register(
+                registry,
+                IntCounter::new("progress_http_slow_bodies_total", "bodies cut as too slow"),
+            )?,
+        })
+    }
+
+    /// Counts one answer. `route` is the matched pattern, never the path as sent.
+    pub fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        self.seconds.with_label_values(&[method, route]).observe(seconds);
+    }
+}

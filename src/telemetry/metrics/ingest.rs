@@ -1,0 +1,35 @@
+//! Group commit: what waits, how large groups are, what became of statements.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::register;
+
+const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0];
+
+#[derive(Debug)]
+pub struct IngestMetrics {
+    /// Requests waiting for a transaction.
+    pub queued: IntGauge,
+    /// Requests turned away because the queue was full.
+    pub refused: IntCounter,
+    /// Statements per transaction.
+    pub group_size: Histogram,
+    /// Statements by what became of them: `new`, `same`, `conflict`.
+    pub statements: IntCounterVec,
+}
+
+impl IngestMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let group = HistogramOpts::new("progress_ingest_group_statements", "statements per transaction");
+        let statements = Opts::new("progress_ingest_statements_total", "statements by what became of them");
+        Ok(Self {
+            queued: register(registry, IntGauge::new("progress_ingest_queued", "requests waiting for a transaction"))?,
+            refused: register(
+                registry,
+                IntCounter::new("progress_ingest_refused_total", "requests refused as too many"),
+            )?,
+            group_size: register(registry, Histogram::with_opts(group.buckets(SIZES.to_vec())))?,
+            statements: register(registry, IntCounterVec::new(statements, &["outcome"]))?,
+        })
+    }
+}
