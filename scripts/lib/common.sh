@@ -7,9 +7,24 @@ CACHE=${PROGRESS_CACHE:-${HOME:-/tmp}/.cache/progress-service}
 # One run folder per user and clone, outside of it: an unprivileged server user must be able to enter.
 RUN=${PROGRESS_RUN_DIR:-${TMPDIR:-/tmp}/progress-service-$(id -u)-$(printf %s "$ROOT" | cksum | cut -d' ' -f1)}
 
+# A toolchain installed a moment ago is not on the caller's path yet.
+PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
+if [ "${CI:-}" = true ]; then
+  export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target} CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
+fi
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
+# stage NAME COMMAND...: runs the command and says how long it took.
+stage() {
+  local name=$1 began=$SECONDS code=0; shift
+  say "== $name"
+  "$@" || code=$?
+  if [ "$code" = 0 ]; then say "== $name: done in $((SECONDS - began)) s"; else say "== $name: FAILED after $((SECONDS - began)) s"; fi
+  return "$code"
+}
+
 is_root() { [ "$(id -u)" = 0 ]; }
 
 as_root() {

@@ -1,0 +1,26 @@
+# The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench up down
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+run: ## build and serve on http://127.0.0.1:8080, with a database of its own under ./data
+	@scripts/install-tools build
+	@PATH="$$PATH:$$HOME/.cargo/bin" cargo run --locked --profile quick -- serve
+
+test: ## everything the tests need, then all tests, then stop it
+	@scripts/test
+
+check: ## form, lints, licences, advisories, documentation
+	@scripts/check
+
+bench: ## benchmarks, against servers of their own
+	@scripts/install-tools build test
+	@scripts/with-services cargo bench --locked
+
+up: ## the service with PostgreSQL, Kafka and object storage in containers
+	docker compose up --build --detach --wait
+
+down: ## stop the containers; their volumes stay
+	docker compose down
