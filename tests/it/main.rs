@@ -5,4 +5,5 @@
 #[macro_use]
 mod support;
 
+mod house;
 mod services;

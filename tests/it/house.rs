@@ -1,0 +1,88 @@
+//! The house rules of `docs/architecture.md`, read off the sources: floors, doors, and the form of a file.
+
+mod floors;
+mod form;
+mod source;
+
+use source::Source;
+
+/// Every rule over every file of `src/`; a message names the file and what to do about it.
+fn findings(sources: &[Source]) -> Vec<String> {
+    let rules = [floors::arrows, floors::doors, form::head, form::length, form::purity, form::leftovers];
+    sources.iter().flat_map(|source| rules.iter().flat_map(|rule| rule(source))).collect()
+}
+
+#[test]
+fn the_house_is_in_order() {
+    let sources = source::all();
+    assert!(sources.len() > 20, "only {} files were read", sources.len());
+    let findings = findings(&sources);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn every_room_has_its_floor() {
+    let unknown: Vec<_> = source::all().into_iter().filter(|s| floors::floor(&s.room).is_none()).collect();
+    assert!(unknown.is_empty(), "give these a floor: {:?}", unknown.iter().map(|s| &s.path).collect::<Vec<_>>());
+}
+
+/// What the rules say about a planted file.
+fn planted(path: &str, text: &str) -> String {
+    findings(&[Source::new(path, &format!("//! A planted file.\n{text}"))]).join("\n")
+}
+
+#[test]
+fn an_arrow_down_is_fine() {
+    assert_eq!(planted("ingest/mod.rs", "use crate::{model::{Clock, Ids}, store::Store, xapi};\nuse super::plan;"), "");
+    assert_eq!(planted("http/about.rs", "fn f() -> crate::ingest::Plan { crate::query::g() }"), "");
+    assert_eq!(planted("config/mod.rs", "use crate::model::Secret;"), "");
+    assert_eq!(planted("cli/serve.rs", "use crate::app;"), "");
+}
+
+#[test]
+fn an_arrow_up_or_sideways_is_found() {
+    assert!(planted("store/ledger.rs", "use crate::ingest::Plan;").contains("store must not know ingest"));
+    assert!(planted("query/mod.rs", "fn f() { crate::ingest::g() }").contains("query must not know ingest"));
+    assert!(
+        planted("bus/mod.rs", "use crate::{\n    model::Clock,\n    store::{A, B},\n};")
+            .contains("bus must not know store")
+    );
+    assert!(planted("xapi/mod.rs", "use crate::config::Limits;").contains("xapi must not know config"));
+    assert!(planted("model/ids.rs", "use crate::xapi;").contains("model must not know xapi"));
+    assert!(planted("app.rs", "use crate::cli;").contains("app must not know cli"));
+    assert!(planted("migrate/a.rs", "use crate::nowhere::X;").contains("nowhere"));
+}
+
+#[test]
+fn words_in_comments_and_strings_are_no_arrows() {
+    assert_eq!(
+        planted("store/a.rs", "/// See crate::http for more.\n// crate::http\nconst A: &str = \"crate::http\";"),
+        ""
+    );
+}
+
+#[test]
+fn a_library_outside_of_its_room_is_found() {
+    assert!(planted("query/mod.rs", "use tokio_postgres::Row;").contains("only store may use tokio_postgres"));
+    assert!(
+        planted("relay/run.rs", "fn f(p: rdkafka::producer::FutureProducer) {}").contains("only bus may use rdkafka")
+    );
+    assert!(planted("http/a.rs", "use std::env::var;").contains("only config may use std::env"));
+    assert_eq!(planted("bus/mod.rs", "use rdkafka::error::KafkaError;"), "");
+    assert_eq!(planted("query/mod.rs", "#[cfg(test)]\nmod tests { use tokio_postgres::Row; }"), "");
+}
+
+#[test]
+fn the_form_of_a_file_is_checked() {
+    let long = "fn f() {}\n".repeat(401);
+    assert!(planted("xapi/a.rs", &long).contains("lines"));
+    assert_eq!(planted("xapi/a.rs", &format!("#[cfg(test)]\nmod tests {{\n{long}}}")), "");
+    let silent = findings(&[Source::new("xapi/a.rs", "use std::fmt;")]);
+    assert!(silent[0].contains("//!"), "{silent:?}");
+    assert!(planted("archive/plan.rs", "pub async fn plan() {}").contains("pure"));
+    assert!(planted("xapi/a.rs", "fn f() { g().await }").contains("pure"));
+    assert!(planted("store/a.rs", "fn f() { x.unwrap(); }").contains("unwrap"));
+    assert!(planted("store/a.rs", "fn f() { x.expect(\"a thing\"); }").contains("expect"));
+    assert_eq!(planted("xapi/a.rs", "fn f() { self.expect(b'x')?; }"), "");
+    assert!(planted("store/a.rs", "// TODO: later").contains("TODO"));
+}

