@@ -1,12 +1,25 @@
 //! The specification as a pure language: parse, validate, prepare, compare, format. No IO, no async.
 
+pub mod activity;
+pub mod compare;
+pub mod convert;
+pub mod digest;
+pub mod keys;
 pub mod limits;
+mod logical;
+mod payload;
+pub mod prepare;
+pub mod query;
+pub mod relations;
 pub mod statement;
 pub mod syntax;
+pub mod time;
 pub mod version;
 pub mod violation;
+mod write;
 
 pub use limits::Limits;
+pub use prepare::{Author, Prepared, prepare};
 pub use statement::Statement;
 pub use version::Version;
 pub use violation::{Violation, Violations};

@@ -1,0 +1,314 @@
+//! From a valid statement to what the ledger stores: its text, its digest and every key it can be found by. Pure: time, ids
+//! and the author come in as values.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Statement, Version, convert, digest, keys, payload,
+    relations::{AttachmentRef, Relations, SeenActivity, SeenAgent, uuid},
+    time, write,
+};
+
+/// The verb that voids the statement it refers to.
+pub const VOIDED: &str = "http://adlnet.gov/expapi/verbs/voided";
+
+/// Who sends statements: one per request, shared by its statements.
+pub struct Author {
+    tenant: Uuid,
+    version: Version,
+    /// The authority as JSON text. It is always the credential's own: one a client may choose proves nothing.
+    authority: String,
+    agents: Vec<SeenAgent>,
+}
+
+impl Author {
+    /// `authority` is the agent (or the OAuth group of two) that the credential stands for.
+    pub fn new(tenant: Uuid, authority: &Map<String, Value>, version: Version) -> Self {
+        let mut text = String::new();
+        write::object(&mut text, authority);
+        let mut relations = Relations::new(tenant);
+        relations.actor(&mut authority.clone());
+        Self { tenant, version, authority: text, agents: relations.agents }
+    }
+}
+
+/// A statement ready for the ledger. Only [`prepare`] makes one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    pub id: Uuid,
+    pub tenant: Uuid,
+    /// The client's timestamp, or the time of preparing where it gave none.
+    pub timestamp: DateTime<Utc>,
+    /// Whether the payload holds a timestamp; if not, a reader sees `stored` in its place.
+    pub has_timestamp: bool,
+    /// Whether one of the two versions reads the statement differently from how it is kept (see `convert`).
+    pub converts: bool,
+    /// The statement as JSON, without `stored`.
+    pub payload: String,
+    pub digest: [u8; 32],
+    pub verb_key: Uuid,
+    pub verb: SeenVerb,
+    /// The object, if it is an activity.
+    pub activity_key: Option<Uuid>,
+    /// The actor, unless it is an anonymous group.
+    pub agent_key: Option<Uuid>,
+    /// The object, if it is an agent or identified group other than the actor. An `agent` filter finds it as it finds the actor.
+    pub object_agent_key: Option<Uuid>,
+    pub registration_key: Option<Uuid>,
+    /// All other agents and activities anywhere in the statement: sorted, each once, none of the direct ones above.
+    pub related: Vec<Uuid>,
+    pub is_voiding: bool,
+    /// The statement that the object refers to.
+    pub refers_to: Option<Uuid>,
+    /// Every agent and identified group, the authority included: by key, each once.
+    pub agents: Vec<SeenAgent>,
+    /// Every activity: by key, each once.
+    pub activities: Vec<SeenActivity>,
+    pub attachments: Vec<AttachmentRef>,
+    /// Keeps other rooms from making one up.
+    _made_here: (),
+}
+
+/// A verb as a statement names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenVerb {
+    pub iri: String,
+    pub display: Option<Map<String, Value>>,
+}
+
+/// Prepares a statement. `fresh_id` is called only when the client gave no id.
+pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() -> Uuid, now: DateTime<Utc>) -> Prepared {
+    let mut doc = statement.into_doc();
+    let digest = digest::digest(&doc);
+    let id = uuid(&doc, "id").unwrap_or_else(fresh_id);
+    let given_timestamp = doc.get("timestamp").and_then(Value::as_str).and_then(time::parse);
+    let has_timestamp = doc.contains_key("timestamp");
+    let payload = payload::payload(&doc, id, default_version(author.version), &author.authority);
+    let context = doc.get("context").and_then(Value::as_object);
+    let registration_key =
+        context.and_then(|context| uuid(context, "registration")).map(|r| keys::registration(author.tenant, r));
+    let converts = convert::concerns(&doc);
+
+    // From here on the document is taken apart.
+    let verb = seen_verb(doc.get_mut("verb"));
+    let mut relations = Relations::new(author.tenant);
+    let mut direct = relations.statement(&mut doc);
+    relations.agents.extend_from_slice(&author.agents);
+    direct.object_agent = direct.object_agent.filter(|key| Some(*key) != direct.agent);
+    let related = relations.related(&direct);
+    relations.settle();
+
+    Prepared {
+        id,
+        tenant: author.tenant,
+        timestamp: given_timestamp.unwrap_or(now),
+        has_timestamp,
+        converts,
+        payload,
+        digest,
+        verb_key: keys::verb(author.tenant, &verb.iri),
+        is_voiding: verb.iri == VOIDED && direct.refers_to.is_some(),
+        verb,
+        activity_key: direct.activity,
+        agent_key: direct.agent,
+        object_agent_key: direct.object_agent,
+        registration_key,
+        related,
+        refers_to: direct.refers_to,
+        agents: relations.agents,
+        activities: relations.activities,
+        attachments: relations.attachments,
+        _made_here: (),
+    }
+}
+
+/// What a statement without a version gets: 1.0.3 wants exactly `1.0.0` (part two, 2.4.10).
+fn default_version(version: Version) -> &'static str {
+    match version {
+        Version::V1_0_3 => "1.0.0",
+        Version::V2_0_0 => "2.0.0",
+    }
+}
+
+fn seen_verb(mut verb: Option<&mut Value>) -> SeenVerb {
+    let mut take = |name: &str| verb.as_deref_mut().and_then(|verb| verb.get_mut(name)).map(Value::take);
+    let iri = match take("id") {
+        Some(Value::String(iri)) => iri,
+        _ => String::new(),
+    };
+    let display = match take("display") {
+        Some(Value::Object(display)) => Some(display),
+        _ => None,
+    };
+    SeenVerb { iri, display }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::xapi::{keys::Ifi, relations::ActorType};
+
+    const T: Uuid = Uuid::from_u128(1);
+    const FRESH: Uuid = Uuid::from_u128(0xf);
+    const REFERRED: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
+
+    fn prepared_as(value: Value, version: Version) -> Prepared {
+        let author = Author::new(T, json!({"mbox": "mailto:lrs@x.example"}).as_object().unwrap(), version);
+        let statement = Statement::trusted(value.as_object().cloned().unwrap());
+        prepare(statement, &author, || FRESH, DateTime::from_timestamp(1_700_000_000, 0).unwrap())
+    }
+
+    fn prepared(value: Value) -> Prepared {
+        prepared_as(value, Version::V1_0_3)
+    }
+
+    fn mbox(name: &str) -> Value {
+        json!({"mbox": format!("mailto:{name}@x.example")})
+    }
+
+    fn agent_key(name: &str) -> Uuid {
+        keys::agent(T, &Ifi::of(mbox(name).as_object().unwrap()).unwrap())
+    }
+
+    fn activity_key(iri: &str) -> Uuid {
+        keys::activity(T, iri)
+    }
+
+    fn sorted(mut keys: Vec<Uuid>) -> Vec<Uuid> {
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn the_server_assigns_what_the_client_left_out() {
+        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}));
+        assert_eq!(
+            serde_json::from_str::<Value>(&p.payload).unwrap(),
+            json!({"id": FRESH, "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"},
+                "authority": mbox("lrs"), "version": "1.0.0"})
+        );
+        assert_eq!((p.id, p.has_timestamp, p.timestamp.timestamp()), (FRESH, false, 1_700_000_000));
+        assert_eq!((p.agent_key, p.activity_key), (Some(agent_key("a")), Some(activity_key("a:1"))));
+        assert_eq!(p.related, [agent_key("lrs")]);
+        let two =
+            prepared_as(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}), Version::V2_0_0);
+        assert!(two.payload.ends_with("\"version\":\"2.0.0\"}"));
+    }
+
+    #[test]
+    fn the_client_keeps_what_it_may_choose_and_nothing_else() {
+        let p = prepared(
+            json!({"id": REFERRED.to_uppercase(), "timestamp": "2020-01-01T01:00:00+01:00", "version": "1.0.3",
+            "stored": "1999-01-01T00:00:00Z", "authority": mbox("mallory"),
+            "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}, "result": {"score": {"raw": 1.50}}}),
+        );
+        let doc: Value = serde_json::from_str(&p.payload).unwrap();
+        assert_eq!((doc["id"].as_str(), doc["version"].as_str()), (Some(REFERRED), Some("1.0.3")));
+        assert_eq!(doc["timestamp"], "2020-01-01T01:00:00+01:00");
+        assert_eq!(doc["authority"], mbox("lrs"));
+        assert!(doc.get("stored").is_none() && !p.payload.contains("mallory"));
+        assert!(p.has_timestamp && !p.related.contains(&agent_key("mallory")));
+        assert_eq!(p.timestamp.timestamp(), 1_577_836_800);
+    }
+
+    #[test]
+    fn context_activities_become_lists_here_and_in_sub_statements() {
+        let context =
+            json!({"contextActivities": {"parent": {"id": "a:p"}, "other": [{"id": "a:o"}]}, "language": "en"});
+        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "context": context,
+            "object": {"objectType": "SubStatement", "actor": mbox("b"), "verb": {"id": "v:w"}, "object": {"id": "a:1"},
+                "context": context}}));
+        let doc: Value = serde_json::from_str(&p.payload).unwrap();
+        for context in [&doc["context"], &doc["object"]["context"]] {
+            let wanted = json!({"parent": [{"id": "a:p"}], "other": [{"id": "a:o"}]});
+            assert_eq!((&context["contextActivities"], &context["language"]), (&wanted, &json!("en")));
+        }
+        assert_eq!(p.activity_key, None, "the SubStatement's object is only related");
+        assert_eq!(
+            p.related,
+            sorted(vec![
+                agent_key("lrs"),
+                agent_key("b"),
+                activity_key("a:1"),
+                activity_key("a:p"),
+                activity_key("a:o")
+            ])
+        );
+    }
+
+    #[test]
+    fn members_instructor_team_and_context_actors_are_related() {
+        let p = prepared(json!({
+            "actor": {"objectType": "Group", "member": [mbox("m1"), mbox("m2")]},
+            "verb": {"id": "v:v"},
+            "object": {"objectType": "Agent", "mbox": "mailto:o@x.example", "name": "O"},
+            "context": {"registration": REFERRED, "instructor": mbox("i"),
+                "team": {"objectType": "Group", "mbox": "mailto:t@x.example", "member": [mbox("m3"), mbox("m1")]},
+                "contextAgents": [{"objectType": "contextAgent", "agent": mbox("ca")}],
+                "contextGroups": [{"objectType": "contextGroup", "group": {"objectType": "Group", "member": [mbox("cg")]}}]}
+        }));
+        assert_eq!((p.agent_key, p.object_agent_key), (None, Some(agent_key("o"))), "an anonymous group has no key");
+        let names = ["lrs", "m1", "m2", "i", "t", "m3", "ca", "cg"];
+        assert_eq!(p.related, sorted(names.map(agent_key).to_vec()));
+        assert_eq!(p.agents.len(), names.len() + 1);
+        assert!(p.agents.is_sorted_by_key(|a| a.key));
+        let seen = |name: &str| p.agents.iter().find(|a| a.key == agent_key(name)).unwrap();
+        assert_eq!((seen("o").name.as_deref(), seen("o").object_type), (Some("O"), ActorType::Agent));
+        assert_eq!(seen("t").object_type, ActorType::Group);
+        assert!(p.converts, "1.0.3 knows no contextAgents");
+        assert_eq!(p.registration_key, Some(keys::registration(T, REFERRED.parse().unwrap())));
+    }
+
+    #[test]
+    fn an_actor_who_is_also_the_object_counts_once() {
+        let object = json!({"objectType": "Agent", "mbox": "mailto:a@x.example", "name": "A"});
+        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": object}));
+        assert_eq!((p.agent_key, p.object_agent_key), (Some(agent_key("a")), None));
+        let named: Vec<_> = p.agents.iter().filter(|a| a.key == agent_key("a")).map(|a| a.name.as_deref()).collect();
+        assert_eq!(named, [Some("A")]);
+    }
+
+    #[test]
+    fn an_activity_named_twice_has_both_definitions() {
+        let one = json!({"id": "a:1", "definition": {"name": {"en": "One"}}});
+        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v", "display": {"en": "v"}}, "object": one,
+            "context": {"contextActivities": {"other": [{"id": "a:1", "definition": {"name": {"fr": "Un"}}}, {"id": "a:2"}]}}}));
+        assert_eq!(p.activities.len(), 2);
+        let seen = p.activities.iter().find(|a| a.iri == "a:1").unwrap();
+        assert_eq!(seen.definition.as_ref().unwrap()["name"], json!({"en": "One", "fr": "Un"}));
+        assert!(!p.related.contains(&activity_key("a:1")));
+        assert_eq!(p.verb.display.unwrap()["en"], "v");
+        assert!(
+            p.payload.contains("\"Un\"") && p.payload.contains("\"One\""),
+            "the payload is written before it is taken apart"
+        );
+    }
+
+    #[test]
+    fn a_reference_and_a_voiding() {
+        let refers = |verb: &str| {
+            prepared(
+                json!({"actor": mbox("a"), "verb": {"id": verb}, "object": {"objectType": "StatementRef", "id": REFERRED}}),
+            )
+        };
+        assert_eq!((refers("v:v").is_voiding, refers("v:v").refers_to), (false, Some(REFERRED.parse().unwrap())));
+        assert!(refers(VOIDED).is_voiding);
+    }
+
+    #[test]
+    fn attachments_are_listed_with_those_of_a_sub_statement() {
+        let attachment = |sha2: &str| {
+            json!({"usageType": "u:u", "display": {"en": "d"}, "contentType": "text/plain",
+            "length": 3, "sha2": sha2, "fileUrl": "http://f.example"})
+        };
+        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "attachments": [attachment("AB")],
+            "object": {"objectType": "SubStatement", "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"},
+                "attachments": [attachment("cd")]}}));
+        let hashes: Vec<_> = p.attachments.iter().map(|a| (a.sha2.as_str(), a.length, a.has_file_url)).collect();
+        assert_eq!(hashes, [("cd", 3, true), ("ab", 3, true)]);
+    }
+}

@@ -1,0 +1,64 @@
+//! Instants as text: read as xAPI allows them, written as the ledger keeps them.
+
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
+
+/// Reads a timestamp by its instant. One without an offset is taken as UTC.
+pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Some(at.to_utc());
+    }
+    DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z")
+        .map(|at| at.to_utc())
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|at| at.and_utc()))
+        .ok()
+}
+
+/// Writes an instant in UTC with microseconds, the ledger's precision: `2026-11-21T08:12:00.123456Z`.
+pub fn write(out: &mut String, at: DateTime<Utc>) {
+    let year = at.year().clamp(0, 9_999).unsigned_abs();
+    // A leap second is counted in the nanoseconds of the second before it.
+    let micros = (at.nanosecond() / 1_000).min(999_999);
+    digits(out, year, 4);
+    for (mark, number) in [('-', at.month()), ('-', at.day()), ('T', at.hour()), (':', at.minute()), (':', at.second())]
+    {
+        out.push(mark);
+        digits(out, number, 2);
+    }
+    out.push('.');
+    digits(out, micros, 6);
+    out.push('Z');
+}
+
+/// [`write`] into a string of its own.
+pub fn text(at: DateTime<Utc>) -> String {
+    let mut out = String::with_capacity(27);
+    write(&mut out, at);
+    out
+}
+
+fn digits(out: &mut String, number: u32, width: u32) {
+    for place in (0..width).rev() {
+        // The remainder is below ten.
+        out.push(char::from(b'0' + (number / 10_u32.pow(place) % 10) as u8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_instant_in_many_forms() {
+        for same in
+            ["2023-11-14T22:13:20Z", "2023-11-14T23:13:20.000+01:00", "2023-11-15T00:13:20+0200", "2023-11-14T22:13:20"]
+        {
+            assert_eq!(parse(same), DateTime::from_timestamp(1_700_000_000, 0), "{same}");
+        }
+        assert_eq!(parse("01/011/2015"), None);
+    }
+
+    #[test]
+    fn an_instant_is_written_with_six_digits() {
+        assert_eq!(text(DateTime::from_timestamp(1_700_000_000, 1_234_999).unwrap()), "2023-11-14T22:13:20.001234Z");
+    }
+}
