@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::{
     logical::{Role, Writer},
-    time,
+    syntax::timestamp,
 };
 
 /// Compares two statements under one id, or says at which JSON pointer they first differ. What counts is told in
 /// `logical.rs`; beyond it, two explicit timestamps must name one instant. (A store gives a statement without timestamp its
 /// own, so one that is absent agrees with any.)
 pub fn same(a: &Map<String, Value>, b: &Map<String, Value>) -> Result<(), String> {
-    let instant = |doc: &Map<String, Value>| doc.get("timestamp").and_then(Value::as_str).and_then(time::parse);
+    let instant = |doc: &Map<String, Value>| doc.get("timestamp").and_then(Value::as_str).and_then(timestamp::parse);
     objects(Role::Statement, a, b, "")?;
     match (instant(a), instant(b)) {
         (Some(a), Some(b)) if a != b => Err("/timestamp".to_owned()),

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{keys, time};
+use super::{keys, syntax::timestamp};
 
 /// What a JSON value is within a statement; it decides which of its parts count and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
             Role::Word => keys::fold_ascii(text),
             Role::Mbox => keys::fold_domain(text),
             Role::Duration => Cow::Owned(centiseconds(text)),
-            Role::Instant => match time::parse(text) {
+            Role::Instant => match timestamp::parse(text) {
                 Some(at) => Cow::Owned(format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos())),
                 None => Cow::Borrowed(text),
             },

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{
     Statement, Version, convert, digest, keys, payload,
     relations::{AttachmentRef, Relations, SeenActivity, SeenAgent, uuid},
-    time, write,
+    syntax::timestamp,
+    write,
 };
 
 /// The verb that voids the statement it refers to.
@@ -83,7 +84,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
     let mut doc = statement.into_doc();
     let digest = digest::digest(&doc);
     let id = uuid(&doc, "id").unwrap_or_else(fresh_id);
-    let given_timestamp = doc.get("timestamp").and_then(Value::as_str).and_then(time::parse);
+    let given_timestamp = doc.get("timestamp").and_then(Value::as_str).and_then(timestamp::parse);
     let has_timestamp = doc.contains_key("timestamp");
     let payload = payload::payload(&doc, id, default_version(author.version), &author.authority);
     let context = doc.get("context").and_then(Value::as_object);

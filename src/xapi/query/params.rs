@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::super::{Limits, Violation, Violations, keys::Ifi, time};
+use super::super::{Limits, Violation, Violations, keys::Ifi, syntax};
 
 /// The parameters of one request, unknown and repeated ones already refused.
 pub(super) struct Params<'a> {
@@ -63,7 +63,7 @@ impl<'a> Params<'a> {
     }
 
     pub fn uuid(&mut self, name: &str) -> Option<Uuid> {
-        self.parsed(name, "query.uuid", "a UUID", |text| (text.len() == 36).then(|| Uuid::try_parse(text).ok())?)
+        self.parsed(name, "query.uuid", "a UUID", syntax::uuid::parse)
     }
 
     pub fn iri(&mut self, name: &str) -> Option<String> {
@@ -72,7 +72,9 @@ impl<'a> Params<'a> {
             self.refuse("query.iri", format!("parameter {name} is longer than {most} bytes"));
             return None;
         }
-        self.parsed(name, "query.iri", "an IRI with a scheme", |text| is_iri(text).then(|| text.to_owned()))
+        self.parsed(name, "query.iri", "an IRI with a scheme", |text| {
+            syntax::iri::is_iri(text).then(|| text.to_owned())
+        })
     }
 
     /// A document's name: any text but none.
@@ -85,7 +87,7 @@ impl<'a> Params<'a> {
     }
 
     pub fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
-        self.parsed(name, "query.timestamp", "an ISO 8601 timestamp", time::parse)
+        self.parsed(name, "query.timestamp", "an ISO 8601 timestamp", syntax::timestamp::parse)
     }
 
     pub fn flag(&mut self, name: &str) -> bool {
@@ -136,10 +138,6 @@ impl<'a> Params<'a> {
             _ => Err(Violations(self.violations)),
         }
     }
-}
-
-fn is_iri(text: &str) -> bool {
-    url::Url::parse(text).is_ok()
 }
 
 fn read_agent(text: &str, groups: bool) -> Result<Ifi, String> {

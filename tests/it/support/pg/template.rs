@@ -83,5 +83,8 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn schema_text() -> String {
-    schema_files().into_iter().map(|(path, text)| format!("{}\n{text}\n", path.file_name().unwrap_or_default().display())).collect()
+    schema_files()
+        .into_iter()
+        .map(|(path, text)| format!("{}\n{text}\n", path.file_name().unwrap_or_default().display()))
+        .collect()
 }
