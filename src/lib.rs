@@ -13,6 +13,7 @@ pub mod xapi;
 pub mod store;
 
 // floor 2: rooms of work
+pub mod identity;
 pub mod migrate;
 
 // floor 3: surfaces

@@ -23,6 +23,9 @@ pub enum HttpError {
     Invalid(#[from] Violations),
     #[error("{0}")]
     Unauthorized(String),
+    /// A bearer token that is not accepted.
+    #[error("{0}")]
+    Token(String),
     #[error("{0}")]
     Forbidden(String),
     #[error("{0}")]
@@ -93,6 +96,7 @@ impl HttpError {
         let (status, kind, title) = match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", "The request is not valid"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Credentials are missing or wrong"),
+            Self::Token(_) => (StatusCode::UNAUTHORIZED, "invalid-token", "The token is not accepted"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "The credential may not do this"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "The method is not allowed here"),
@@ -146,7 +150,11 @@ impl HttpError {
         }
         match self {
             Self::Unauthorized(_) => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"xAPI\", charset=\"UTF-8\""));
+                response.append_header((header::WWW_AUTHENTICATE, "Basic realm=\"xAPI\", charset=\"UTF-8\""));
+                response.append_header((header::WWW_AUTHENTICATE, "Bearer realm=\"xAPI\""));
+            }
+            Self::Token(_) => {
+                response.append_header((header::WWW_AUTHENTICATE, "Bearer realm=\"xAPI\", error=\"invalid_token\""));
             }
             // The rest of such a body is not worth reading.
             Self::Slow | Self::TooLarge { .. } | Self::Headers { .. } => {

@@ -1,6 +1,7 @@
 //! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
 
 pub mod body;
+pub mod caller;
 pub mod edge;
 pub mod error;
 pub mod health;

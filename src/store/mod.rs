@@ -2,10 +2,13 @@
 //!
 //! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
 
+pub mod audit;
+pub mod credentials;
 pub mod ddl;
 pub mod error;
 pub mod pool;
 pub mod run_tx;
+pub mod tenants;
 pub mod tls;
 
 use deadpool_postgres::Pool;

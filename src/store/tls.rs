@@ -13,6 +13,11 @@ use super::StoreError;
 /// A connector that trusts the system's authorities, or only those in `ca_file` when it is given.
 /// Whether TLS is used at all is for `sslmode` in the database URL to say.
 pub fn connector(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, StoreError> {
+    client_config(ca_file).map(MakeRustlsConnect::new)
+}
+
+/// The same trust for any other client of ours.
+pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, StoreError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
@@ -31,7 +36,7 @@ pub fn connector(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, StoreError
         .map_err(|e| StoreError::Config(e.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(config)
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {

@@ -9,6 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["xapi", "config", "telemetry"],
     &["store", "bus", "objects"],
     &[
+        "identity",
         "ingest",
         "query",
         "relay",
@@ -41,6 +42,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("refinery_core", &["migrate"]),
     ("squawk_linter", &["migrate"]),
     ("actix_web", &["http"]),
+    ("argon2", &["identity"]),
+    ("jsonwebtoken", &["identity"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("std::env", &["config"]),
