@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod credentials;
 pub mod ddl;
+pub mod embedded;
 pub mod error;
 pub mod pool;
 pub mod run_tx;
