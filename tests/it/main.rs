@@ -5,5 +5,6 @@
 #[macro_use]
 mod support;
 
+mod embedded;
 mod house;
 mod services;

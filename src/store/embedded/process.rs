@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::process::{Pid, Signal as Number, geteuid, kill_process};
+
 /// The signals PostgreSQL's postmaster understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -14,27 +16,22 @@ pub(super) enum Signal {
 
 /// The user this process acts as; 0 is root.
 pub(super) fn effective_uid() -> u32 {
-    // SAFETY: geteuid takes nothing, touches no memory and cannot fail.
-    unsafe { libc::geteuid() }
+    geteuid().as_raw()
 }
 
-/// Sends `signal` to the process `pid` alone. A process that is already gone is not an error.
+/// Sends `signal` to the process `pid` alone, never to a group or to init. One that is already gone is not an error.
 pub(super) fn send(pid: i32, signal: Signal) -> io::Result<()> {
-    if pid <= 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process group or init is never signalled"));
-    }
-    let number = match signal {
-        Signal::Fast => libc::SIGINT,
-        Signal::Immediate => libc::SIGQUIT,
-        Signal::Kill => libc::SIGKILL,
+    let Some(target) = Pid::from_raw(pid).filter(|_| pid > 1) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the number of a single process"));
     };
-    // SAFETY: kill takes two numbers and touches no memory of ours.
-    if unsafe { libc::kill(pid, number) } == 0 {
-        return Ok(());
-    }
-    match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        error => Err(error),
+    let number = match signal {
+        Signal::Fast => Number::INT,
+        Signal::Immediate => Number::QUIT,
+        Signal::Kill => Number::KILL,
+    };
+    match kill_process(target, number) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -50,8 +50,10 @@ impl Listen {
     pub fn url(&self, user: &str, password: &Secret, database: &str) -> Secret {
         let password = password.expose();
         Secret::new(match self {
-            Self::Socket(folder) => format!("postgresql://{user}:{password}@{}:5432/{database}", percent(folder)),
-            Self::Local(port) => format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}"),
+            Self::Socket(folder) => {
+                format!("postgresql://{user}:{password}@{}:5432/{database}?sslmode=disable", percent(folder))
+            }
+            Self::Local(port) => format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable"),
         })
     }
 }
