@@ -3,9 +3,9 @@
 # Nothing is installed into the clone: downloads go to the cache, running servers to the run folder.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-CACHE=${PROGRESS_CACHE:-${HOME:-/tmp}/.cache/progress-service}
+CACHE=${TEST_CACHE_DIR:-${HOME:-/tmp}/.cache/progress-service}
 # One run folder per user and clone, outside of it: an unprivileged server user must be able to enter.
-RUN=${PROGRESS_RUN_DIR:-${TMPDIR:-/tmp}/progress-service-$(id -u)-$(printf %s "$ROOT" | cksum | cut -d' ' -f1)}
+RUN=${TEST_RUN_DIR:-${TMPDIR:-/tmp}/progress-service-$(id -u)-$(printf %s "$ROOT" | cksum | cut -d' ' -f1)}
 
 # A toolchain installed a moment ago is not on the caller's path yet.
 PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin

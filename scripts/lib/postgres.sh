@@ -44,27 +44,34 @@ as_pg_user() {
   setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- "$@"
 }
 
+# pg_programs MAJOR: the folder of its programs, where the user that runs the server can enter. A cache under a
+# home folder that only its owner may enter is copied for that user.
+pg_programs() {
+  local home
+  home=$(pg_home "$1")
+  if ! (cd "$RUN" && as_pg_user test -x "$home/bin/postgres"); then
+    fill "$RUN/programs$1" cp -R "$home/." || return
+    home=$RUN/programs$1
+  fi
+  echo "$home/bin"
+}
+
 # start_postgres MAJOR: an empty cluster on a free port; prints its URL.
 start_postgres() {
-  local major=$1 name=pg$1 data=$RUN/pg$1 home word port
-  home=$(pg_home "$major")
+  local name=pg$1 data=$RUN/pg$1 programs word port
+  programs=$(pg_programs "$1") || return
   word=$(random_word)
   mkdir -p "$data"
   printf '%s\n' "$word" >"$data.pw"
   if is_root; then chown -R "$(as_pg_user id -u):$(as_pg_user id -g)" "$data" "$data.pw"; fi
-  # A cache under a home folder that only its owner may enter cannot be run by another user: copy it.
-  if ! as_pg_user test -x "$home/bin/postgres"; then
-    cp -R "$home" "$RUN/home$major"
-    home=$RUN/home$major
-  fi
   cd "$RUN" || return
-  as_pg_user "$home/bin/initdb" -D "$data" -U postgres --pwfile="$data.pw" -A scram-sha-256 \
+  as_pg_user "$programs/initdb" -D "$data" -U postgres --pwfile="$data.pw" -A scram-sha-256 \
     -E UTF8 --locale=C --no-sync --no-instructions >"$RUN/log/$name-init.log" 2>&1 || return
   rm -f "$data.pw"
   pg_settings | as_pg_user tee -a "$data/postgresql.conf" >/dev/null
   for _ in 1 2 3; do
     port=$(free_port)
-    if as_pg_user "$home/bin/pg_ctl" start -D "$data" -w -t 30 -o "-p $port" -l "$data/server.log" >/dev/null; then
+    if as_pg_user "$programs/pg_ctl" start -D "$data" -w -t 30 -o "-p $port" -l "$data/server.log" >/dev/null; then
       head -n 1 "$data/postmaster.pid" >"$RUN/pid/$name"
       echo "postgres://postgres:$word@127.0.0.1:$port/postgres"
       return

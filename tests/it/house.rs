@@ -47,7 +47,7 @@ fn an_arrow_up_or_sideways_is_found() {
         planted("bus/mod.rs", "use crate::{\n    model::Clock,\n    store::{A, B},\n};")
             .contains("bus must not know store")
     );
-    assert!(planted("xapi/mod.rs", "use crate::config::Limits;").contains("xapi must not know config"));
+    assert!(planted("xapi/mod.rs", "use crate::config::Xapi;").contains("xapi must not know config"));
     assert!(planted("model/ids.rs", "use crate::xapi;").contains("model must not know xapi"));
     assert!(planted("app.rs", "use crate::cli;").contains("app must not know cli"));
     assert!(planted("migrate/a.rs", "use crate::nowhere::X;").contains("nowhere"));

@@ -6,4 +6,10 @@
 #[macro_use]
 pub mod pg;
 pub mod background;
+pub mod http;
+pub mod kafka;
+pub mod patience;
+pub mod pgproc;
+pub mod process;
+pub mod s3;
 pub mod settings;

@@ -8,7 +8,7 @@ mod server;
 mod template;
 
 pub use database::TestDatabase;
-pub use server::Server;
+pub use server::{Server, try_connect};
 
 /// Makes two tests, `pg15` and `pg18`, of each body; whatever touches SQL is written with it.
 ///

@@ -133,17 +133,22 @@ impl Server {
 
 /// A connection driven by the harness's runtime, so that it works in any test and in `Drop`.
 pub(super) async fn connect(config: Config) -> Client {
-    let connecting = background::runtime().spawn(async move { config.connect(NoTls).await.map(drive) });
-    connecting.await.expect("the harness's runtime").expect("the test server answers")
+    attempt(config).await.expect("the test server answers")
 }
 
-fn drive<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Client
-where
-    tokio_postgres::Connection<S, T>: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-{
-    tokio::spawn(async move {
-        // A connection ends when its database is dropped; the test that cared has seen its own error.
-        let _ = connection.await;
+/// A connection to a server that may not be there.
+pub async fn try_connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+    attempt(url.parse()?).await
+}
+
+async fn attempt(config: Config) -> Result<Client, tokio_postgres::Error> {
+    let connecting = background::runtime().spawn(async move {
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(async move {
+            // A connection ends when its database is dropped; the test that cared has seen its own error.
+            let _ = connection.await;
+        });
+        Ok(client)
     });
-    client
+    connecting.await.expect("the harness's runtime")
 }

@@ -1,0 +1,147 @@
+//! Kafka for tests: a topic per test, produced to and read from its beginning.
+
+use progress_service::model::Ids;
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{Consumer, StreamConsumer},
+    message::{Header, Headers, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio::time::timeout;
+
+use super::{background, patience::PATIENCE, settings};
+
+/// `host:port` of the brokers, as the service's configuration wants them.
+pub fn brokers() -> String {
+    settings::required("TEST_KAFKA_BROKERS")
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers());
+    config
+}
+
+/// A name no other test has.
+pub fn unique(stem: &str) -> String {
+    format!("{stem}-{}", Ids::random().uuid().simple())
+}
+
+/// A message as a test compares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<String>,
+    pub payload: Vec<u8>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Received {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.payload).expect("a JSON payload")
+    }
+}
+
+/// A topic of this test alone; deleted with it.
+pub struct Topic {
+    pub name: String,
+    partitions: i32,
+}
+
+impl Topic {
+    pub async fn new(partitions: i32) -> Self {
+        Self::named(unique("test"), partitions).await
+    }
+
+    pub async fn named(name: String, partitions: i32) -> Self {
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let made = admin().create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
+        made.into_iter().collect::<Result<Vec<_>, _>>().expect("a new topic");
+        Self { name, partitions }
+    }
+
+    pub async fn send(&self, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
+        let owned = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
+        let producer: FutureProducer = client().create().expect("a producer");
+        let record = FutureRecord::to(&self.name).key(key).payload(payload).headers(owned);
+        producer.send(record, PATIENCE).await.expect("an acknowledgement");
+    }
+
+    /// The first `count` messages of all partitions; fails when they do not come.
+    pub async fn read(&self, count: usize) -> Vec<Received> {
+        let consumer = self.consumer(0..self.partitions);
+        let mut received = Vec::with_capacity(count);
+        while received.len() < count {
+            let Ok(message) = timeout(PATIENCE, consumer.recv()).await else {
+                panic!("{} of {count} messages came to {}: {received:?}", received.len(), self.name)
+            };
+            received.push(own(&message.expect("a message")));
+        }
+        received
+    }
+
+    /// Everything that is in the topic now.
+    pub async fn read_all(&self) -> Vec<Received> {
+        let consumer = self.consumer(0..self.partitions);
+        let (consumer, count) = self.count(consumer).await;
+        drop(consumer);
+        self.read(count).await
+    }
+
+    async fn count(&self, consumer: StreamConsumer) -> (StreamConsumer, usize) {
+        let (name, partitions) = (self.name.clone(), self.partitions);
+        let counting = tokio::task::spawn_blocking(move || {
+            let held = |partition| {
+                let (low, high) = consumer.fetch_watermarks(&name, partition, PATIENCE).expect("watermarks");
+                usize::try_from(high - low).expect("a count")
+            };
+            let count = (0..partitions).map(held).sum();
+            (consumer, count)
+        });
+        counting.await.expect("the count")
+    }
+
+    fn consumer(&self, partitions: std::ops::Range<i32>) -> StreamConsumer {
+        let consumer: StreamConsumer =
+            client().set("group.id", &self.name).set("enable.auto.commit", "false").create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.name, partition, Offset::Beginning).expect("a valid offset");
+        }
+        consumer.assign(&list).expect("an assignment");
+        consumer
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        background::wait_for(async move {
+            // A topic that cannot be deleted harms nobody: its name is never used again.
+            let _ = admin().delete_topics(&[&name], &AdminOptions::new()).await;
+        });
+    }
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    client().create().expect("an administrator's client")
+}
+
+fn own(message: &rdkafka::message::BorrowedMessage<'_>) -> Received {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_owned())).collect()
+    });
+    Received {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(text),
+        payload: message.payload().unwrap_or_default().to_owned(),
+        headers,
+    }
+}

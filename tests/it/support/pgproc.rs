@@ -1,0 +1,134 @@
+//! A PostgreSQL of a test's own that keeps its promises (`fsync` on) and may be killed and started again.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    net::TcpListener,
+    os::unix::{fs::chown, process::CommandExt},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+use tokio_postgres::Client;
+
+use super::{patience, pg, settings};
+
+/// Dropped with everything in it.
+pub struct PgServer {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    postmaster: Option<Child>,
+}
+
+impl PgServer {
+    /// A new cluster, started.
+    pub async fn start() -> Self {
+        let programs = PathBuf::from(settings::required("TEST_PG_PROGRAMS"));
+        let folder = tempfile::tempdir().expect("a folder");
+        if let Some((user, group)) = unprivileged() {
+            chown(folder.path(), Some(user), Some(group)).expect("the right to give a folder away");
+        }
+        let mut server = Self { programs, folder, port: free_port(), postmaster: None };
+        server.initialise();
+        server.resume().await;
+        server
+    }
+
+    fn initialise(&self) {
+        let data = self.data();
+        let done = self
+            .program("initdb")
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions", "-D"])
+            .arg(&data)
+            .output()
+            .expect("initdb runs");
+        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+        let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).expect("its settings");
+        let lines = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = on\ntimezone = 'UTC'\n";
+        settings.write_all(lines.as_bytes()).expect("settings written");
+    }
+
+    /// Starts the server over its data and waits until it answers.
+    pub async fn resume(&mut self) {
+        patience::until("the start of the server", async || {
+            if self.postmaster.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
+                // After a kill the old backends hold the shared memory for a moment; then a start ends at once.
+                self.postmaster = Some(self.launch());
+            }
+            pg::try_connect(&self.url()).await.map(drop).map_err(|e| format!("{e}: {}", self.log()))
+        })
+        .await;
+    }
+
+    fn launch(&self) -> Child {
+        let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
+        let errors: File = log.try_clone().expect("a log");
+        self.program("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .expect("postgres runs")
+    }
+
+    /// SIGKILL of the postmaster: its backends notice and end.
+    pub fn kill(&mut self) {
+        if let Some(mut postmaster) = self.postmaster.take() {
+            postmaster.kill().expect("a running server");
+            postmaster.wait().expect("its end");
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    pub async fn client(&self) -> Client {
+        pg::try_connect(&self.url()).await.expect("the server answers")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.current_dir(self.folder.path());
+        if let Some((user, group)) = unprivileged() {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+}
+
+impl Drop for PgServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// PostgreSQL refuses to run as root: then somebody else runs it.
+fn unprivileged() -> Option<(u32, u32)> {
+    let id = |arguments: &[&str]| -> u32 {
+        let output = Command::new("id").args(arguments).output().expect("the id program");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+    };
+    (id(&["-u"]) == 0).then(|| (id(&["-u", "nobody"]), id(&["-g", "nobody"])))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
