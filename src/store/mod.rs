@@ -3,6 +3,7 @@
 //! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
 
 pub mod audit;
+pub mod catalog;
 pub mod credentials;
 pub mod ddl;
 pub mod embedded;

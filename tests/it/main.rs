@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+mod catalog;
 mod embedded;
 mod house;
 mod services;
