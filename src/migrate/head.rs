@@ -69,6 +69,12 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
     })
 }
 
+/// Whether the comment at the top of a rollback script, which has no head of its own, asks for autocommit.
+pub fn says_no_transaction(text: &str) -> bool {
+    let mut top = text.lines().take_while(|line| line.starts_with("--"));
+    top.any(|line| line.trim_start_matches('-').trim() == "progress: no-transaction")
+}
+
 const KEYS: [&str; 6] = ["Description", "Breaking", "Manual", "Lock", "progress", "Supersedes"];
 
 /// The head's lines as (key, value). A comment that does not look like `-- Word: …` ends nothing and means nothing.

@@ -1,10 +1,22 @@
 //! The migration room: the canonical runner, and the tools around it.
 
+mod bridge;
 pub mod checksum;
 pub mod fingerprint;
 pub mod head;
 pub mod lint;
 pub mod modules;
 pub mod names;
+pub mod plan;
+mod rehearse;
+pub mod report;
+pub mod run;
 pub mod shape;
+pub mod startup;
 pub mod statements;
+
+pub use modules::Module;
+pub use plan::Wish;
+pub use report::{Event, Report, RunReport};
+pub use run::{MigrateError, Request, Runner, Settings, silent};
+pub use startup::Verdict;

@@ -28,7 +28,16 @@ pub struct File {
     pub head: Head,
     pub kind: Kind,
     /// The rollback script beside it.
-    pub down: Option<String>,
+    pub down: Option<Down>,
+}
+
+/// A rollback script.
+#[derive(Clone, Debug)]
+pub struct Down {
+    pub text: String,
+    pub no_transaction: bool,
+    /// Takes rows or the objects that hold them away.
+    pub destructive: bool,
 }
 
 /// A schema and the files that build it, in the order in which they run.
@@ -78,7 +87,7 @@ impl File {
         Ok(Self {
             checksum: checksum::checksum(&text),
             kind: shape::kind(&text, &head, name.category),
-            down: down.map(checksum::normalize),
+            down: down.map(|text| Down::new(module, &name, text)).transpose()?,
             name,
             text,
             head,
@@ -100,6 +109,19 @@ impl File {
 
     pub fn lock_class(&self) -> Option<LockClass> {
         self.head.lock
+    }
+}
+
+impl Down {
+    fn new(module: &str, name: &Name, text: &str) -> Result<Self, ModuleError> {
+        let text = checksum::normalize(text);
+        let no_transaction = head::says_no_transaction(&text);
+        shape::check(&text, no_transaction).map_err(|error| ModuleError::Shape {
+            module: module.to_owned(),
+            file: name.down_file(),
+            error,
+        })?;
+        Ok(Self { destructive: shape::is_destructive(&text), no_transaction, text })
     }
 }
 
@@ -222,7 +244,7 @@ mod tests {
     fn a_rollback_script_finds_its_file() {
         let text = sql("SELECT 1;");
         let pair = [("001_a.sql", text.as_str()), ("001_a.down.sql", "SELECT 2;\r\n")];
-        assert_eq!(Module::new("m", pair, false).unwrap().files[0].down.as_deref(), Some("SELECT 2;\n"));
+        assert_eq!(Module::new("m", pair, false).unwrap().files[0].down.as_ref().unwrap().text, "SELECT 2;\n");
         let lone = Module::new("m", [("001_a.down.sql", "SELECT 2;")], false);
         assert!(matches!(lone, Err(ModuleError::DownWithoutUp { .. })));
     }

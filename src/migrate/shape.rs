@@ -125,6 +125,14 @@ fn repeatable_index(statement: &Statement<'_>) -> bool {
     !statement.starts_with(&["create"]) || statement.has(&["if", "not", "exists"])
 }
 
+/// Whether a no-transaction file that was interrupted may simply run again.
+pub fn is_repeatable(text: &str) -> bool {
+    split(text).iter().all(|s| {
+        let calm = ["vacuum", "analyze", "reindex", "refresh", "cluster"].iter().any(|word| s.starts_with(&[word]));
+        calm || s.has(&["if", "not", "exists"]) || s.has(&["if", "exists"])
+    })
+}
+
 /// The index a no-transaction file creates, as written: `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …`.
 pub fn created_index(text: &str) -> Option<String> {
     let statements = split(text);

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod ddl;
 pub mod embedded;
 pub mod error;
+pub mod migrations;
 pub mod pool;
 pub mod run_tx;
 pub mod tenants;

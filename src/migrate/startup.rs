@@ -1,0 +1,138 @@
+//! What a start does: fill an empty database, apply what is automatic, and say whether the data plane may open.
+
+use serde::Serialize;
+
+use super::{
+    names::Category,
+    plan::{self, Known, Wish},
+    report::{Failure, RunReport},
+    run::{self, MigrateError, Progress, Request, Runner, World},
+};
+use crate::store::{
+    ddl::Session,
+    migrations::record::{self, NewAttempt},
+};
+
+/// Whether this node may serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    Ready {
+        applied: usize,
+    },
+    /// Health and administration answer; the data plane says 503 and names these files.
+    Maintenance {
+        pending: Vec<String>,
+        failed: Option<Failure>,
+    },
+    /// This binary must not touch this database.
+    Refuse {
+        why: Vec<String>,
+    },
+}
+
+const BOOTSTRAP: &str = "bootstrap";
+
+impl Runner {
+    /// Brings the database as far as a start may, and judges it. Any number of nodes may do so at once.
+    pub async fn startup(&self, applied_by: &str, progress: Progress<'_>) -> Result<Verdict, MigrateError> {
+        let session = self.connect().await?;
+        // Most starts find nothing to do: they should neither wait for a lock nor write.
+        let world = self.world(&session).await?;
+        if let Some(verdict) = settled(&world.known()) {
+            return Ok(verdict);
+        }
+        let held = self.lock(&session, progress).await?;
+        let world = self.world(&session).await?;
+        if let Some(verdict) = settled(&world.known()) {
+            held.release().await?;
+            return Ok(verdict);
+        }
+        let first = plan::is_empty(&world.known()) || plan::is_bootstrapping(&world.known());
+        let report = if first {
+            self.bootstrap(&session, &world, applied_by, progress).await?
+        } else {
+            let categories = Some(vec![Category::Startup, Category::Seed]);
+            let wish = Wish { categories, ..Wish::default() };
+            let request = Request { wish, dry_run: false, applied_by: applied_by.to_owned() };
+            self.run_locked(&session, &world, &request, progress).await?
+        };
+        let verdict = self.verdict(&session, report).await?;
+        if !matches!(&verdict, Verdict::Refuse { .. }) {
+            held.release().await?;
+        }
+        Ok(verdict)
+    }
+
+    /// Applies everything, with a mark around it: a first start that is killed goes on at the next one.
+    async fn bootstrap(
+        &self,
+        session: &Session,
+        world: &World<'_>,
+        by: &str,
+        progress: Progress<'_>,
+    ) -> Result<RunReport, MigrateError> {
+        let known = world.known();
+        let Some(one) = known.first() else { return Ok(RunReport::default()) };
+        if world.server.read_only {
+            let pending = known.iter().map(|one| one.module.files.len()).sum();
+            return Err(MigrateError::ReadOnly { pending });
+        }
+        let schema = &one.module.schema;
+        let open = one.facts.attempts.iter().find(|a| a.action == BOOTSTRAP && a.finished_at.is_none());
+        let mark = match open {
+            Some(attempt) => attempt.id,
+            None => {
+                run::prepare(session, *one).await?;
+                let attempt = NewAttempt { file: "*", action: BOOTSTRAP, checksum: None, by, approved_by: None };
+                record::begin(session, schema, attempt).await?
+            }
+        };
+        // The mark's own schema exists from here on.
+        let world = self.world(session).await?;
+        let wish = Wish { bootstrap: true, ..Wish::default() };
+        let request = Request { wish, dry_run: false, applied_by: by.to_owned() };
+        let report = self.run_locked(session, &world, &request, progress).await?;
+        if report.failed.is_none() {
+            record::finish(session, schema, mark, "applied", None, None).await?;
+        }
+        Ok(report)
+    }
+
+    async fn verdict(&self, session: &Session, report: RunReport) -> Result<Verdict, MigrateError> {
+        if let Some(failure) = report.failed.as_ref().filter(|failure| failure.connection_lost) {
+            return Ok(Verdict::Refuse { why: vec![sentence(failure)] });
+        }
+        let world = self.world(session).await?;
+        let known = world.known();
+        let pending = run::gated(&known);
+        match report.failed {
+            // A file that waits for an operator may be what the failed one needed.
+            Some(failure) if !pending.is_empty() && !plan::is_bootstrapping(&known) => {
+                Ok(Verdict::Maintenance { pending, failed: Some(failure) })
+            }
+            Some(failure) => Ok(Verdict::Refuse { why: vec![sentence(&failure)] }),
+            None if pending.is_empty() => Ok(Verdict::Ready { applied: report.done.len() }),
+            None => Ok(Verdict::Maintenance { pending, failed: None }),
+        }
+    }
+}
+
+fn sentence(failure: &Failure) -> String {
+    format!("{}/{} failed: {}", failure.module, failure.file, failure.error)
+}
+
+/// The verdict where a start has nothing to write.
+fn settled(known: &[Known<'_>]) -> Option<Verdict> {
+    let problems = plan::problems(known);
+    if !problems.is_empty() {
+        return Some(Verdict::Refuse { why: problems.iter().map(ToString::to_string).collect() });
+    }
+    let pending = || known.iter().flat_map(|one| Category::ALL.into_iter().flat_map(|c| plan::pending(*one, c)));
+    if pending().next().is_none() {
+        return Some(Verdict::Ready { applied: 0 });
+    }
+    let automatic = pending().any(|file| !file.is_gated());
+    let first = plan::is_empty(known) || plan::is_bootstrapping(known);
+    (!automatic && !first).then(|| Verdict::Maintenance { pending: run::gated(known), failed: None })
+}
