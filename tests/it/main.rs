@@ -8,4 +8,5 @@ mod support;
 mod catalog;
 mod embedded;
 mod house;
+mod migrate;
 mod services;

@@ -60,8 +60,8 @@ impl<'a> Subject<'a> {
 
     /// The rollback script beside it.
     pub fn down(file: &'a File) -> Option<Self> {
-        let sql = file.down.as_deref()?;
-        Some(Self { script: Script::Down, sql, no_transaction: false, ..Self::up(file) })
+        let down = file.down.as_ref()?;
+        Some(Self { script: Script::Down, sql: &down.text, no_transaction: down.no_transaction, ..Self::up(file) })
     }
 }
 
