@@ -15,6 +15,8 @@ pub struct Limits {
     pub statement_bytes: usize,
     /// Levels of nested JSON.
     pub depth: usize,
+    /// JSON values (numbers, strings, objects …) in one body: a value takes far more memory than its text.
+    pub values: usize,
     /// Bytes of one IRI.
     pub iri_bytes: usize,
     /// Violations listed before the answer says "and more".
@@ -34,6 +36,7 @@ impl Default for Limits {
             statements: 5_000,
             statement_bytes: 1 << 20,
             depth: 64,
+            values: 1_000_000,
             iri_bytes: 16 << 10,
             violations: 100,
             document_bytes: 16 << 20,
