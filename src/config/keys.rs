@@ -195,6 +195,8 @@ keys! {
         statement_bytes: ByteSize = "1MiB",
         /// Levels of nested JSON.
         depth: usize = "64",
+        /// JSON values in one body.
+        values: usize = "1000000",
         /// Bytes of one IRI.
         iri_bytes: ByteSize = "16KiB",
         /// Violations listed in one answer.
@@ -241,6 +243,7 @@ impl Xapi {
             statements: self.statements,
             statement_bytes: self.statement_bytes.0,
             depth: self.depth,
+            values: self.values,
             iri_bytes: self.iri_bytes.0,
             violations: self.violations,
             document_bytes: self.document_bytes.0,

@@ -21,7 +21,9 @@ pub struct Source {
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let room = path.split('/').next().unwrap_or(path).trim_end_matches(".rs").to_owned();
-        let body = text.split_once("\n#[cfg(test)]\nmod ").map_or(text, |(body, _)| body).to_owned();
+        let only_tests = path.ends_with("/tests.rs") || path.contains("/tests/") || path.ends_with("/testing.rs");
+        let body = text.split_once("\n#[cfg(test)]\nmod ").map_or(text, |(body, _)| body);
+        let body = if only_tests { String::new() } else { body.to_owned() };
         Self { path: path.to_owned(), room, text: text.to_owned(), code: strip(&body), body }
     }
 }
