@@ -1,11 +1,16 @@
 //! The specification as a pure language: parse, validate, prepare, compare, format. No IO, no async.
 
+pub mod about;
 pub mod activity;
+pub mod canonical;
 pub mod compare;
 pub mod convert;
 pub mod digest;
 pub mod json;
+pub mod document;
+pub mod format;
 pub mod keys;
+pub mod language;
 pub mod limits;
 mod logical;
 mod payload;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     activity,
+    format::objects_mut,
     keys::{self, Ifi},
 };
 
@@ -105,13 +106,13 @@ impl Relations {
                 ("instructor" | "team", Value::Object(actor)) => drop(self.actor(actor)),
                 ("contextActivities", Value::Object(lists)) => {
                     for list in lists.values_mut() {
-                        for activity in list_mut(list) {
+                        for activity in objects_mut(list) {
                             self.activity(activity);
                         }
                     }
                 }
                 ("contextAgents" | "contextGroups", list) => {
-                    for item in list_mut(list) {
+                    for item in objects_mut(list) {
                         for (name, actor) in item.iter_mut() {
                             if let ("agent" | "group", Value::Object(actor)) = (name.as_str(), actor) {
                                 self.actor(actor);
@@ -126,7 +127,7 @@ impl Relations {
 
     /// Notes an agent or group and its members; its key, unless the group is anonymous.
     pub fn actor(&mut self, actor: &mut Map<String, Value>) -> Option<Uuid> {
-        for member in actor.get_mut("member").into_iter().flat_map(list_mut) {
+        for member in actor.get_mut("member").into_iter().flat_map(objects_mut) {
             self.actor(member);
         }
         let ifi = Ifi::of(actor)?;
@@ -195,15 +196,6 @@ pub fn merge_activities(seen: impl IntoIterator<Item = SeenActivity>) -> Vec<See
     let mut all: Vec<_> = by_key.into_values().collect();
     all.sort_unstable_by_key(|activity| activity.key);
     all
-}
-
-/// The objects of a list, or the one that stands in its place.
-fn list_mut(value: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
-    let items = match value {
-        Value::Array(items) => items.as_mut_slice(),
-        single => std::slice::from_mut(single),
-    };
-    items.iter_mut().filter_map(Value::as_object_mut)
 }
 
 pub(super) fn uuid(doc: &Map<String, Value>, name: &str) -> Option<Uuid> {
