@@ -14,6 +14,7 @@ pub mod store;
 
 // floor 2: rooms of work
 pub mod identity;
+pub mod ingest;
 pub mod migrate;
 
 // floor 3: surfaces

@@ -17,6 +17,8 @@ CREATE TABLE ledger.statements (
     -- The statement that a StatementRef object names.
     refers_to uuid,
     voiding boolean NOT NULL,
+    -- Whether it holds something that the other version of xAPI spells differently.
+    converts boolean NOT NULL,
     -- The statement as JSON text, all but stored (and timestamp, where the sender gave none).
     payload text NOT NULL
 ) PARTITION BY RANGE (stored);

@@ -2,17 +2,23 @@
 //!
 //! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
 
+pub mod attachments;
 pub mod audit;
 pub mod catalog;
 pub mod credentials;
 pub mod ddl;
+pub mod documents;
 pub mod embedded;
 pub mod error;
 pub mod migrations;
+pub mod months;
+pub mod pages;
 pub mod pool;
 pub mod run_tx;
+pub mod statements;
 pub mod tenants;
 pub mod tls;
+pub mod vocabulary;
 
 use deadpool_postgres::Pool;
 

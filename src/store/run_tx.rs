@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    marker::PhantomData,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -30,11 +31,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 impl Store {
     /// Runs `work` in one transaction and commits it. Serialization failures, deadlocks and lock timeouts
     /// repeat it a few times; so does a lost connection, therefore **`work` must be idempotent**.
-    pub async fn run_tx<T, E>(
+    pub async fn run_tx<'w, T, E>(
         &self,
         name: &'static str,
         whom: As,
-        work: impl for<'t> Fn(&'t Tx<'t>) -> BoxFuture<'t, Result<T, E>>,
+        work: impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E>
     where
         E: From<StoreError> + AsStoreError,
@@ -57,17 +58,16 @@ impl Store {
         }
     }
 
-    async fn attempt<T, E>(
+    async fn attempt<'w, T, E>(
         &self,
         name: &'static str,
         whom: As,
-        work: &impl for<'t> Fn(&'t Tx<'t>) -> BoxFuture<'t, Result<T, E>>,
+        work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E>
     where
         E: From<StoreError> + AsStoreError,
     {
-        let session = Session(Some(self.connection(whom).await?));
-        let tx = Tx { client: session.client()?, name, failed: AtomicBool::new(false) };
+        let tx = Tx::on(self.connection(whom).await?, name);
         // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
         // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
         let (begun, result) = futures_util::future::join(tx.batch(&begin(whom)), work(&tx)).await;
@@ -75,13 +75,13 @@ impl Store {
         match result {
             Ok(value) => {
                 tx.commit().await?;
-                session.give_back();
+                tx.give_back();
                 Ok(value)
             }
             Err(error) => {
                 if error.as_store_error().is_none() {
                     tx.batch("ROLLBACK").await?;
-                    session.give_back();
+                    tx.give_back();
                 }
                 Err(error)
             }
@@ -111,28 +111,6 @@ fn begin(whom: As) -> Cow<'static, str> {
     }
 }
 
-/// A connection that goes back to the pool only after a clean end. If the caller goes away in the middle, or a
-/// statement was cancelled, nobody knows what state the session is in, so it is closed.
-struct Session(Option<Object>);
-
-impl Session {
-    fn client(&self) -> Result<&ClientWrapper, StoreError> {
-        self.0.as_deref().ok_or(StoreError::Busy)
-    }
-
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
-        }
-    }
-}
-
 /// Lets the door recognise its own errors inside a room's error.
 pub trait AsStoreError {
     fn as_store_error(&self) -> Option<&StoreError>;
@@ -145,43 +123,72 @@ impl AsStoreError for StoreError {
 }
 
 /// A transaction in progress. Statements are prepared once per connection and found by name in `pg_stat_statements`.
-pub struct Tx<'t> {
-    client: &'t ClientWrapper,
+///
+/// Its connection goes back to the pool only after a clean end. If the caller goes away in the middle, or a statement
+/// was cancelled, nobody knows what state the session is in, so it is closed.
+///
+/// `'w` is the lifetime of what the work borrows: it lets the work's future hold on to its surroundings.
+pub struct Tx<'w> {
+    session: Session,
     name: &'static str,
     /// Set by any failed statement: PostgreSQL would turn a later COMMIT into a silent ROLLBACK.
     failed: AtomicBool,
+    surroundings: PhantomData<&'w ()>,
+}
+
+/// The connection, taken out of the pool for good when dropped before `give_back`.
+struct Session(Option<Object>);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
 }
 
 impl Tx<'_> {
+    fn on(connection: Object, name: &'static str) -> Self {
+        Self { session: Session(Some(connection)), name, failed: AtomicBool::new(false), surroundings: PhantomData }
+    }
+
+    fn client(&self) -> Result<&ClientWrapper, StoreError> {
+        self.session.0.as_deref().ok_or(StoreError::Busy)
+    }
+
+    fn give_back(mut self) {
+        drop(self.session.0.take());
+    }
+
     /// Sets the tenant for the rest of this transaction.
     pub async fn set_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
         self.batch(&format!("SET LOCAL app.tenant_id = '{tenant}'")).await
     }
 
-    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+    pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client.query(&statement, params).await.map_err(|e| self.error(&e))
+        self.client()?.query(&statement, params).await.map_err(|e| self.error(&e))
     }
 
-    pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, StoreError> {
+    pub async fn query_opt(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client.query_opt(&statement, params).await.map_err(|e| self.error(&e))
+        self.client()?.query_opt(&statement, params).await.map_err(|e| self.error(&e))
     }
 
-    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, StoreError> {
+    pub async fn query_one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client.query_one(&statement, params).await.map_err(|e| self.error(&e))
+        self.client()?.query_one(&statement, params).await.map_err(|e| self.error(&e))
     }
 
     /// Calls `each` for every row as it arrives, so that a large answer never stands in memory whole.
     pub async fn for_each(
         &self,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[Param<'_>],
         mut each: impl FnMut(Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let statement = self.prepare(sql).await?;
-        let rows = self.client.query_raw(&statement, params.iter().copied());
+        let rows = self.client()?.query_raw(&statement, params.iter().copied());
         let rows = rows.await.map_err(|e| self.error(&e))?;
         pin_mut!(rows);
         while let Some(row) = rows.try_next().await.map_err(|e| self.error(&e))? {
@@ -191,13 +198,13 @@ impl Tx<'_> {
     }
 
     /// Runs a statement and answers the number of rows it changed.
-    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
+    pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client.execute(&statement, params).await.map_err(|e| self.error(&e))
+        self.client()?.execute(&statement, params).await.map_err(|e| self.error(&e))
     }
 
     async fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|e| self.error(&e))
+        self.client()?.batch_execute(sql).await.map_err(|e| self.error(&e))
     }
 
     async fn commit(&self) -> Result<(), StoreError> {
@@ -209,7 +216,7 @@ impl Tx<'_> {
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
-        self.client.prepare_cached(sql).await.map_err(|e| self.error(&e))
+        self.client()?.prepare_cached(sql).await.map_err(|e| self.error(&e))
     }
 
     fn error(&self, error: &tokio_postgres::Error) -> StoreError {
@@ -217,6 +224,9 @@ impl Tx<'_> {
         StoreError::from_pg(self.name, error)
     }
 }
+
+/// A parameter of a statement.
+pub type Param<'p> = &'p (dyn ToSql + Sync);
 
 /// A value of a row, or an error that names the column instead of a panic.
 pub fn column<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, name: &'static str) -> Result<T, StoreError> {

@@ -33,6 +33,12 @@ impl Author {
         relations.actor(&mut authority.clone());
         Self { tenant, version, authority: text, agents: relations.agents }
     }
+
+    /// The key of the authority as a whole: the agent's own, or one for the group's members together.
+    pub fn key(&self) -> Uuid {
+        let together = |key: u128, agent: &SeenAgent| key.rotate_left(1) ^ agent.key.as_u128();
+        Uuid::from_u128(self.agents.iter().fold(0, together))
+    }
 }
 
 /// A statement ready for the ledger. Only [`prepare`] makes one.
@@ -55,6 +61,8 @@ pub struct Prepared {
     pub activity_key: Option<Uuid>,
     /// The actor, unless it is an anonymous group.
     pub agent_key: Option<Uuid>,
+    /// The authority under which it is stored.
+    pub authority_key: Uuid,
     /// The object, if it is an agent or identified group other than the actor. An `agent` filter finds it as it finds the actor.
     pub object_agent_key: Option<Uuid>,
     pub registration_key: Option<Uuid>,
@@ -96,9 +104,11 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
     let verb = seen_verb(doc.get_mut("verb"));
     let mut relations = Relations::new(author.tenant);
     let mut direct = relations.statement(&mut doc);
+    // A single agent is found by the authority's key; the members of an OAuth group are related like any other.
+    let related_alone = (author.agents.len() == 1).then(|| relations.related(&direct));
     relations.agents.extend_from_slice(&author.agents);
     direct.object_agent = direct.object_agent.filter(|key| Some(*key) != direct.agent);
-    let related = relations.related(&direct);
+    let related = related_alone.unwrap_or_else(|| relations.related(&direct));
     relations.settle();
 
     Prepared {
@@ -114,6 +124,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         verb,
         activity_key: direct.activity,
         agent_key: direct.agent,
+        authority_key: author.key(),
         object_agent_key: direct.object_agent,
         registration_key,
         related,

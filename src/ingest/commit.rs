@@ -1,0 +1,228 @@
+//! Writes a group: one transaction, then each caller's answer. Trouble of one caller never reaches its neighbours.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::{
+    IngestError, Job, attach,
+    plan::{self, Fate},
+    seen::Seen,
+};
+use crate::{
+    model::TenantId,
+    store::{
+        As, Outcome, Store, StoreError, Tx,
+        statements::{self, Entry},
+        vocabulary::{self, NamedAgent},
+    },
+    xapi::{activity, prepare::Prepared},
+};
+
+/// Attempts at a group whose ids another transaction takes at the same moment.
+const RACES: u32 = 8;
+
+pub(super) struct Writer {
+    store: Store,
+    seen: Seen,
+}
+
+impl Writer {
+    pub fn new(store: Store, seen: Seen) -> Self {
+        Self { store, seen }
+    }
+
+    /// Writes the group and answers every caller in it.
+    pub async fn write(&self, tenant: TenantId, group: Vec<Job>) {
+        match self.try_group(tenant, &group).await {
+            Ok(fates) => {
+                for (job, fate) in group.into_iter().zip(fates) {
+                    answer(job, verdict(fate));
+                }
+            }
+            // Something in here cannot be stored. Each alone, only its sender hears of it.
+            Err(error) if group.len() > 1 && error.outcome() == Outcome::Final && !error.is_temporary() => {
+                warn!(%error, callers = group.len(), "a group could not be stored; trying its callers one by one");
+                for job in group {
+                    let result = self.try_group(tenant, std::slice::from_ref(&job)).await;
+                    let verdict_of = |mut fates: Vec<Fate>| fates.pop().map_or(Ok(()), verdict);
+                    answer(job, result.map_err(IngestError::from).and_then(verdict_of));
+                }
+            }
+            Err(error) => {
+                let error = IngestError::from(error);
+                for job in group {
+                    answer(job, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn try_group(&self, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, StoreError> {
+        let mut race = 0;
+        loop {
+            let result = self
+                .store
+                .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group)))
+                .await;
+            match result {
+                Ok(fates) => {
+                    self.note(group, &fates);
+                    return Ok(fates);
+                }
+                Err(error) if race < RACES && error.code() == Some("23505") => {
+                    debug!("another transaction took one of the ids; reading again");
+                    race += 1;
+                }
+                Err(StoreError::Database { code, message, .. })
+                    if race < RACES && code == "23514" && message.starts_with("no partition") =>
+                {
+                    // The months are made ahead; one that is missing is made now, and is an alarm.
+                    warn!("a month of the ledger was missing and is being made");
+                    self.store.ensure_month(self.ledger_time(tenant).await?).await?;
+                    race += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn ledger_time(&self, tenant: TenantId) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
+        self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
+    }
+
+    async fn transaction(&self, tx: &Tx<'_>, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, StoreError> {
+        let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
+        let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
+        let before = statements::beforehand(tx, tenant, &ids).await?;
+        let fates = plan::plan(&callers, &before.known);
+
+        let first = statements::moment(before.first_micros)?;
+        let new = callers.iter().zip(&fates).flat_map(|(statements, fate)| accepted(statements, fate));
+        let entries: Vec<Entry<'_>> = (0..)
+            .zip(new)
+            .map(|(offset, statement)| Entry { statement, stored: first + TimeDelta::microseconds(offset) })
+            .collect();
+        statements::append(tx, tenant, &entries).await?;
+
+        let linked: Vec<Uuid> = entries
+            .iter()
+            .map(|entry| entry.statement)
+            .filter(|s| s.refers_to.is_some() || before.awaited.contains(&s.id))
+            .map(|s| s.id)
+            .collect();
+        if !linked.is_empty() {
+            statements::link(tx, tenant, &linked).await?;
+        }
+        self.remember(tx, tenant, &entries).await?;
+        for (job, fate) in group.iter().zip(&fates) {
+            if matches!(fate, Fate::Accepted(_)) {
+                attach::store(tx, tenant, &job.submission.attachments).await?;
+            }
+        }
+        Ok(fates)
+    }
+
+    /// Merges what this process has not seen before: agents, activities and verbs, in this order and sorted by key in
+    /// every transaction, so that two groups that share them wait for each other instead of deadlocking.
+    async fn remember(&self, tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        let mut agents: Vec<NamedAgent> = entries
+            .iter()
+            .flat_map(|entry| &entry.statement.agents)
+            .filter(|agent| !self.seen.agent(agent.key, agent.name.as_deref()))
+            .map(|agent| NamedAgent { key: agent.key, ifi: agent.ifi.clone(), name: agent.name.clone() })
+            .collect();
+        agents.sort_by_key(|agent| agent.key);
+        if !agents.is_empty() {
+            vocabulary::remember_agents(tx, tenant, &agents).await?;
+        }
+        self.remember_activities(tx, tenant, entries).await?;
+        let mut verbs: Vec<_> = entries
+            .iter()
+            .map(|entry| entry.statement)
+            .filter(|s| !self.seen.verb(s.verb_key))
+            .map(|s| (s.verb_key, s.verb.iri.as_str(), s.verb.display.as_ref().map(to_text)))
+            .collect();
+        verbs.sort_by_key(|(key, ..)| *key);
+        verbs.dedup_by_key(|(key, ..)| *key);
+        if !verbs.is_empty() {
+            vocabulary::remember_verbs(tx, tenant, &verbs).await?;
+        }
+        Ok(())
+    }
+
+    async fn remember_activities(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        entries: &[Entry<'_>],
+    ) -> Result<(), StoreError> {
+        let mut unseen: Vec<_> = entries
+            .iter()
+            .flat_map(|entry| &entry.statement.activities)
+            .filter(|activity| !self.seen.activity(activity.key, activity.definition.as_ref()))
+            .collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        // Stable: statements of one group keep their order, so the later definition wins.
+        unseen.sort_by_key(|activity| activity.key);
+        let mut names: Vec<(Uuid, &str)> = unseen.iter().map(|a| (a.key, a.iri.as_str())).collect();
+        names.dedup_by_key(|(key, _)| *key);
+        let mut known = vocabulary::lock_activities(tx, tenant, &names).await?;
+        let mut changed: HashMap<Uuid, String> = HashMap::new();
+        for activity in unseen {
+            let Some(definition) = &activity.definition else { continue };
+            let merged = known.entry(activity.key).or_default();
+            let (before, target) = (merged.clone(), merged.get_or_insert_default());
+            activity::merge(target, definition.clone());
+            if before.as_ref() != Some(target) {
+                changed.insert(activity.key, to_text(target));
+            }
+        }
+        let mut changed: Vec<(Uuid, String)> = changed.into_iter().collect();
+        changed.sort_by_key(|(key, _)| *key);
+        vocabulary::write_definitions(tx, tenant, &changed).await
+    }
+
+    fn note(&self, group: &[Job], fates: &[Fate]) {
+        for (job, fate) in group.iter().zip(fates) {
+            for statement in accepted(&job.submission.statements, fate) {
+                self.seen.note_verb(statement.verb_key);
+                for agent in &statement.agents {
+                    self.seen.note_agent(agent.key, agent.name.as_deref());
+                }
+                for activity in &statement.activities {
+                    self.seen.note_activity(activity.key, activity.definition.as_ref());
+                }
+            }
+        }
+    }
+}
+
+/// The statements of a caller that are to be written.
+fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Item = &'a Prepared> {
+    let new: &[bool] = match fate {
+        Fate::Accepted(new) => new,
+        Fate::Conflict { .. } => &[],
+    };
+    statements.iter().zip(new).filter(|(_, new)| **new).map(|(statement, _)| statement)
+}
+
+fn verdict(fate: Fate) -> Result<(), IngestError> {
+    match fate {
+        Fate::Accepted(_) => Ok(()),
+        Fate::Conflict { index, id, pointer } => Err(IngestError::Conflict { index, id, pointer }),
+    }
+}
+
+fn answer(job: Job, verdict: Result<(), IngestError>) {
+    // A caller that went away no longer listens; its statements are stored all the same.
+    let _ = job.answer.send(verdict);
+}
+
+fn to_text(map: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::Value::Object(map.clone()).to_string()
+}

@@ -1,0 +1,122 @@
+//! Group commit: many callers' statements in one transaction, each caller its own answer, given after the commit.
+//!
+//! It never answers before the transaction is durable and never drops what it accepted: what does not fit the queue is
+//! refused at the door.
+
+mod attach;
+mod commit;
+mod group;
+mod plan;
+mod seen;
+pub mod settle;
+pub mod spool;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+pub use spool::{Attachment, Spool};
+
+use crate::{
+    model::TenantId,
+    store::{Store, StoreError},
+    xapi::prepare::Prepared,
+};
+
+/// How much may wait, and how much goes into one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestSettings {
+    /// Kibibytes of statements that may wait or be under way; beyond it callers are told to come back.
+    pub queue_kib: u32,
+    /// Statements in one transaction, unless one caller brings more.
+    pub group_statements: usize,
+    /// Transactions under way at once.
+    pub writers: usize,
+    /// How long a group waits for company while another is under way; an idle service never waits.
+    pub group_delay: Duration,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self { queue_kib: 64 << 10, group_statements: 1_000, writers: 2, group_delay: Duration::ZERO }
+    }
+}
+
+/// One caller's request: all of it is stored, or none.
+pub struct Submission {
+    pub tenant: TenantId,
+    pub statements: Vec<Prepared>,
+    pub attachments: Vec<Attachment>,
+}
+
+/// Why nothing of a submission was stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IngestError {
+    /// The queue is full; nothing was accepted.
+    #[error("the ingest queue of {limit_kib} KiB is full")]
+    Full { limit_kib: u32 },
+    /// The service stops and takes no more.
+    #[error("the service is shutting down")]
+    Stopping,
+    #[error("statement {index}: id {id} already names a different statement ({pointer} differs)")]
+    Conflict { index: usize, id: Uuid, pointer: &'static str },
+    /// The database is away or overloaded; whether the statements were stored is unknown, and repeating is safe.
+    #[error("{0}")]
+    Unavailable(Arc<StoreError>),
+    #[error("{0}")]
+    Failed(Arc<StoreError>),
+}
+
+impl From<StoreError> for IngestError {
+    fn from(error: StoreError) -> Self {
+        if error.is_temporary() { Self::Unavailable(Arc::new(error)) } else { Self::Failed(Arc::new(error)) }
+    }
+}
+
+/// A submission on its way, with its place in the queue and the caller's ear.
+struct Job {
+    submission: Submission,
+    answer: oneshot::Sender<Result<(), IngestError>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The way in. Clones share one queue.
+#[derive(Clone)]
+pub struct Ingest {
+    jobs: mpsc::UnboundedSender<Job>,
+    places: Arc<Semaphore>,
+    queue_kib: u32,
+}
+
+impl Ingest {
+    /// Starts the writers on the current runtime, which must be the main one.
+    pub fn start(store: Store, settings: IngestSettings) -> Self {
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let places = Arc::new(Semaphore::new(settings.queue_kib as usize));
+        let queue_kib = settings.queue_kib;
+        tokio::spawn(group::run(waiting, store, settings));
+        Self { jobs, places, queue_kib }
+    }
+
+    /// Stores all statements of the submission or none; returns after the commit with their ids in order.
+    pub async fn submit(&self, submission: Submission) -> Result<Vec<Uuid>, IngestError> {
+        let ids = submission.statements.iter().map(|statement| statement.id).collect();
+        let size: usize = submission.statements.iter().map(|s| s.payload.len() + 512).sum();
+        // A submission larger than the whole queue takes all of it rather than being refused for ever.
+        let size_kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.queue_kib);
+        let place = Arc::clone(&self.places)
+            .try_acquire_many_owned(size_kib)
+            .map_err(|_| IngestError::Full { limit_kib: self.queue_kib })?;
+        let (answer, verdict) = oneshot::channel();
+        self.jobs.send(Job { submission, answer, _place: place }).map_err(|_| IngestError::Stopping)?;
+        verdict.await.map_err(|_| IngestError::Stopping)??;
+        Ok(ids)
+    }
+
+    /// Kibibytes that wait or are under way, and how many may.
+    pub fn load(&self) -> (u32, u32) {
+        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
+        (self.queue_kib.saturating_sub(free), self.queue_kib)
+    }
+}

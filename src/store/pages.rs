@@ -1,0 +1,262 @@
+//! Pages of statements: each filter walks an index in the order of the page and stops when the page is full.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::{Row, types::ToSql};
+use uuid::Uuid;
+
+use super::{
+    StoreError, Tx,
+    run_tx::column,
+    statements::{authority_form, related_form},
+};
+use crate::model::TenantId;
+
+/// What a page is asked for, as lookup keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub verb: Option<Uuid>,
+    pub agent: Option<Uuid>,
+    pub related_agents: bool,
+    pub activity: Option<Uuid>,
+    pub related_activities: bool,
+    pub registration: Option<Uuid>,
+    /// Only statements under this authority.
+    pub authority: Option<Uuid>,
+}
+
+/// Which part of the answer, and in which order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub ascending: bool,
+    /// Exclusive.
+    pub since: Option<DateTime<Utc>>,
+    /// Inclusive.
+    pub until: Option<DateTime<Utc>>,
+    pub limit: i64,
+}
+
+/// A statement as it lies in the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub stored: DateTime<Utc>,
+    pub has_timestamp: bool,
+    pub converts: bool,
+    pub payload: String,
+}
+
+/// One page, at most `span.limit` statements.
+pub async fn page(tx: &Tx<'_>, tenant: TenantId, filter: &Filter, span: &Span) -> Result<Vec<Found>, StoreError> {
+    let query = Query::new(tenant, filter, span);
+    let params: Vec<&(dyn ToSql + Sync)> = query.params.iter().map(|p| &**p as &(dyn ToSql + Sync)).collect();
+    let rows = tx.query(&query.sql, &params).await?;
+    rows.iter().map(found).collect()
+}
+
+/// A statement by its id, and whether it is voided.
+pub async fn by_id(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<(Found, bool)>, StoreError> {
+    let sql = format!(
+        "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload,
+                NOT {VISIBLE} AS voided
+         FROM ledger.statements s
+         WHERE s.tenant_id = $1 AND s.id = $2
+           AND s.stored = (SELECT i.stored FROM ledger.statement_ids i
+                           WHERE i.tenant_id = $1 AND i.id = $2 AND NOT i.erased)"
+    );
+    let row = tx.query_opt(&sql, &[&tenant.0, &id]).await?;
+    row.map(|row| Ok((found(&row)?, column(&row, "voided")?))).transpose()
+}
+
+fn found(row: &Row) -> Result<Found, StoreError> {
+    Ok(Found {
+        stored: column(row, "stored")?,
+        has_timestamp: column(row, "has_timestamp")?,
+        converts: column(row, "converts")?,
+        payload: column(row, "payload")?,
+    })
+}
+
+/// A scalar sub-select, because the planner may turn NOT EXISTS into a hash over every reference there is.
+const VISIBLE: &str = "(s.voiding OR coalesce((SELECT false FROM ledger.refs v
+    WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND v.voids LIMIT 1), true))";
+
+/// One way in which a statement can answer the agent or activity of a filter.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Not asked for, or by the statement's own column.
+    Own,
+    /// By a row of `relations` under this key.
+    Relation(Uuid),
+}
+
+/// The SQL of a page with its parameters: a union of branches, each one an index walked in order and cut at the limit.
+struct Query {
+    sql: String,
+    params: Vec<Box<dyn ToSql + Sync + Send>>,
+    tenant: String,
+    limit: String,
+    order: &'static str,
+}
+
+impl Query {
+    fn new(tenant: TenantId, filter: &Filter, span: &Span) -> Self {
+        let mut query = Self {
+            sql: String::new(),
+            params: Vec::new(),
+            tenant: String::new(),
+            limit: String::new(),
+            order: if span.ascending { "ASC" } else { "DESC" },
+        };
+        query.tenant = query.bind(tenant.0);
+        query.limit = query.bind(span.limit);
+        let bounds = query.bounds(span);
+        let mut branches = Vec::new();
+        for agent in agent_ways(filter) {
+            for activity in activity_ways(filter) {
+                branches.push(query.branch(filter, agent, activity, &bounds));
+            }
+        }
+        if filter != (&Filter { authority: filter.authority, ..Filter::default() }) {
+            branches.push(query.references(filter, &bounds));
+        }
+        query.sql = format!(
+            "/* page */ SELECT s.* FROM ({} ORDER BY stored {order} LIMIT {limit}) page
+             CROSS JOIN LATERAL (
+                 SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload FROM ledger.statements s
+                 WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s
+             ORDER BY s.stored {order}",
+            branches.join(" UNION "),
+            order = query.order,
+            limit = query.limit,
+            tenant = query.tenant,
+        );
+        query
+    }
+
+    fn bind(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.params.push(Box::new(value));
+        format!("${}", self.params.len())
+    }
+
+    /// Conditions on the alias `r`, which every branch gives to the rows it walks over.
+    fn bounds(&mut self, span: &Span) -> String {
+        let mut bounds = String::new();
+        if let Some(since) = span.since {
+            let since = self.bind(since);
+            let _ = write!(bounds, " AND r.stored > {since}");
+        }
+        if let Some(until) = span.until {
+            let until = self.bind(until);
+            let _ = write!(bounds, " AND r.stored <= {until}");
+        }
+        bounds
+    }
+
+    fn branch(&mut self, filter: &Filter, agent: Way, activity: Way, bounds: &str) -> String {
+        let own = self.own_columns(filter, agent, activity);
+        let mut keys: Vec<Uuid> = Vec::new();
+        keys.extend([agent, activity].into_iter().filter_map(|way| match way {
+            Way::Own => None,
+            Way::Relation(key) => Some(key),
+        }));
+        keys.extend(filter.authority);
+        let (tenant, order, limit) = (self.tenant.clone(), self.order, self.limit.clone());
+        let Some((driver, others)) = keys.split_first() else {
+            // The statements themselves are walked over.
+            let bounds = bounds.replace(" r.", " s.");
+            return format!(
+                "(SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = {tenant}{own}{bounds} AND {VISIBLE}
+                  ORDER BY s.stored {order} LIMIT {limit})"
+            );
+        };
+        let driver = self.bind(*driver);
+        let others = self.also(others);
+        format!(
+            "(SELECT r.stored FROM ledger.relations r CROSS JOIN LATERAL (
+                  SELECT FROM ledger.statements s
+                  WHERE s.tenant_id = {tenant} AND s.stored = r.stored{own} AND {VISIBLE} LIMIT 1) hit
+              WHERE r.tenant_id = {tenant} AND r.key = {driver}{bounds}{others} ORDER BY r.stored {order} LIMIT {limit})"
+        )
+    }
+
+    /// Referrers whose chain reaches a statement that answers the filter.
+    fn references(&mut self, filter: &Filter, bounds: &str) -> String {
+        let mut reached = String::new();
+        for (column, value) in [("verb_key", filter.verb), ("registration_key", filter.registration)] {
+            if let Some(value) = value {
+                let value = self.bind(value);
+                let _ = write!(reached, " AND r.{column} = {value}");
+            }
+        }
+        for (column, key, ways) in
+            [("agent_key", filter.agent, agent_ways(filter)), ("activity_key", filter.activity, activity_ways(filter))]
+        {
+            let Some(key) = key else { continue };
+            let related: Vec<Uuid> = ways
+                .into_iter()
+                .filter_map(|way| match way {
+                    Way::Own => None,
+                    Way::Relation(key) => Some(key),
+                })
+                .collect();
+            let (key, related) = (self.bind(key), self.bind(related));
+            let _ = write!(reached, " AND (r.{column} = {key} OR r.related && {related})");
+        }
+        let authority = filter.authority.map_or_else(String::new, |key| self.also(&[key]));
+        let (tenant, order, limit) = (self.tenant.clone(), self.order, self.limit.clone());
+        format!(
+            "(SELECT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
+                  SELECT FROM ledger.statements s
+                  WHERE s.tenant_id = {tenant} AND s.stored = r.stored AND {VISIBLE} LIMIT 1) hit
+              WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored {order} LIMIT {limit})"
+        )
+    }
+
+    fn own_columns(&mut self, filter: &Filter, agent: Way, activity: Way) -> String {
+        let own = |way: Way, key: Option<Uuid>| key.filter(|_| matches!(way, Way::Own));
+        let mut conditions = String::new();
+        for (column, value) in [
+            ("verb_key", filter.verb),
+            ("agent_key", own(agent, filter.agent)),
+            ("activity_key", own(activity, filter.activity)),
+            ("registration_key", filter.registration),
+        ] {
+            if let Some(value) = value {
+                let value = self.bind(value);
+                let _ = write!(conditions, " AND s.{column} = {value}");
+            }
+        }
+        conditions
+    }
+
+    fn also(&mut self, keys: &[Uuid]) -> String {
+        let mut conditions = String::new();
+        for key in keys {
+            let key = self.bind(*key);
+            let _ = write!(
+                conditions,
+                " AND EXISTS (SELECT FROM ledger.relations o WHERE o.tenant_id = {} AND o.key = {key} AND o.stored = r.stored)",
+                self.tenant
+            );
+        }
+        conditions
+    }
+}
+
+/// The actor stands in the statement's own column, an object agent in `relations`; related ones there in their own forms.
+fn agent_ways(filter: &Filter) -> Vec<Way> {
+    let Some(key) = filter.agent else { return vec![Way::Own] };
+    let mut ways = vec![Way::Own, Way::Relation(key)];
+    if filter.related_agents {
+        ways.extend([Way::Relation(related_form(key)), Way::Relation(authority_form(key))]);
+    }
+    ways
+}
+
+fn activity_ways(filter: &Filter) -> Vec<Way> {
+    match filter.activity {
+        Some(key) if filter.related_activities => vec![Way::Own, Way::Relation(related_form(key))],
+        _ => vec![Way::Own],
+    }
+}

@@ -1,0 +1,308 @@
+//! Statements going into the ledger: what is known of their ids, and the pipelined write of a group.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join4;
+use uuid::Uuid;
+
+use super::{
+    StoreError, Tx,
+    run_tx::{Param, column},
+};
+use crate::{model::TenantId, xapi::prepare::Prepared};
+
+/// What the ledger knows of an id that is not new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub digest: Vec<u8>,
+    /// Erased for good: nothing under this id may come back.
+    pub erased: bool,
+    /// The sender's own timestamp, where it gave one and the month is still at hand.
+    pub occurred: Option<DateTime<Utc>>,
+}
+
+/// What the first round trip of a write learns.
+#[derive(Debug, Default)]
+pub struct Beforehand {
+    /// The first of the reserved microseconds.
+    pub first_micros: i64,
+    pub known: HashMap<Uuid, Known>,
+    /// Those of the ids that somebody already refers to.
+    pub awaited: Vec<Uuid>,
+}
+
+/// Reserves a microsecond for each id, then reads what is known of them; in this order, so that whoever refers to
+/// one of them and is not seen here will see this transaction when it settles.
+pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<Beforehand, StoreError> {
+    let wanted = ids.len() as i64;
+    let (reserve, lookup): ([Param<'_>; 1], [Param<'_>; 2]) = ([&wanted], [&tenant.0, &ids]);
+    let (reserved, known, awaited) = futures_util::try_join!(
+        tx.query_one("/* reserve */ SELECT ledger.reserve($1) AS first", &reserve),
+        tx.query(
+            "/* known_ids */ SELECT id, digest, erased, stored FROM ledger.statement_ids
+             WHERE tenant_id = $1 AND id = ANY($2)",
+            &lookup,
+        ),
+        tx.query(
+            "/* awaited_ids */ SELECT DISTINCT target_id FROM ledger.refs WHERE tenant_id = $1 AND target_id = ANY($2)",
+            &lookup,
+        ),
+    )?;
+    let mut all = HashMap::with_capacity(known.len());
+    for row in &known {
+        let stored: DateTime<Utc> = column(row, "stored")?;
+        let occurred = occurred(tx, tenant, stored).await?;
+        let known = Known { digest: column(row, "digest")?, erased: column(row, "erased")?, occurred };
+        all.insert(column(row, "id")?, known);
+    }
+    let awaited = awaited.iter().map(|row| column(row, "target_id")).collect::<Result<_, _>>()?;
+    Ok(Beforehand { first_micros: column(&reserved, "first")?, known: all, awaited })
+}
+
+async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let row = tx
+        .query_opt(
+            "/* occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
+            &[&tenant.0, &stored],
+        )
+        .await?;
+    row.map_or(Ok(None), |row| column(&row, "occurred"))
+}
+
+/// A new statement with the microsecond it got.
+pub struct Entry<'a> {
+    pub statement: &'a Prepared,
+    pub stored: DateTime<Utc>,
+}
+
+/// Writes the entries with the guard rows and relations they need, in one round trip. A unique violation means that
+/// another transaction stored one of the ids meanwhile: the caller reads again and plans anew.
+pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let columns = Columns::of(entries);
+    let relations = Relations::of(entries);
+    let refs = Refs::of(entries);
+    try_join4(
+        columns.insert_ids(tx, tenant),
+        columns.insert_statements(tx, tenant),
+        relations.insert(tx, tenant),
+        refs.insert(tx, tenant),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The entries as arrays, one for each column.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+    digests: Vec<&'a [u8]>,
+    occurred: Vec<Option<DateTime<Utc>>>,
+    verbs: Vec<Uuid>,
+    agents: Vec<Option<Uuid>>,
+    activities: Vec<Option<Uuid>>,
+    registrations: Vec<Option<Uuid>>,
+    refers_to: Vec<Option<Uuid>>,
+    voiding: Vec<bool>,
+    converts: Vec<bool>,
+    payloads: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(entries: &'a [Entry<'_>]) -> Self {
+        Self {
+            ids: entries.iter().map(|e| e.statement.id).collect(),
+            stored: entries.iter().map(|e| e.stored).collect(),
+            digests: entries.iter().map(|e| e.statement.digest.as_slice()).collect(),
+            occurred: entries.iter().map(|e| e.statement.has_timestamp.then_some(e.statement.timestamp)).collect(),
+            verbs: entries.iter().map(|e| e.statement.verb_key).collect(),
+            agents: entries.iter().map(|e| e.statement.agent_key).collect(),
+            activities: entries.iter().map(|e| e.statement.activity_key).collect(),
+            registrations: entries.iter().map(|e| e.statement.registration_key).collect(),
+            refers_to: entries.iter().map(|e| e.statement.refers_to).collect(),
+            voiding: entries.iter().map(|e| e.statement.is_voiding).collect(),
+            converts: entries.iter().map(|e| e.statement.converts).collect(),
+            payloads: entries.iter().map(|e| e.statement.payload.as_str()).collect(),
+        }
+    }
+
+    /// Sorted by id, so that two groups that share ids wait for each other instead of deadlocking.
+    async fn insert_ids(&self, tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+        let inserted = tx
+            .execute(
+                "/* insert_statement_ids */ INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest)
+                 SELECT $1, new.id, new.stored, new.digest
+                 FROM unnest($2::uuid[], $3::timestamptz[], $4::bytea[]) AS new (id, stored, digest) ORDER BY new.id",
+                &[&tenant.0, &self.ids, &self.stored, &self.digests],
+            )
+            .await?;
+        expect_rows("insert_statement_ids", inserted, self.ids.len())
+    }
+
+    async fn insert_statements(&self, tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+        let inserted = tx
+            .execute(
+                "/* insert_statements */ INSERT INTO ledger.statements
+                     (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key, registration_key,
+                      refers_to, voiding, converts, payload)
+                 SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[],
+                     $7::uuid[], $8::uuid[], $9::uuid[], $10::bool[], $11::bool[], $12::text[]) AS new",
+                &[
+                    &tenant.0,
+                    &self.ids,
+                    &self.stored,
+                    &self.occurred,
+                    &self.verbs,
+                    &self.agents,
+                    &self.activities,
+                    &self.registrations,
+                    &self.refers_to,
+                    &self.voiding,
+                    &self.converts,
+                    &self.payloads,
+                ],
+            )
+            .await?;
+        expect_rows("insert_statements", inserted, self.ids.len())
+    }
+}
+
+/// Agents and activities beside those in the statement's own columns.
+#[derive(Default)]
+struct Relations {
+    keys: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+}
+
+impl Relations {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let mut all = Self::default();
+        for entry in entries {
+            for key in relation_keys(entry.statement) {
+                all.keys.push(key);
+                all.stored.push(entry.stored);
+            }
+        }
+        all
+    }
+
+    async fn insert(&self, tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        let inserted = tx
+            .execute(
+                "/* insert_relations */ INSERT INTO ledger.relations (tenant_id, key, stored)
+                 SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[]) AS new",
+                &[&tenant.0, &self.keys, &self.stored],
+            )
+            .await?;
+        expect_rows("insert_relations", inserted, self.keys.len())
+    }
+}
+
+/// The keys a statement is found by beside those in its own columns.
+fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
+    let related = statement.related.iter().copied().map(related_form);
+    statement.object_agent_key.into_iter().chain(related).chain([authority_form(statement.authority_key)])
+}
+
+/// The form in which a key stands in `relations` when the agent or activity is merely related: a filter without
+/// `related_…` must not walk over these rows, so they are apart from the direct ones in the index.
+pub fn related_form(key: Uuid) -> Uuid {
+    Uuid::from_u128(!key.as_u128())
+}
+
+/// The form of the authority's key, apart from both: `statements/read/mine` asks for it alone.
+pub fn authority_form(key: Uuid) -> Uuid {
+    Uuid::from_u128(key.as_u128().rotate_left(64))
+}
+
+/// Statements whose object is another statement.
+#[derive(Default)]
+struct Refs {
+    targets: Vec<Uuid>,
+    referrers: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+    voids: Vec<bool>,
+}
+
+impl Refs {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let mut all = Self::default();
+        for Entry { statement, stored } in entries {
+            if let Some(target) = statement.refers_to {
+                all.targets.push(target);
+                all.referrers.push(statement.id);
+                all.stored.push(*stored);
+                all.voids.push(statement.is_voiding);
+            }
+        }
+        all
+    }
+
+    async fn insert(&self, tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        let inserted = tx
+            .execute(
+                "/* insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids)
+                 SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[]) AS new",
+                &[&tenant.0, &self.targets, &self.referrers, &self.stored, &self.voids],
+            )
+            .await?;
+        expect_rows("insert_refs", inserted, self.targets.len())
+    }
+}
+
+/// Follows the references that the arrival of `ids` completes.
+pub async fn link(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<i64, StoreError> {
+    let row = tx.query_one("/* link */ SELECT ledger.link($1, $2) AS written", &[&tenant.0, &ids]).await?;
+    column(&row, "written")
+}
+
+/// References below the safe bound that nobody has looked at again; each needs it once, because the referrer and
+/// its target may have been written side by side, neither seeing the other. Answers how many were settled.
+pub async fn settle_refs(tx: &Tx<'_>, bound: DateTime<Utc>, most: i64) -> Result<usize, StoreError> {
+    let rows = tx
+        .query(
+            "/* settle_refs */ UPDATE ledger.refs r SET settled = true
+             FROM (SELECT tenant_id, target_id, referrer_id FROM ledger.refs WHERE NOT settled AND stored < $1
+                   ORDER BY stored LIMIT $2 FOR UPDATE SKIP LOCKED) due
+             WHERE r.tenant_id = due.tenant_id AND r.target_id = due.target_id AND r.referrer_id = due.referrer_id
+             RETURNING r.tenant_id, r.referrer_id",
+            &[&bound, &most],
+        )
+        .await?;
+    let mut by_tenant: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+    for row in &rows {
+        by_tenant.entry(column(row, "tenant_id")?).or_default().push(column(row, "referrer_id")?);
+    }
+    for (tenant, referrers) in by_tenant {
+        link(tx, TenantId(tenant), &referrers).await?;
+    }
+    Ok(rows.len())
+}
+
+/// Everything stored before this moment is visible now or never will be. Ask before reading the data.
+pub async fn safe_bound(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
+    let row = tx.query_one("/* safe_bound */ SELECT ledger.safe_bound() AS bound", &[]).await?;
+    moment(column(&row, "bound")?)
+}
+
+/// A ledger microsecond as a time.
+pub fn moment(micros: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| StoreError::Shape { name: "moment", detail: format!("{micros} is not a time") })
+}
+
+fn expect_rows(name: &'static str, got: u64, wanted: usize) -> Result<(), StoreError> {
+    if usize::try_from(got) == Ok(wanted) {
+        return Ok(());
+    }
+    Err(StoreError::Shape { name, detail: format!("wrote {got} rows instead of {wanted}") })
+}
