@@ -10,6 +10,8 @@ pub mod telemetry;
 pub mod xapi;
 
 // floor 1: doors
+pub mod bus;
+pub mod objects;
 pub mod store;
 
 // floor 2: rooms of work
@@ -19,6 +21,7 @@ pub mod migrate;
 
 // floor 3: surfaces
 pub mod http;
+pub mod worker;
 
 // floor 4: the whole
 pub mod app;

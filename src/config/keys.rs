@@ -121,14 +121,18 @@ keys! {
         migration_url: Option<Secret> = "",
         /// PEM file of the authority that signed the server's certificate; absent means the system's authorities.
         ca_file: Option<PathBuf> = "",
-        /// Connections kept open at most.
+        /// Connections for requests.
         pool_size: usize = "16",
+        /// Connections for background loops and administration, beside those for requests.
+        worker_pool_size: usize = "4",
         /// How long to wait for a new connection.
         connect_timeout: Duration = "10s",
         /// How long a request waits for a free connection before it is answered 503.
         acquire_timeout: Duration = "5s",
         /// How long one SQL statement of the data plane may run.
         statement_timeout: Duration = "30s",
+        /// How long a statement may wait for a lock.
+        lock_timeout: Duration = "5s",
     }
     /// Event delivery; without brokers events wait in the ledger.
     "kafka." kafka: Kafka {
@@ -226,6 +230,8 @@ keys! {
     }
     /// How the service stops.
     "shutdown." shutdown: Shutdown {
+        /// How long `/readyz` answers 503 before the listener closes, for load balancers that have to notice.
+        announce: Duration = "0ms",
         /// How long accepted requests may take to finish after the first signal.
         soft: Duration = "30s",
         /// How long background loops may take to stop after that.
@@ -270,7 +276,8 @@ impl Config {
             ),
             (self.xapi.page_default <= self.xapi.page, "xapi.page_default", "is larger than xapi.page"),
             (self.xapi.page_default > 0, "xapi.page_default", "must be at least 1"),
-            (self.database.pool_size > 1, "database.pool_size", "must be at least 2"),
+            (self.database.pool_size > 0, "database.pool_size", "must be at least 1"),
+            (self.database.worker_pool_size > 1, "database.worker_pool_size", "must be at least 2"),
             (self.ingest.queue > 0 && self.ingest.group_size > 0, "ingest.queue", "queue and group must not be 0"),
             (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
             (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),

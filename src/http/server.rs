@@ -1,6 +1,6 @@
 //! The listener: bind, serve, drain, stop.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -83,9 +83,11 @@ impl Running {
         }
     }
 
-    /// Soft stop: not ready from now on, no new connections, accepted requests finish within the soft grace.
-    pub async fn drain(&self) {
+    /// Soft stop: not ready from now on, no new connections after `announce`, accepted requests finish within the
+    /// soft grace.
+    pub async fn drain(&self, announce: Duration) {
         self.edge.lifecycle.enter(Phase::Draining);
+        tokio::time::sleep(announce).await;
         self.handle.stop(true).await;
     }
 
@@ -93,5 +95,145 @@ impl Running {
     pub async fn cut(&self) {
         self.edge.lifecycle.enter(Phase::Draining);
         self.handle.stop(false).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use actix_web::{HttpResponse, http::Method};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::Notify,
+    };
+
+    use super::*;
+    use crate::{
+        config::{Environment, read},
+        http::{Lifecycle, health},
+        model::Ids,
+        telemetry::Metrics,
+    };
+
+    fn config(environment: &[(&str, &str)]) -> Config {
+        let always = [("PROGRESS_LISTEN", "127.0.0.1:0"), ("PROGRESS_HTTP_WORKERS", "1")];
+        let environment = Environment::of(always.iter().chain(environment).copied());
+        read(&environment, Path::new("/nowhere")).unwrap().config
+    }
+
+    /// A server with a route that swallows a body and one that waits to be let go.
+    fn served(environment: &[(&str, &str)], gate: &Arc<Notify>) -> Running {
+        let config = config(environment);
+        let edge = Edge::new(&config.http, Lifecycle::default(), Metrics::new().unwrap(), Ids::random());
+        let health = health::routes(&edge, Arc::from([]), true);
+        let gate = gate.clone();
+        start(&config, edge, move |cfg: &mut web::ServiceConfig| {
+            health(cfg);
+            let gate = gate.clone();
+            cfg.route("/xapi/wait", web::get().to(move || wait(gate.clone())));
+            cfg.route("/xapi/swallow", web::method(Method::POST).to(swallow));
+        })
+        .unwrap()
+    }
+
+    async fn wait(gate: Arc<Notify>) -> HttpResponse {
+        gate.notify_one();
+        gate.notified().await;
+        HttpResponse::Ok().body("done")
+    }
+
+    async fn swallow(mut body: web::Payload) -> Result<HttpResponse, HttpError> {
+        use futures_util::StreamExt;
+        while let Some(chunk) = body.next().await {
+            chunk.map_err(|e| HttpError::payload(&e, 0))?;
+        }
+        Ok(HttpResponse::NoContent().finish())
+    }
+
+    /// Sends raw bytes and reads until the server closes the connection.
+    async fn exchange(running: &Running, sent: &str) -> String {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn get(running: &Running, path: &str, headers: &str) -> String {
+        exchange(running, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await
+    }
+
+    #[tokio::test]
+    async fn the_data_plane_waits_for_its_phase_and_health_does_not() {
+        let running = served(&[], &Arc::default());
+        assert!(get(&running, "/healthz", "").await.starts_with("HTTP/1.1 200"));
+        let refused = get(&running, "/xapi/swallow", "").await;
+        assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 5"), "{refused}");
+        assert!(get(&running, "/readyz", "").await.starts_with("HTTP/1.1 503"));
+        assert!(get(&running, "/api/v1/x", "").await.contains("application/problem+json"));
+        running.edge.lifecycle.enter(Phase::Serving);
+        assert!(get(&running, "/readyz/", "").await.starts_with("HTTP/1.1 200"));
+        assert!(get(&running, "/api/v1/x", "").await.starts_with("HTTP/1.1 404"));
+        running.cut().await;
+    }
+
+    #[tokio::test]
+    async fn an_accepted_request_is_finished_and_new_ones_are_not_accepted() {
+        let gate = Arc::new(Notify::new());
+        let mut running = served(&[], &gate);
+        running.edge.lifecycle.enter(Phase::Serving);
+        let mut accepted = TcpStream::connect(running.address).await.unwrap();
+        accepted.write_all(b"GET /xapi/wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        gate.notified().await;
+        let answer = async {
+            while TcpStream::connect(running.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            gate.notify_one();
+            let mut answer = String::new();
+            accepted.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let ((), answer) = tokio::join!(running.drain(Duration::ZERO), answer);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        running.stopped().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_cut_with_408() {
+        let running = served(&[("PROGRESS_HTTP_BODY_TIMEOUT", "50ms")], &Arc::default());
+        running.edge.lifecycle.enter(Phase::Serving);
+        let head = "POST /xapi/swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx";
+        let answer = exchange(&running, head).await;
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
+        running.cut().await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_never_ends_is_cut() {
+        let running = served(&[("PROGRESS_HTTP_HEAD_TIMEOUT", "50ms")], &Arc::default());
+        let answer = exchange(&running, "GET /healthz HTTP/1.1\r\nHost:").await;
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        running.cut().await;
+    }
+
+    #[tokio::test]
+    async fn large_headers_are_refused_with_431() {
+        let running = served(&[("PROGRESS_HTTP_HEADER_BYTES", "1KiB")], &Arc::default());
+        let answer = get(&running, "/healthz", &format!("X-Large: {}\r\n", "x".repeat(2_000))).await;
+        assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("1024"), "{answer}");
+        running.cut().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_keeps_its_id_and_gets_one() {
+        let running = served(&[], &Arc::default());
+        let answer = get(&running, "/healthz", "X-Request-Id: mine-1\r\n").await;
+        assert!(answer.contains("x-request-id: mine-1\r\n"), "{answer}");
+        let answer = get(&running, "/healthz", "X-Request-Id: not mine\r\n").await;
+        assert!(answer.contains("x-request-id: ") && !answer.contains("not mine"), "{answer}");
+        running.cut().await;
     }
 }

@@ -100,3 +100,76 @@ async fn follow(current: Weak<Current>, mut seen: [Option<SystemTime>; 2], every
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, pki_types::ServerName};
+
+    use super::*;
+
+    /// Writes a fresh self-signed pair and returns its certificate.
+    fn write_pair(files: &Files) -> CertificateDer<'static> {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&files.cert, pair.cert.pem()).unwrap();
+        pair.cert.der().clone()
+    }
+
+    fn files(dir: &tempfile::TempDir) -> Files {
+        Files { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") }
+    }
+
+    /// Shakes hands in memory as a client that trusts only `trusted`.
+    fn handshake(server: &Arc<ServerConfig>, trusted: &CertificateDer<'static>) -> Result<(), rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone())?;
+        let client = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut client = ClientConnection::new(client.into(), ServerName::try_from("localhost").unwrap())?;
+        let mut server = ServerConnection::new(server.clone())?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets()?;
+            let mut wire = Vec::new();
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_replaced_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(&dir);
+        let first = write_pair(&files);
+        let server = Arc::new(server_config(files.clone(), Duration::from_millis(5)).unwrap());
+        handshake(&server, &first).unwrap();
+
+        std::fs::write(&files.cert, "not a certificate").unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        handshake(&server, &first).unwrap();
+
+        let second = write_pair(&files);
+        while handshake(&server, &second).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(handshake(&server, &first).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_pair_that_does_not_match_is_refused_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(&dir);
+        write_pair(&files);
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&files.key, other.signing_key.serialize_pem()).unwrap();
+        assert!(matches!(server_config(files.clone(), Duration::from_secs(1)), Err(TlsError::Pair(_))));
+        std::fs::remove_file(&files.key).unwrap();
+        assert!(matches!(server_config(files, Duration::from_secs(1)), Err(TlsError::File { .. })));
+    }
+}

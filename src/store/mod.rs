@@ -10,6 +10,7 @@ pub mod ddl;
 pub mod documents;
 pub mod embedded;
 pub mod error;
+pub mod leases;
 pub mod migrations;
 pub mod months;
 pub mod pages;

@@ -1,0 +1,90 @@
+//! How to reach the brokers: addresses, TLS and SASL from the configuration, for producers and consumers alike.
+
+use std::{path::Path, time::Duration};
+
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use crate::config::Kafka;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    #[error("the brokers do not answer: {0}")]
+    Unreachable(KafkaError),
+    #[error("the connection to the brokers cannot be configured: {0}")]
+    Config(KafkaError),
+    #[error("the brokers' answer was not waited for: {0}")]
+    Cancelled(#[from] tokio::task::JoinError),
+}
+
+/// The settings every client shares.
+pub fn client_config(kafka: &Kafka) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", kafka.brokers.join(",")).set("client.id", "progress-service");
+    let protocol = match (kafka.tls, kafka.sasl_mechanism.is_some()) {
+        (false, false) => "plaintext",
+        (true, false) => "ssl",
+        (false, true) => "sasl_plaintext",
+        (true, true) => "sasl_ssl",
+    };
+    client.set("security.protocol", protocol);
+    if kafka.tls {
+        // librdkafka brings no authorities of its own; `probe` finds those of the system.
+        let authority = kafka.ca_file.as_deref().and_then(Path::to_str).unwrap_or("probe");
+        client.set("ssl.ca.location", authority);
+    }
+    if let Some(mechanism) = kafka.sasl_mechanism {
+        client.set("sasl.mechanism", mechanism.name());
+        client.set("sasl.username", kafka.sasl_user.as_deref().unwrap_or_default());
+        client.set("sasl.password", kafka.sasl_password.as_ref().map_or("", |password| password.expose()));
+    }
+    client
+}
+
+/// Asks the brokers who they are; the answer is how many there are.
+pub async fn ping(kafka: &Kafka, patience: Duration) -> Result<usize, BusError> {
+    let client = client_config(kafka);
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = client.create().map_err(BusError::Config)?;
+        let metadata = consumer.fetch_metadata(None, patience).map_err(BusError::Unreachable)?;
+        Ok(metadata.brokers().len())
+    });
+    asking.await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, read};
+
+    fn configured(environment: &[(&str, &str)]) -> ClientConfig {
+        let environment = Environment::of(environment.iter().copied());
+        client_config(&read(&environment, Path::new("/nowhere")).unwrap().config.kafka)
+    }
+
+    #[test]
+    fn plain_unless_told_otherwise() {
+        let client = configured(&[("PROGRESS_KAFKA_BROKERS", "a:1,b:2")]);
+        assert_eq!(client.get("bootstrap.servers"), Some("a:1,b:2"));
+        assert_eq!(client.get("security.protocol"), Some("plaintext"));
+        assert_eq!(client.get("sasl.mechanism"), None);
+    }
+
+    #[test]
+    fn tls_and_sasl_together_make_a_client_that_librdkafka_accepts() {
+        let client = configured(&[
+            ("PROGRESS_KAFKA_BROKERS", "a:1"),
+            ("PROGRESS_KAFKA_TLS", "true"),
+            ("PROGRESS_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+            ("PROGRESS_KAFKA_SASL_USER", "me"),
+            ("PROGRESS_KAFKA_SASL_PASSWORD", "secret"),
+        ]);
+        assert_eq!(client.get("security.protocol"), Some("sasl_ssl"));
+        assert_eq!(client.get("sasl.password"), Some("secret"));
+        let made: Result<BaseConsumer, _> = client.create();
+        assert!(made.is_ok(), "{:?}", made.err());
+    }
+}

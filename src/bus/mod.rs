@@ -1,0 +1,3 @@
+//! The door to Kafka. Nothing else speaks to a broker.
+
+pub mod connection;

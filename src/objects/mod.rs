@@ -1,0 +1,184 @@
+//! The door to object storage: S3-compatible servers and plain folders, under one prefix. Never decides what is kept.
+
+use std::{
+    ops::Range,
+    path::{Path as FilePath, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::{
+    Certificate, ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder,
+    local::LocalFileSystem, path::Path, prefix::PrefixStore,
+};
+
+use crate::config;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    #[error("there is no object {0}")]
+    NotFound(String),
+    #[error("archive.url {0:?} is neither file:///folder nor s3://bucket/prefix")]
+    Url(String),
+    #[error("{path}: {message}")]
+    File { path: String, message: String },
+    /// The store refused or could not be reached.
+    #[error("object storage: {0}")]
+    Store(object_store::Error),
+}
+
+impl From<object_store::Error> for ObjectsError {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { path, .. } => Self::NotFound(path),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// An open door; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    /// The root of a folder, whose files must reach the disk before their source may go.
+    root: Option<PathBuf>,
+}
+
+impl Objects {
+    /// Opens what `archive.url` names, or the folder `archive` under `data_dir`. Does not connect yet.
+    pub fn open(archive: &config::Archive, data_dir: &FilePath) -> Result<Self, ObjectsError> {
+        let Some(url) = &archive.url else { return Self::folder(&data_dir.join("archive")) };
+        if let Some(folder) = url.strip_prefix("file://").filter(|folder| folder.starts_with('/')) {
+            return Self::folder(FilePath::new(folder));
+        }
+        let (bucket, prefix) = url
+            .strip_prefix("s3://")
+            .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+            .filter(|(bucket, _)| !bucket.is_empty())
+            .ok_or_else(|| ObjectsError::Url(url.clone()))?;
+        let store = s3(archive, bucket)?;
+        let store: Arc<dyn ObjectStore> =
+            if prefix.is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) };
+        Ok(Self { store, root: None })
+    }
+
+    fn folder(folder: &FilePath) -> Result<Self, ObjectsError> {
+        std::fs::create_dir_all(folder).map_err(|e| unusable(folder, &e))?;
+        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(folder)?), root: Some(folder.to_owned()) })
+    }
+
+    /// Writes a whole object; readers see all of it or none. Afterwards it survives a crash of the machine.
+    pub async fn put(&self, key: &str, content: Bytes) -> Result<(), ObjectsError> {
+        self.store.put(&path(key)?, PutPayload::from_bytes(content)).await?;
+        match &self.root {
+            Some(root) => sync(root, &root.join(key)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The whole object.
+    pub async fn get(&self, key: &str) -> Result<Bytes, ObjectsError> {
+        Ok(self.store.get(&path(key)?).await?.bytes().await?)
+    }
+
+    /// A part of the object; a range that ends behind the object's end is cut there.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectsError> {
+        Ok(self.store.get_range(&path(key)?, range).await?)
+    }
+
+    /// Keys under a prefix (whole path segments), in order, with their sizes.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, ObjectsError> {
+        let found: Vec<ObjectMeta> = self.store.list(Some(&path(prefix)?)).try_collect().await?;
+        let mut keys: Vec<_> = found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Removes an object; one that is not there any more is fine.
+    pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
+        match self.store.delete(&path(key)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the storage answers and lets us look.
+    pub async fn ping(&self) -> Result<(), ObjectsError> {
+        self.store.list_with_delimiter(None).await?;
+        Ok(())
+    }
+}
+
+fn unusable(path: &FilePath, error: &dyn std::fmt::Display) -> ObjectsError {
+    ObjectsError::File { path: path.display().to_string(), message: error.to_string() }
+}
+
+/// Brings a file to the disk, and the folders above it up to `root`: one of them may be new.
+async fn sync(root: &FilePath, file: &FilePath) -> Result<(), ObjectsError> {
+    for path in file.ancestors().take_while(|path| path.starts_with(root)) {
+        let opened = tokio::fs::File::open(path).await.map_err(|e| unusable(path, &e))?;
+        opened.sync_all().await.map_err(|e| unusable(path, &e))?;
+    }
+    Ok(())
+}
+
+fn path(key: &str) -> Result<Path, ObjectsError> {
+    Path::parse(key).map_err(|e| ObjectsError::Store(e.into()))
+}
+
+fn s3(archive: &config::Archive, bucket: &str) -> Result<object_store::aws::AmazonS3, ObjectsError> {
+    let mut client = ClientOptions::new().with_allow_http(archive.s3_allow_http);
+    if let Some(file) = &archive.s3_ca_file {
+        let pem = std::fs::read(file).map_err(|e| unusable(file, &e))?;
+        for authority in Certificate::from_pem_bundle(&pem).map_err(|e| unusable(file, &e))? {
+            client = client.with_root_certificate(authority);
+        }
+    }
+    let mut builder =
+        AmazonS3Builder::new().with_bucket_name(bucket).with_region(&archive.s3_region).with_client_options(client);
+    if let Some(endpoint) = &archive.s3_endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let (Some(key), Some(secret)) = (&archive.s3_access_key, &archive.s3_secret_key) {
+        builder = builder.with_access_key_id(key).with_secret_access_key(secret.expose());
+    }
+    Ok(builder.build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, read};
+
+    fn open(url: &str, data_dir: &FilePath) -> Result<Objects, ObjectsError> {
+        let environment = Environment::of([("PROGRESS_ARCHIVE_URL", url)]);
+        Objects::open(&read(&environment, FilePath::new("/nowhere")).unwrap().config.archive, data_dir)
+    }
+
+    #[tokio::test]
+    async fn a_folder_puts_gets_lists_and_deletes() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = open("", dir.path()).unwrap();
+        objects.put("tenant=1/b", Bytes::from_static(b"0123456789")).await.unwrap();
+        objects.put("tenant=1/a", Bytes::from_static(b"a")).await.unwrap();
+        objects.put("tenant=11/c", Bytes::from_static(b"c")).await.unwrap();
+        assert_eq!(objects.get_range("tenant=1/b", 2..5).await.unwrap(), "234");
+        let listed = objects.list("tenant=1").await.unwrap();
+        assert_eq!(listed, [("tenant=1/a".to_owned(), 1), ("tenant=1/b".to_owned(), 10)]);
+        objects.delete("tenant=1/a").await.unwrap();
+        objects.delete("tenant=1/a").await.unwrap();
+        assert!(matches!(objects.get("tenant=1/a").await, Err(ObjectsError::NotFound(_))));
+        assert!(dir.path().join("archive/tenant=1/b").exists());
+        objects.ping().await.unwrap();
+    }
+
+    #[test]
+    fn only_two_kinds_of_url_are_understood() {
+        let dir = tempfile::tempdir().unwrap();
+        for url in ["http://x", "s3://", "file://relative", "bucket"] {
+            assert!(matches!(open(url, dir.path()), Err(ObjectsError::Url(_))), "{url}");
+        }
+        assert!(open("s3://bucket/some/prefix", dir.path()).is_ok());
+    }
+}

@@ -1,0 +1,205 @@
+//! Background loops: take the lease, do a step, again. A loop that fails or panics backs off and is counted.
+//!
+//! The rooms of work only offer steps; a test calls a step, or [`Worker::turn`], by hand and never starts a loop.
+
+use std::{
+    error::Error,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    store::{Store, StoreError, leases::Lease},
+    telemetry::Metrics,
+};
+
+/// How long a lease lasts without being renewed: the longest a dead node keeps others from its work.
+const TERM: Duration = Duration::from_secs(30);
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a step says about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to do at once.
+    More,
+    /// Nothing to do until the loop's pause is over.
+    Idle,
+}
+
+/// Why a step failed; only its text matters here.
+pub type StepError = Box<dyn Error + Send + Sync>;
+
+type StepFuture = Pin<Box<dyn Future<Output = Result<Step, StepError>> + Send>>;
+
+/// A named piece of repeated work that one node at a time does.
+#[derive(Clone)]
+pub struct Loop {
+    name: &'static str,
+    pause: Duration,
+    step: Arc<dyn Fn(Lease) -> StepFuture + Send + Sync>,
+}
+
+impl Loop {
+    /// `step` is called with the lease it runs under; its writes should carry the fence where two nodes could clash.
+    pub fn new<F, Fut>(name: &'static str, pause: Duration, step: F) -> Self
+    where
+        F: Fn(Lease) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Step, StepError>> + Send + 'static,
+    {
+        Self { name, pause, step: Arc::new(move |lease| Box::pin(step(lease))) }
+    }
+}
+
+/// How a turn ended.
+#[derive(Debug)]
+pub enum Turn {
+    Did(Step),
+    /// Another node holds the lease.
+    Elsewhere,
+    /// The lease went to another node in the middle; the step was dropped.
+    Lost,
+    Failed(StepError),
+    Panicked,
+}
+
+/// Runs loops for one node.
+#[derive(Clone)]
+pub struct Worker {
+    store: Store,
+    metrics: Metrics,
+    /// This process, as the lease table knows it.
+    holder: Arc<str>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Worker {
+    pub fn new(store: Store, metrics: Metrics, holder: &str) -> Self {
+        Self { store, metrics, holder: holder.into(), stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Starts a loop on the current runtime.
+    pub fn spawn(&self, work: Loop) {
+        let worker = self.clone();
+        self.tasks.spawn(async move { worker.drive(work).await });
+    }
+
+    /// Asks every loop to end after its step and waits for them, at most `patience`. Leases are released.
+    pub async fn stop(&self, patience: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(loops = self.tasks.len(), "loops did not stop in time");
+        }
+    }
+
+    /// One turn: lease, step, report. Errors are logged here and nowhere else.
+    pub async fn turn(&self, work: &Loop) -> Turn {
+        let lease = match self.store.acquire_lease(work.name, &self.holder, TERM).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => {
+                self.metrics.worker.leading.with_label_values(&[work.name]).set(0);
+                return Turn::Elsewhere;
+            }
+            Err(error) => return self.failed(work, error.into()),
+        };
+        self.metrics.worker.leading.with_label_values(&[work.name]).set(1);
+        let started = Instant::now();
+        let turn = tokio::select! {
+            outcome = AssertUnwindSafe((work.step)(lease)).catch_unwind() => match outcome {
+                Ok(Ok(step)) => Turn::Did(step),
+                Ok(Err(error)) => self.failed(work, error),
+                Err(_) => {
+                    self.metrics.worker.panics.with_label_values(&[work.name]).inc();
+                    tracing::error!(name = work.name, "a step panicked");
+                    Turn::Panicked
+                }
+            },
+            () = self.until_lost(work.name, lease) => {
+                tracing::warn!(name = work.name, "the lease went elsewhere during a step");
+                Turn::Lost
+            }
+        };
+        self.metrics.worker.step_seconds.with_label_values(&[work.name]).observe(started.elapsed().as_secs_f64());
+        turn
+    }
+
+    fn failed(&self, work: &Loop, error: StepError) -> Turn {
+        self.metrics.worker.errors.with_label_values(&[work.name]).inc();
+        tracing::warn!(name = work.name, %error, "a step failed");
+        Turn::Failed(error)
+    }
+
+    /// Keeps the lease; returns when another node has it or the term ran out without an answer.
+    async fn until_lost(&self, name: &str, lease: Lease) {
+        let mut kept = Instant::now();
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            match self.store.acquire_lease(name, &self.holder, TERM).await {
+                Ok(Some(renewed)) if renewed == lease => kept = Instant::now(),
+                Ok(_) => return,
+                Err(error) if kept.elapsed() >= TERM => {
+                    tracing::warn!(name, %error, "the lease could not be renewed");
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn drive(&self, work: Loop) {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            let turn = self.turn(&work).await;
+            let pause = match turn {
+                Turn::Did(Step::More) => Duration::ZERO,
+                Turn::Did(Step::Idle) | Turn::Elsewhere => work.pause,
+                Turn::Failed(_) | Turn::Panicked | Turn::Lost => back_off(failures),
+            };
+            let stumbled = matches!(turn, Turn::Failed(_) | Turn::Panicked | Turn::Lost);
+            failures = if stumbled { failures + 1 } else { 0 };
+            if stumbled {
+                // Perhaps another node can do what this one cannot.
+                self.release(&work).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        self.release(&work).await;
+    }
+
+    async fn release(&self, work: &Loop) {
+        self.metrics.worker.leading.with_label_values(&[work.name]).set(0);
+        let released: Result<(), StoreError> = self.store.release_lease(work.name, &self.holder).await;
+        if let Err(error) = released {
+            tracing::debug!(name = work.name, %error, "the lease ends by itself");
+        }
+    }
+}
+
+/// Doubles with every failure in a row.
+fn back_off(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2u32.saturating_pow(failures)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_and_ends() {
+        assert_eq!(back_off(0), Duration::from_secs(1));
+        assert_eq!(back_off(3), Duration::from_secs(8));
+        assert_eq!(back_off(40), LONGEST_PAUSE);
+    }
+}
