@@ -1,0 +1,35 @@
+# The service in a small image, run by a user without rights. The build needs nothing but this folder.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc g++ libc6-dev make pkg-config libssl-dev zlib1g-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+# Dependencies first, over an empty crate: this layer is rebuilt only when they change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+ && cargo build --locked --release && rm -r src
+COPY src src
+COPY migrations migrations
+COPY schemas schemas
+# Newer than what the empty crate left behind.
+RUN touch src/main.rs src/lib.rs && cargo build --locked --release --bin progress-service
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates curl libssl3 zlib1g \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --home-dir /var/lib/progress --create-home progress
+COPY --from=build /build/target/release/progress-service /usr/local/bin/progress-service
+COPY LICENSE /usr/share/doc/progress-service/LICENSE
+USER 10001
+WORKDIR /var/lib/progress
+VOLUME /var/lib/progress
+ENV PROGRESS_LISTEN=0.0.0.0:8080 \
+    PROGRESS_DATA_DIR=/var/lib/progress \
+    PROGRESS_LOG_FORMAT=json
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=6 \
+  CMD ["curl", "-fsS", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["progress-service"]
+CMD ["serve"]
