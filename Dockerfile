@@ -6,13 +6,14 @@ RUN apt-get update \
 WORKDIR /build
 # Dependencies first, over an empty crate: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+RUN mkdir src && echo 'fn main() {}' | tee src/main.rs build.rs && touch src/lib.rs \
  && cargo build --locked --release && rm -r src
+COPY build.rs ./
 COPY src src
 COPY migrations migrations
 COPY schemas schemas
 # Newer than what the empty crate left behind.
-RUN touch src/main.rs src/lib.rs && cargo build --locked --release --bin progress-service
+RUN touch build.rs src/main.rs src/lib.rs && cargo build --locked --release --bin progress-service
 
 FROM debian:bookworm-slim
 RUN apt-get update \

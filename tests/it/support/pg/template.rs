@@ -1,13 +1,17 @@
 //! The migrated database that every test's own is a copy of; made once per server and version of the schema.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use progress_service::{
+    migrate::{
+        Runner, Settings, Verdict,
+        modules::{File, internal},
+        silent,
+    },
+    model::Secret,
+    store::Endpoint,
 };
-
 use sha2::{Digest, Sha256};
 
-use super::server::{OWNER, Server, connect};
+use super::server::{OWNER, Server};
 
 /// The name of the template, made now if it is not there.
 pub async fn ensure(server: &Server) -> String {
@@ -50,41 +54,17 @@ async fn exists(server: &Server, name: &str) -> bool {
     server.client.query_one(query, &[&name]).await.unwrap().get(0)
 }
 
-/// Applies the files of `migrations/` in order, as the owner.
+/// Brings the new database to today's schema, as the first start of a service does.
 async fn migrate(server: &Server, database: &str) {
-    let owner = connect(server.config(Some(OWNER), database)).await;
-    for (path, text) in schema_files() {
-        let module = path.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned();
-        owner.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {module}")).await.unwrap();
-        owner.batch_execute(&text).await.unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
-    }
+    let owner = Endpoint { url: Secret::new(server.url(Some(OWNER), database)), ca_file: None };
+    let runner = Runner::new(internal().expect("valid modules"), owner, Settings::default());
+    let verdict = runner.startup("tests", &silent).await.unwrap_or_else(|e| panic!("the template: {e}"));
+    assert!(matches!(verdict, Verdict::Ready { .. }), "the template: {verdict:?}");
 }
 
-/// What goes up, module by module: `platform` is what the others build on.
-fn schema_files() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut modules = list(&root);
-    modules.sort_by_key(|module| (!module.ends_with("platform"), module.clone()));
-    let mut files = Vec::new();
-    for module in modules.iter().filter(|path| path.is_dir()) {
-        let is_up = |path: &PathBuf| {
-            let name = path.to_string_lossy();
-            name.ends_with(".sql") && !name.ends_with(".down.sql")
-        };
-        let mut ups: Vec<_> = list(module).into_iter().filter(is_up).collect();
-        ups.sort();
-        files.extend(ups.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())));
-    }
-    files
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).map_or_else(|_| Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
-}
-
+/// Everything the binary would apply; a template is as old as this text.
 fn schema_text() -> String {
-    schema_files()
-        .into_iter()
-        .map(|(path, text)| format!("{}\n{text}\n", path.file_name().unwrap_or_default().display()))
-        .collect()
+    let modules = internal().expect("valid modules");
+    let text = |module: &str, file: &File| format!("{module} {}\n{}\n", file.file(), file.text);
+    modules.iter().flat_map(|module| module.files.iter().map(|file| text(&module.name, file))).collect()
 }
