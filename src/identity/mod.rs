@@ -3,14 +3,18 @@
 //! Nothing here knows HTTP: an `Authorization` text comes in, a [`Caller`] goes out.
 
 mod basic;
+mod bootstrap;
 mod caller;
 mod error;
 mod hash;
+mod manage;
+mod tenancy;
 
 use std::time::Duration;
 
 pub use caller::{Caller, CredentialRef};
 pub use error::{AuthError, IdentityError};
+pub use manage::{DEFAULT_LAUNCH, DEFAULT_OVERLAP, Issued, NewCredential};
 
 use crate::{
     model::{Clock, Ids},
@@ -31,14 +35,18 @@ pub struct IdentitySettings {
 
 /// The one place that decides who somebody is.
 pub struct Identity {
+    store: Store,
+    clock: Clock,
+    ids: Ids,
     keys: basic::Keys,
 }
 
 impl Identity {
     /// Hashes once, so it takes some tens of milliseconds.
     pub fn new(store: Store, clock: Clock, ids: Ids, settings: IdentitySettings) -> Result<Self, IdentityError> {
-        let keys = basic::Keys::new(store, clock, &ids, settings.account_home_page, settings.credential_cache)?;
-        Ok(Self { keys })
+        let (home_page, ttl) = (settings.account_home_page, settings.credential_cache);
+        let keys = basic::Keys::new(store.clone(), clock.clone(), &ids, home_page, ttl)?;
+        Ok(Self { store, clock, ids, keys })
     }
 
     /// The caller behind the value of an `Authorization` header, wherever that value came from.

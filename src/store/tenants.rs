@@ -71,6 +71,15 @@ pub async fn get(tx: &Tx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError
     tx.query_opt(GET, &[&id.0]).await?.as_ref().map(read).transpose()
 }
 
+const NAMED: &str = "/* tenants::named */
+    SELECT tenant_id, name, status, created_at, status_changed_at
+    FROM platform.tenants WHERE name = $1 /* name */";
+
+/// The tenant of this name, if the transaction may see it.
+pub async fn named(tx: &Tx<'_>, name: &str) -> Result<Option<Tenant>, StoreError> {
+    tx.query_opt(NAMED, &[&name]).await?.as_ref().map(read).transpose()
+}
+
 const LIST: &str = "/* tenants::list */
     SELECT tenant_id, name, status, created_at, status_changed_at
     FROM platform.tenants

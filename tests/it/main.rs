@@ -8,5 +8,6 @@ mod support;
 mod catalog;
 mod embedded;
 mod house;
+mod identity;
 mod migrate;
 mod services;

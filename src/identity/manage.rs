@@ -1,0 +1,272 @@
+//! Credentials over their life: create, list, rotate with overlap, revoke; and the short ones of launches.
+//!
+//! A secret leaves here once, in the answer to the act that made it. Every act leaves an audit entry.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Identity, IdentityError, hash};
+use crate::{
+    model::{Scope, Scopes, Secret, TenantId},
+    store::{
+        As,
+        audit::{self, Entry},
+        credentials::{self, Credential, Launch},
+        tenants,
+    },
+};
+
+const LONGEST_LABEL: usize = 200;
+const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
+const LONGEST_LAUNCH: Duration = Duration::from_secs(7 * 86_400);
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
+pub const DEFAULT_LAUNCH: Duration = Duration::from_secs(4 * 3_600);
+
+/// What an assignable unit needs to do its work and no more.
+const LAUNCH_SCOPES: [Scope; 4] = [Scope::StatementsWrite, Scope::StatementsReadMine, Scope::State, Scope::Profile];
+
+/// What the maker of a credential decides.
+#[derive(Clone, Debug, Default)]
+pub struct NewCredential {
+    pub scopes: Scopes,
+    pub label: String,
+    /// Who it speaks for; absent means the account named by its key.
+    pub agent: Option<Map<String, Value>>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A credential and, this one time, its secret.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    pub credential: Credential,
+    pub secret: Secret,
+}
+
+impl Identity {
+    /// Makes a credential with a random key and secret.
+    pub async fn create_credential(
+        &self,
+        by: &str,
+        tenant: TenantId,
+        new: NewCredential,
+    ) -> Result<Issued, IdentityError> {
+        if new.label.chars().count() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
+            return Err(invalid(
+                "label",
+                format!("at most {LONGEST_LABEL} characters, none of them a control character"),
+            ));
+        }
+        if new.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(invalid("expiresAt", "must be in the future".to_owned()));
+        }
+        if let Some(agent) = &new.agent {
+            check_identified("agent", agent)?;
+        }
+        let credential = Credential { label: new.label, agent: new.agent, ..self.blank(tenant, new.scopes)? };
+        self.issue(by, "credential.create", Credential { expires_at: new.expires_at, ..credential }).await
+    }
+
+    /// Makes a short-lived credential that speaks for one learner in one registration.
+    pub async fn create_launch(
+        &self,
+        by: &str,
+        tenant: TenantId,
+        launch: Launch,
+        lifetime: Duration,
+        scopes: Option<Scopes>,
+    ) -> Result<Issued, IdentityError> {
+        let lifetime = bounded("lifetimeSeconds", lifetime, LONGEST_LAUNCH)?;
+        check_identified("actor", &launch.actor)?;
+        let scopes = scopes.unwrap_or_else(|| Scopes::new(LAUNCH_SCOPES));
+        if let Some(scope) =
+            Scope::every().find(|scope| scopes.holds(*scope) && !Scopes::new([Scope::All]).allows(*scope))
+        {
+            return Err(invalid("scopes", format!("a launch may not have {scope}")));
+        }
+        let blank = self.blank(tenant, scopes)?;
+        let expires_at = Some(blank.created_at + lifetime);
+        self.issue(by, "credential.launch", Credential { launch: Some(launch), expires_at, ..blank }).await
+    }
+
+    /// A tenant's lasting credentials, by id.
+    pub async fn list_credentials(
+        &self,
+        tenant: TenantId,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Credential>, IdentityError> {
+        let list = self.store.run_tx("list_credentials", As::Tenant(tenant), |tx| {
+            Box::pin(async move { Ok::<_, IdentityError>(credentials::list(tx, tenant, after, limit).await?) })
+        });
+        list.await
+    }
+
+    /// Puts a new secret in place; the old one works for `overlap` more, the one before it no longer.
+    pub async fn rotate_credential(
+        &self,
+        by: &str,
+        tenant: TenantId,
+        id: Uuid,
+        overlap: Duration,
+    ) -> Result<Issued, IdentityError> {
+        let overlap = bounded("overlapSeconds", overlap, LONGEST_OVERLAP)?;
+        let (secret, hash) = self.fresh_secret().await?;
+        let (by, now) = (by.to_owned(), self.clock.now());
+        let rotate = self.store.run_tx("rotate_credential", As::Tenant(tenant), |tx| {
+            let (by, hash) = (by.clone(), hash.clone());
+            Box::pin(async move {
+                let (mut credential, present) = live(credentials::lock(tx, tenant, id).await?, now)?;
+                let ends = now + overlap;
+                // Equal when a lost connection repeats this transaction after all.
+                if present != hash {
+                    credentials::rotate(tx, id, &hash, ends).await?;
+                    let detail = json!({ "previousValidUntil": ends.to_rfc3339() });
+                    audit::append(tx, &entry(&by, "credential.rotate", &credential, detail)).await?;
+                }
+                credential.previous_valid_until = Some(ends);
+                Ok::<_, IdentityError>(credential)
+            })
+        });
+        let credential = rotate.await?;
+        self.keys.forget();
+        Ok(Issued { credential, secret })
+    }
+
+    /// Ends a credential for good. Doing so twice is fine.
+    pub async fn revoke_credential(&self, by: &str, tenant: TenantId, id: Uuid) -> Result<Credential, IdentityError> {
+        let (by, now) = (by.to_owned(), self.clock.now());
+        let revoke = self.store.run_tx("revoke_credential", As::Tenant(tenant), |tx| {
+            let by = by.clone();
+            Box::pin(async move {
+                let found = credentials::lock(tx, tenant, id).await?;
+                let (mut credential, _) = found.ok_or(IdentityError::NotFound("credential"))?;
+                if credential.revoked_at.is_none() {
+                    credentials::revoke(tx, id, now).await?;
+                    credential.revoked_at = Some(now);
+                    audit::append(tx, &entry(&by, "credential.revoke", &credential, json!({}))).await?;
+                }
+                Ok::<_, IdentityError>(credential)
+            })
+        });
+        let credential = revoke.await?;
+        self.keys.forget();
+        Ok(credential)
+    }
+
+    /// A credential yet to be filled in, with a key of its own.
+    pub(super) fn blank(&self, tenant: TenantId, scopes: Scopes) -> Result<Credential, IdentityError> {
+        if scopes.names().is_empty() {
+            return Err(invalid("scopes", "name at least one".to_owned()));
+        }
+        Ok(Credential {
+            id: self.ids.uuid(),
+            tenant,
+            api_key: hex::encode(self.ids.bytes::<16>()),
+            scopes,
+            label: String::new(),
+            agent: None,
+            launch: None,
+            created_at: self.clock.now(),
+            expires_at: None,
+            previous_valid_until: None,
+            revoked_at: None,
+        })
+    }
+
+    async fn issue(&self, by: &str, action: &'static str, credential: Credential) -> Result<Issued, IdentityError> {
+        let (secret, hash) = self.fresh_secret().await?;
+        if !self.insert_credential(by, action, &credential, &hash).await? {
+            return Err(IdentityError::Conflict("the key is taken"));
+        }
+        Ok(Issued { credential, secret })
+    }
+
+    /// Stores a credential; `false` when its key belongs to somebody already.
+    pub(super) async fn insert_credential(
+        &self,
+        by: &str,
+        action: &'static str,
+        credential: &Credential,
+        hash: &str,
+    ) -> Result<bool, IdentityError> {
+        let given = Arc::new((by.to_owned(), credential.clone(), hash.to_owned()));
+        let (tenant, now) = (credential.tenant, credential.created_at);
+        let insert = self.store.run_tx("insert_credential", As::Tenant(tenant), |tx| {
+            let given = Arc::clone(&given);
+            Box::pin(async move {
+                let (by, credential, hash) = &*given;
+                tenants::get(tx, tenant).await?.ok_or(IdentityError::NotFound("tenant"))?;
+                credentials::forget_spent_launches(tx, tenant, now).await?;
+                if !credentials::insert(tx, credential, hash).await? {
+                    let stored = credentials::lock(tx, tenant, credential.id).await?;
+                    // Ours already: a lost connection repeated a transaction that had been committed.
+                    return Ok(stored.is_some_and(|(_, present)| present == *hash));
+                }
+                let detail = json!({ "scopes": credential.scopes.names(), "expiresAt": credential.expires_at });
+                audit::append(tx, &entry(by, action, credential, detail)).await?;
+                Ok::<_, IdentityError>(true)
+            })
+        });
+        insert.await
+    }
+
+    /// 256 random bits, and their hash, made off the async threads.
+    async fn fresh_secret(&self) -> Result<(Secret, String), IdentityError> {
+        let secret = Secret::new(hex::encode(self.ids.bytes::<32>()));
+        let hash = self.hash(secret.clone()).await?;
+        Ok((secret, hash))
+    }
+
+    pub(super) async fn hash(&self, secret: Secret) -> Result<String, IdentityError> {
+        let ids = self.ids.clone();
+        let hashing = tokio::task::spawn_blocking(move || hash::hash(&secret, &ids));
+        hashing.await.map_err(|e| IdentityError::Hash(e.to_string()))?
+    }
+}
+
+fn entry<'e>(by: &'e str, action: &'static str, credential: &Credential, detail: Value) -> Entry<'e> {
+    Entry { tenant: Some(credential.tenant), actor: by, action, subject: credential.id.to_string(), detail }
+}
+
+pub(super) fn invalid(field: &'static str, why: String) -> IdentityError {
+    IdentityError::Invalid { field, why }
+}
+
+fn bounded(field: &'static str, wanted: Duration, most: Duration) -> Result<TimeDelta, IdentityError> {
+    let why = || format!("at most {} seconds", most.as_secs());
+    if wanted > most {
+        return Err(invalid(field, why()));
+    }
+    TimeDelta::from_std(wanted).map_err(|_| invalid(field, why()))
+}
+
+/// Only a credential that still works can get a new secret.
+fn live(found: Option<(Credential, String)>, now: DateTime<Utc>) -> Result<(Credential, String), IdentityError> {
+    let (credential, hash) = found.ok_or(IdentityError::NotFound("credential"))?;
+    if credential.revoked_at.is_some() {
+        return Err(IdentityError::Conflict("the credential was revoked"));
+    }
+    if credential.expires_at.is_some_and(|at| at <= now) {
+        return Err(IdentityError::Conflict("the credential has expired"));
+    }
+    if credential.launch.is_some() {
+        return Err(IdentityError::Conflict("a launch credential is not rotated: make a new one"));
+    }
+    Ok((credential, hash))
+}
+
+/// An authority or learner that nobody can be found by is of no use; the rest is for the statement rules.
+fn check_identified(field: &'static str, agent: &Map<String, Value>) -> Result<(), IdentityError> {
+    let identifiers = ["mbox", "mbox_sha1sum", "openid", "account"];
+    let count = identifiers.iter().filter(|name| agent.contains_key(**name)).count();
+    let kind = agent.get("objectType").and_then(Value::as_str).unwrap_or("Agent");
+    // PostgreSQL's jsonb has no NUL, and neither has any identifier.
+    let has_nul = agent.values().any(|value| value.to_string().contains("\\u0000"));
+    if kind == "Agent" && count == 1 && !has_nul {
+        return Ok(());
+    }
+    Err(invalid(field, format!("must be an Agent with exactly one of {}", identifiers.join(", "))))
+}

@@ -1,0 +1,6 @@
+//! Who may do what, against a real database with the service's own login.
+
+mod isolation;
+mod keys;
+mod lifecycle;
+mod setup;
