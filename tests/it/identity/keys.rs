@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use progress_service::{
-    identity::{AuthError, CredentialRef},
-    model::{Scope, Secret, TenantId},
+    identity::{AuthError, CredentialRef, Identity, NewCredential},
+    model::{Ids, Scope, Scopes, Secret, TenantId},
 };
 use serde_json::json;
 
-use super::setup::{basic, clock, credential, header, node};
+use super::setup::{basic, clock, credential, header, node, settings};
 
 on_each_server! {
     async fn a_key_and_its_secret_make_a_caller(db: TestDatabase) {
@@ -61,8 +61,8 @@ on_each_server! {
     async fn a_credential_may_speak_for_an_agent_of_its_own(db: TestDatabase) {
         let identity = node(&db, &clock());
         let agent = json!({ "objectType": "Agent", "mbox": "mailto:lms@example.org", "name": "LMS" });
-        let new = progress_service::identity::NewCredential {
-            scopes: progress_service::model::Scopes::parse("all").unwrap(),
+        let new = NewCredential {
+            scopes: Scopes::parse("all").unwrap(),
             agent: agent.as_object().cloned(),
             ..Default::default()
         };
@@ -86,9 +86,9 @@ on_each_server! {
 
     async fn a_database_that_is_gone_is_no_refusal(db: TestDatabase) {
         let store = db.store();
-        let settings = super::setup::settings();
-        let ids = progress_service::model::Ids::random();
-        let identity = progress_service::identity::Identity::new(store.clone(), clock(), ids, settings).unwrap();
+        let settings = settings();
+        let ids = Ids::random();
+        let identity = Identity::new(store.clone(), clock(), ids, settings).unwrap();
         let issued = credential(&identity, TenantId::DEFAULT, "all").await;
         store.close();
         assert!(identity.authenticate(&header(&issued)).await.unwrap_err().is_failure());
@@ -96,9 +96,9 @@ on_each_server! {
 
     async fn a_remembered_caller_needs_no_database_until_the_time_is_up(db: TestDatabase) {
         let (store, clock) = (db.store(), clock());
-        let ids = progress_service::model::Ids::random();
-        let settings = super::setup::settings();
-        let identity = progress_service::identity::Identity::new(store.clone(), clock.clone(), ids, settings).unwrap();
+        let ids = Ids::random();
+        let settings = settings();
+        let identity = Identity::new(store.clone(), clock.clone(), ids, settings).unwrap();
         let issued = credential(&identity, TenantId::DEFAULT, "all").await;
         identity.authenticate(&header(&issued)).await.unwrap();
         store.close();

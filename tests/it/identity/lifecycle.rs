@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use progress_service::{
     identity::{AuthError, IdentityError, NewCredential},
-    model::{Scope, Scopes, Secret, TenantId},
+    model::{Clock, Scope, Scopes, Secret, TenantId},
     store::{credentials::Launch, tenants::TenantStatus},
 };
 use serde_json::json;
@@ -94,7 +94,23 @@ on_each_server! {
         assert!(matches!(twin, Err(IdentityError::Conflict(_))));
     }
 
-    async fn a_launch_speaks_for_one_learner_and_is_forgotten_when_it_is_over(db: TestDatabase) {
+    async fn a_launch_that_is_over_goes_with_the_next_credential(db: TestDatabase) {
+        // In the past for the database's own clock too, which the policy on deletes asks.
+        let clock = Clock::stepped(DateTime::from_timestamp(1_600_000_000, 0).unwrap());
+        let identity = node(&db, &clock);
+        let actor = json!({ "mbox": "mailto:ada@example.org" });
+        let launch = Launch { registration: Uuid::from_u128(7), actor: actor.as_object().cloned().unwrap() };
+        identity.create_launch("test", TenantId::DEFAULT, launch, Duration::from_secs(60), None).await.unwrap();
+        let admin = db.superuser().await;
+        let count = "SELECT count(*) FROM platform.credentials WHERE launch_actor IS NOT NULL";
+        credential(&identity, TenantId::DEFAULT, "all").await;
+        assert_eq!(admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1);
+        clock.advance(TimeDelta::seconds(61));
+        credential(&identity, TenantId::DEFAULT, "all").await;
+        assert_eq!(admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 0);
+    }
+
+    async fn a_launch_speaks_for_one_learner_while_it_lasts(db: TestDatabase) {
         let clock = clock();
         let identity = node(&db, &clock);
         let actor = json!({ "account": { "homePage": "https://lms.example", "name": "ada" } });
