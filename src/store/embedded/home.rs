@@ -78,12 +78,14 @@ impl Home {
 
     /// Without our marker the folder must be missing or empty.
     fn refuse_contents(&self) -> Result<(), EmbeddedError> {
-        let mut entries = match fs::read_dir(&self.0) {
+        let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(io_at("list", &self.0)(error)),
         };
-        if entries.next().is_none() {
+        // a marker that a full disk or a crash kept from its name is ours as well
+        let draft = draft_of(&self.0.join(MARKER));
+        if entries.flatten().all(|entry| entry.path() == draft) {
             return Ok(());
         }
         let reason = match read_version(&self.0)? {
@@ -148,7 +150,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), EmbeddedError> {
 
 /// Writes a file only its owner can read: whole under its name, or not at all.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError> {
-    let draft = path.with_extension("draft");
+    let draft = draft_of(path);
     let written =
         OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -156,6 +158,10 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError
             fs::rename(&draft, path)
         });
     written.map_err(io_at("write", path))
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension("draft")
 }
 
 #[cfg(test)]
@@ -179,6 +185,16 @@ mod tests {
         let home = open(data.path()).unwrap();
         fs::write(home.path().join("something"), "").unwrap();
         assert_eq!(open(data.path()).unwrap().path(), home.path());
+    }
+
+    #[test]
+    fn a_start_that_died_while_writing_the_marker_is_no_stranger() {
+        let data = tempfile::tempdir().unwrap();
+        let home = open(data.path()).unwrap();
+        let marker = home.path().join(MARKER);
+        fs::rename(&marker, draft_of(&marker)).unwrap();
+        open(data.path()).unwrap();
+        assert!(marker.exists());
     }
 
     #[test]

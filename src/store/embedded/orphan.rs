@@ -22,11 +22,9 @@ pub(super) async fn settle(cluster: &Path) -> Result<(), EmbeddedError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io_at("read", file)(error)),
     };
-    if let Some(pid) = recorded_pid(&text) {
-        if runs_on(pid, cluster) {
-            info!(pid, "an earlier PostgreSQL still runs here: stopping it to start again");
-            stop(pid, cluster).await?;
-        }
+    if let Some(pid) = recorded_pid(&text).filter(|pid| runs_on(*pid, cluster)) {
+        info!(pid, "an earlier PostgreSQL still runs here: stopping it to start again");
+        stop(pid, cluster).await?;
     }
     disown(&file)
 }

@@ -21,7 +21,7 @@ pub(super) fn effective_uid() -> u32 {
 
 /// Sends `signal` to the process `pid` alone, never to a group or to init. One that is already gone is not an error.
 pub(super) fn send(pid: i32, signal: Signal) -> io::Result<()> {
-    let Some(target) = Pid::from_raw(pid).filter(|_| pid > 1) else {
+    let Some(target) = (pid > 1).then(|| Pid::from_raw(pid)).flatten() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the number of a single process"));
     };
     let number = match signal {
