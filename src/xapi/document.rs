@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
 use super::{
-    Version, Violations,
+    Limits, Version, Violations,
     query::{DocumentMethod, Resource},
-    write,
+    read, write,
 };
 
 /// The strong ETag of a document: the SHA-1 of its bytes in lower-case hexadecimal and quotes (1.0.3 part three, 3.1).
@@ -19,9 +19,10 @@ pub fn etag(contents: &[u8]) -> String {
 pub fn merge(
     (stored_type, stored): (&str, &[u8]),
     (posted_type, posted): (&str, &[u8]),
+    limits: &Limits,
 ) -> Result<Vec<u8>, Violations> {
-    let mut merged = json_object("the stored document", stored_type, stored)?;
-    merged.extend(json_object("the posted document", posted_type, posted)?);
+    let mut merged = json_object("the stored document", stored_type, stored, limits)?;
+    merged.extend(json_object("the posted document", posted_type, posted, limits)?);
     let mut text = String::with_capacity(stored.len() + posted.len());
     write::object(&mut text, &merged);
     Ok(text.into_bytes())
@@ -43,12 +44,18 @@ pub fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn json_object(which: &str, content_type: &str, contents: &[u8]) -> Result<Map<String, Value>, Violations> {
+fn json_object(
+    which: &str,
+    content_type: &str,
+    contents: &[u8],
+    limits: &Limits,
+) -> Result<Map<String, Value>, Violations> {
     if !is_json(content_type) {
         return Err(Violations::whole("document.merge", format!("{which} is not of type application/json")));
     }
-    serde_json::from_slice(contents)
-        .map_err(|e| Violations::whole("document.merge", format!("{which} is not a JSON object: {e}")))
+    read::document_object(contents, limits).map_err(|violations| {
+        Violations::whole("document.merge", format!("{which} is not a JSON object that can be merged: {violations}"))
+    })
 }
 
 /// What the preconditions of a request decide.
@@ -135,8 +142,12 @@ mod tests {
 
     #[test]
     fn a_merge_replaces_top_level_properties_whole() {
-        let merged =
-            merge((JSON, br#"{"x":{"a":1},"y":1.0}"#), ("application/json", br#"{"x":{"b":2},"z":null}"#)).unwrap();
+        let merged = merge(
+            (JSON, br#"{"x":{"a":1},"y":1.0}"#),
+            ("application/json", br#"{"x":{"b":2},"z":null}"#),
+            &Limits::default(),
+        )
+        .unwrap();
         assert_eq!(String::from_utf8(merged).unwrap(), r#"{"x":{"b":2},"y":1.0,"z":null}"#);
     }
 
@@ -150,7 +161,7 @@ mod tests {
             ((JSON, "{}"), (JSON, "{")),
             (("application/jsonp", "{}"), (JSON, "{}")),
         ] {
-            let answer = merge((stored.0, stored.1.as_bytes()), (posted.0, posted.1.as_bytes()));
+            let answer = merge((stored.0, stored.1.as_bytes()), (posted.0, posted.1.as_bytes()), &Limits::default());
             assert_eq!(answer.unwrap_err().0[0].rule, "document.merge", "{stored:?} {posted:?}");
         }
         assert!(check_json(JSON, b"[1]").is_ok() && check_json("text/plain", b"{").is_ok());

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod language;
 pub mod limits;
 mod logical;
+pub mod multipart;
 mod payload;
 pub mod prepare;
 pub mod query;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::super::{Limits, Violation, Violations, keys::Ifi, syntax};
+use crate::xapi::{Limits, Version, Violation, Violations, keys::Ifi, read, syntax};
 
 /// The parameters of one request, unknown and repeated ones already refused.
 pub(super) struct Params<'a> {
@@ -122,10 +122,10 @@ impl<'a> Params<'a> {
 
     fn agent_json(&mut self, name: &str, groups: bool) -> Option<Ifi> {
         let text = self.text(name)?;
-        match read_agent(text, groups) {
+        match read_agent(text, groups, self.limits) {
             Ok(ifi) => Some(ifi),
             Err(fault) => {
-                self.refuse("query.agent", format!("parameter {name} {fault}"));
+                self.refuse("query.agent", format!("parameter {name} is no valid agent: {fault}"));
                 None
             }
         }
@@ -140,13 +140,18 @@ impl<'a> Params<'a> {
     }
 }
 
-fn read_agent(text: &str, groups: bool) -> Result<Ifi, String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
-    let agent = value.as_object().ok_or("must be a JSON object")?;
-    if !groups && agent.get("objectType").is_some_and(|t| t != "Agent") {
-        return Err("must be an Agent".to_owned());
+fn read_agent(text: &str, groups: bool, limits: &Limits) -> Result<Ifi, String> {
+    // Agents are the same in both versions.
+    let agent = read::agent(text, Version::V2_0_0, limits).map_err(|violations| {
+        violations
+            .0
+            .first()
+            .map_or_else(String::new, |v| format!("{} {}", v.pointer, v.message).trim_start().to_owned())
+    })?;
+    if !groups && agent.get("objectType").is_some_and(|t| t == "Group") {
+        return Err("it must be an Agent, not a Group".to_owned());
     }
-    Ifi::of(agent).ok_or_else(|| "must have exactly one of mbox, mbox_sha1sum, openid and account".to_owned())
+    Ifi::of(&agent).ok_or_else(|| "it must have an identifier".to_owned())
 }
 
 /// At most a line of a value, so that an answer cannot be made long by a request.
