@@ -5,6 +5,7 @@ use progress_service::model::Ids;
 use tokio_postgres::error::SqlState;
 
 use crate::support::{
+    app::TestApp,
     kafka::Topic,
     pg::{Server, TestDatabase},
     pgproc::PgServer,
@@ -113,4 +114,13 @@ async fn the_binary_serves_stops_on_request_and_survives_a_kill() {
     assert_eq!(health.status(), 200);
     service.process.signal("TERM");
     assert!(service.process.ended().await.success());
+}
+
+on_each_server! {
+    async fn the_service_answers_inside_the_test(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.get("/healthz").await.expect(200);
+        assert_eq!(app.get("/readyz").await.expect(200).json()["ready"], true);
+        app.get("/no/such/resource").await.expect(404);
+    }
 }

@@ -5,6 +5,7 @@
 
 #[macro_use]
 pub mod pg;
+pub mod app;
 pub mod background;
 pub mod http;
 pub mod kafka;
