@@ -1,115 +1,146 @@
 //! The whole: builds doors and rooms from the configuration. The only file that knows everybody.
 
+mod database;
+mod schema;
+mod settings;
+
 use std::sync::Arc;
 
-use actix_web::web::ServiceConfig;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use actix_web::web::{Data, ServiceConfig};
 
+pub use self::{database::Database, schema::APPLIED_BY};
 use crate::{
     config::Config,
-    http::{Edge, Lifecycle, Phase, health, health::Check, server},
+    http::{
+        Edge, Lifecycle, Phase,
+        health::{self, Check},
+        server,
+    },
+    identity::{Identity, Issued},
+    ingest::Ingest,
     model::{Clock, Ids},
-    store::{Endpoint, PoolSettings, Store, StoreSettings},
+    store::Store,
     telemetry::Metrics,
     worker::Worker,
 };
 
-/// Serves until a signal comes: the first drains, the second cuts.
-pub async fn serve(config: &Config) -> anyhow::Result<()> {
-    let mut signals = Signals::listen()?;
-    let mut service = Service::start(config, Clock::system(), Ids::random()).await?;
-    // Scripts and tests wait for exactly this line.
-    println!("listening on {}", service.running.url());
-    tokio::select! {
-        stopped = service.running.stopped() => stopped?,
-        () = signals.next() => {
-            tracing::info!("draining; a second signal stops at once");
-            tokio::select! {
-                () = service.running.drain(config.shutdown.announce) => {}
-                () = signals.next() => service.running.cut().await,
-            }
-        }
-    }
-    service.stop(config).await;
-    Ok(())
+/// A started service.
+pub struct Service {
+    pub rooms: Rooms,
+    pub running: server::Running,
+    /// The credential of a fresh install, to be shown this one time.
+    pub first_credential: Option<Issued>,
+    database: Database,
 }
 
-/// A started service: its listener, and what the listener shares with the rest.
-pub struct Service {
-    pub running: server::Running,
+/// What the listener's threads and the background loops share.
+#[derive(Clone)]
+pub struct Rooms {
     pub edge: Edge,
     pub store: Store,
+    pub identity: Data<Identity>,
+    pub ingest: Data<Ingest>,
     pub worker: Worker,
 }
 
 impl Service {
-    /// Builds all rooms and starts to answer; the data plane stays closed until the schema is known to fit.
-    pub async fn start(config: &Config, _clock: Clock, ids: Ids) -> anyhow::Result<Self> {
-        let store = Store::open(&store_settings(config)?)?;
-        let metrics = Metrics::new()?;
-        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
-        let worker = Worker::new(store.clone(), metrics, &ids.uuid().to_string());
-        let health = health::routes(&edge, checks(&store), config.service.metrics);
-        let routes = move |cfg: &mut ServiceConfig| {
-            health(cfg);
+    /// Builds all rooms and starts to answer; returns when the data plane is open, or waits for migrations.
+    pub async fn start(config: &Config, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
+        let database = Database::open(config, &clock, &ids).await?;
+        match Self::open(config, &database, clock, ids).await {
+            Ok((rooms, running, first_credential)) => Ok(Self { rooms, running, first_credential, database }),
+            Err(error) => {
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(
+        config: &Config,
+        database: &Database,
+        clock: Clock,
+        ids: Ids,
+    ) -> anyhow::Result<(Rooms, server::Running, Option<Issued>)> {
+        let runner = database.runner(config)?;
+        let rooms = Rooms::build(config, database, clock, ids)?;
+        // Health answers while the schema is looked at, which may take as long as a migration does.
+        let running = server::start(config, rooms.edge.clone(), rooms.routes(config))?;
+        let lifecycle = rooms.edge.lifecycle.clone();
+        let settled = async {
+            schema::settle(&runner, &lifecycle).await?;
+            rooms.credentials(config, database.is_embedded()).await
         };
-        let running = server::start(config, edge.clone(), routes)?;
-        edge.lifecycle.enter(Phase::Serving);
-        Ok(Self { running, edge, store, worker })
+        match settled.await {
+            Ok(first) => {
+                let (later, config) = (rooms.clone(), config.clone());
+                tokio::spawn(async move {
+                    if schema::watch(runner, lifecycle).await
+                        && let Err(error) = later.credentials(&config, false).await
+                    {
+                        tracing::error!(%error, "the bootstrap credential could not be made");
+                    }
+                });
+                Ok((rooms, running, first))
+            }
+            Err(error) => {
+                running.cut().await;
+                Err(error)
+            }
+        }
     }
 
     /// Ends what runs behind the listener, which has stopped by now.
     pub async fn stop(self, config: &Config) {
-        self.worker.stop(config.shutdown.hard).await;
-        self.store.close();
+        self.rooms.worker.stop(config.shutdown.hard).await;
+        self.rooms.store.close();
+        self.database.close().await;
     }
 }
 
-fn checks(store: &Store) -> Arc<[Check]> {
-    let store = store.clone();
-    let database = Check::new("database", move || {
-        let store = store.clone();
-        async move { store.ping().await.map(|()| "answers".to_owned()).map_err(|e| e.to_string()) }
-    });
-    Arc::from([database])
-}
-
-/// The store's words for the configuration's.
-fn store_settings(config: &Config) -> anyhow::Result<StoreSettings> {
-    let database = &config.database;
-    let Some(url) = &database.url else {
-        anyhow::bail!("no database: set PROGRESS_DATABASE_URL");
-    };
-    let endpoint = |url| Endpoint { url, ca_file: database.ca_file.clone() };
-    Ok(StoreSettings {
-        service: endpoint(url.clone()),
-        owner: endpoint(database.migration_url.clone().unwrap_or_else(|| url.clone())),
-        pool: PoolSettings {
-            connections: database.pool_size,
-            wait: database.acquire_timeout,
-            connect_timeout: database.connect_timeout,
-            statement_timeout: database.statement_timeout,
-            lock_timeout: database.lock_timeout,
-        },
-        worker_connections: database.worker_pool_size,
-    })
-}
-
-/// SIGTERM and SIGINT mean the same.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+impl Rooms {
+    fn build(config: &Config, database: &Database, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
+        let store = Store::open(&database.settings)?;
+        let metrics = Metrics::new()?;
+        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
+        let worker = Worker::new(store.clone(), metrics, &ids.uuid().to_string());
+        let identity = Identity::new(store.clone(), clock, ids, settings::identity(config))?;
+        let ingest = Ingest::start(store.clone(), settings::ingest(config));
+        Ok(Self { edge, store, identity: Data::new(identity), ingest: Data::new(ingest), worker })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// All routes, in the order in which they are tried.
+    fn routes(&self, config: &Config) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
+        let health = health::routes(&self.edge, self.checks(), config.service.metrics);
+        let (identity, ingest) = (self.identity.clone(), self.ingest.clone());
+        move |cfg: &mut ServiceConfig| {
+            cfg.app_data(identity.clone()).app_data(ingest.clone());
+            health(cfg);
         }
+    }
+
+    /// What `/readyz` asks beside the phase.
+    fn checks(&self) -> Arc<[Check]> {
+        let (store, lifecycle) = (self.store.clone(), self.edge.lifecycle.clone());
+        let database = Check::new("database", move || {
+            let store = store.clone();
+            async move { store.ping().await.map(|()| "answers".to_owned()).map_err(|e| e.to_string()) }
+        });
+        let schema = Check::new("schema", move || {
+            let phase = lifecycle.phase();
+            async move { phase.closed().map_or_else(|| Ok("up to date".to_owned()), Err) }
+        });
+        Arc::from([database, schema])
+    }
+
+    /// The operator's credential, and on a fresh embedded database one to begin with.
+    async fn credentials(&self, config: &Config, embedded: bool) -> anyhow::Result<Option<Issued>> {
+        if self.edge.lifecycle.phase() != Phase::Serving {
+            return Ok(None);
+        }
+        if let Some(credential) = &config.service.bootstrap_credential {
+            self.identity.ensure_bootstrap(credential).await?;
+        }
+        Ok(if embedded { self.identity.first_credential().await? } else { None })
     }
 }

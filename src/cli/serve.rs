@@ -1,14 +1,81 @@
-//! `serve`: the service itself, in the foreground.
+//! `serve`: the service itself, in the foreground, until a signal comes.
 
 use std::process::ExitCode;
 
-use crate::app;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    app::Service,
+    config::Config,
+    identity::Issued,
+    model::{Clock, Ids},
+};
 
 pub fn run() -> anyhow::Result<ExitCode> {
     let loaded = super::begin()?;
     let runtime = super::runtime()?;
-    runtime.block_on(app::serve(&loaded.config))?;
-    // A loop that does not stop must not hold the process: its work is safe to cut by design.
+    let outcome = runtime.block_on(serve(&loaded.config));
+    // A task that does not end must not hold the process: by design its work is safe to cut.
     runtime.shutdown_timeout(loaded.config.shutdown.hard);
-    Ok(ExitCode::SUCCESS)
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// The first signal drains, the second cuts.
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let mut service = tokio::select! {
+        started = Service::start(config, Clock::system(), Ids::random()) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    let url = service.running.url();
+    // Scripts and tests wait for exactly this line.
+    println!("listening on {url}");
+    if let Some(issued) = service.first_credential.take() {
+        print!("{}", welcome(&url, config, &issued));
+    }
+    tokio::select! {
+        stopped = service.running.stopped() => stopped?,
+        () = signals.next() => {
+            tracing::info!("draining; a second signal stops at once");
+            tokio::select! {
+                () = service.running.drain(config.shutdown.announce) => {}
+                () = signals.next() => service.running.cut().await,
+            }
+        }
+    }
+    service.stop(config).await;
+    Ok(())
+}
+
+/// What a person needs on the first day. The secret is stored hashed, so this is the only time it is seen.
+fn welcome(url: &str, config: &Config, issued: &Issued) -> String {
+    let path = config.xapi.paths.first().map_or("/xapi", String::as_str);
+    let (key, secret) = (&issued.credential.api_key, issued.secret.expose());
+    let statement = r#"{"actor":{"mbox":"mailto:you@example.com"},"verb":{"id":"http://adlnet.gov/expapi/verbs/experienced"},"object":{"id":"http://example.com/first"}}"#;
+    format!(
+        "\n  endpoint  {url}{path}\n  key       {key}\n  secret    {secret}   (shown once, stored hashed)\n  \
+         header    Authorization: Basic {}\n\nTry it:\n\n  curl -u {key}:{secret} -H 'X-Experience-API-Version: 1.0.3' \
+         -H 'Content-Type: application/json' {url}{path}/statements -d '{statement}'\n\n",
+        BASE64_STANDARD.encode(format!("{key}:{secret}"))
+    )
+}
+
+/// SIGTERM and SIGINT mean the same.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

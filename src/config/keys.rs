@@ -134,6 +134,11 @@ keys! {
         /// How long a statement may wait for a lock.
         lock_timeout: Duration = "5s",
     }
+    /// Schema changes.
+    "migrations." migrations: Migrations {
+        /// Folder with further modules: one folder each, named like its schema.
+        plugin_dir: Option<PathBuf> = "",
+    }
     /// Event delivery; without brokers events wait in the ledger.
     "kafka." kafka: Kafka {
         /// `host:port` of one or more brokers.
@@ -176,6 +181,8 @@ keys! {
         jwks_url: Option<String> = "",
         /// How long the issuer's keys are trusted before they are fetched again.
         jwks_cache: Duration = "10m",
+        /// `account.homePage` of the Agent that a credential without one of its own speaks for.
+        account_home_page: String = "http://progress.invalid/credentials",
         /// How long a checked key and secret is remembered, and so how long a revoked one may still work.
         credential_cache: Duration = "30s",
     }
@@ -210,11 +217,11 @@ keys! {
     }
     /// Group commit: how statements of many callers share one transaction.
     "ingest." ingest: Ingest {
-        /// Requests that may wait; when it is full the answer is 503 with `Retry-After`.
-        queue: usize = "1024",
-        /// Statements in one transaction at most.
-        group_size: usize = "2000",
-        /// How long a lone request waits for company.
+        /// Statements that may wait or be under way, by size; when it is full the answer is 503 with `Retry-After`.
+        queue: ByteSize = "64MiB",
+        /// Statements in one transaction, unless one caller brings more.
+        group_size: usize = "1000",
+        /// How long a group waits for company while another is under way; an idle service never waits.
         group_delay: Duration = "0ms",
         /// Transactions that write at the same time.
         writers: usize = "2",
@@ -278,7 +285,8 @@ impl Config {
             (self.xapi.page_default > 0, "xapi.page_default", "must be at least 1"),
             (self.database.pool_size > 0, "database.pool_size", "must be at least 1"),
             (self.database.worker_pool_size > 1, "database.worker_pool_size", "must be at least 2"),
-            (self.ingest.queue > 0 && self.ingest.group_size > 0, "ingest.queue", "queue and group must not be 0"),
+            (self.ingest.queue.0 >= 1024, "ingest.queue", "must be at least 1KiB"),
+            (self.ingest.group_size > 0, "ingest.group_size", "must be at least 1"),
             (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
             (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),
             (

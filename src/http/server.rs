@@ -15,7 +15,7 @@ use crate::config::Config;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; PROGRESS_LISTEN chooses another address")]
     Bind { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] tls::TlsError),

@@ -1,0 +1,55 @@
+//! The database behind the service: the configured one, or one that the service starts itself.
+
+use super::settings;
+use crate::{
+    config::Config,
+    migrate::{self, MigrateError, Runner},
+    model::{Clock, Ids, Secret},
+    store::{
+        Endpoint, StoreSettings,
+        embedded::{self, Embedded, EmbeddedError},
+    },
+};
+
+/// How to reach the database, and the server itself when it is ours to stop.
+pub struct Database {
+    pub settings: StoreSettings,
+    embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// Takes the configured database without connecting, or starts the embedded one and waits for it.
+    pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<Self, EmbeddedError> {
+        if let Some(url) = &config.database.url {
+            let owner = config.database.migration_url.as_ref().unwrap_or(url);
+            return Ok(Self { settings: logins(config, url, owner), embedded: None });
+        }
+        let embedded = embedded::start(settings::embedded(config), clock, ids).await?;
+        let settings = logins(config, embedded.service_url(), embedded.owner_url());
+        Ok(Self { settings, embedded: Some(embedded) })
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// The migration runner for this database, with the plug-in modules the configuration names.
+    pub fn runner(&self, config: &Config) -> Result<Runner, MigrateError> {
+        let modules = migrate::modules::all(config.migrations.plugin_dir.as_deref())?;
+        Ok(Runner::new(modules, self.settings.owner.clone(), migrate::Settings::default()))
+    }
+
+    /// Stops the embedded server; a configured one is somebody else's.
+    pub async fn close(self) {
+        if let Some(embedded) = self.embedded
+            && let Err(error) = embedded.stop().await
+        {
+            tracing::warn!(%error, "the embedded database did not stop cleanly; it recovers at the next start");
+        }
+    }
+}
+
+fn logins(config: &Config, service: &Secret, owner: &Secret) -> StoreSettings {
+    let endpoint = |url: &Secret| Endpoint { url: url.clone(), ca_file: config.database.ca_file.clone() };
+    settings::store(config, endpoint(service), endpoint(owner))
+}

@@ -1,0 +1,48 @@
+//! The configuration in the words of each room, so that no room needs to know the configuration of another.
+
+use crate::{
+    config::Config,
+    identity::IdentitySettings,
+    ingest::IngestSettings,
+    store::{Endpoint, PoolSettings, StoreSettings, embedded},
+};
+
+/// The doors' settings for these two logins.
+pub fn store(config: &Config, service: Endpoint, owner: Endpoint) -> StoreSettings {
+    let database = &config.database;
+    StoreSettings {
+        service,
+        owner,
+        pool: PoolSettings {
+            connections: database.pool_size,
+            wait: database.acquire_timeout,
+            connect_timeout: database.connect_timeout,
+            statement_timeout: database.statement_timeout,
+            lock_timeout: database.lock_timeout,
+        },
+        worker_connections: database.worker_pool_size,
+    }
+}
+
+/// Where the database lives when none is configured. The programs stay beside it, fetched once.
+pub fn embedded(config: &Config) -> embedded::Options {
+    let data_dir = config.service.data_dir.clone();
+    let cache_dir = data_dir.join("programs");
+    embedded::Options { data_dir, programs: config.service.pg_bin.clone(), cache_dir, port: None }
+}
+
+pub fn identity(config: &Config) -> IdentitySettings {
+    IdentitySettings {
+        account_home_page: config.auth.account_home_page.clone(),
+        credential_cache: config.auth.credential_cache,
+    }
+}
+
+pub fn ingest(config: &Config) -> IngestSettings {
+    IngestSettings {
+        queue_kib: u32::try_from(config.ingest.queue.0 >> 10).unwrap_or(u32::MAX),
+        group_statements: config.ingest.group_size,
+        writers: config.ingest.writers,
+        group_delay: config.ingest.group_delay,
+    }
+}
