@@ -22,6 +22,8 @@ pub mod relations;
 pub mod rules;
 pub mod statement;
 pub mod syntax;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod version;
 pub mod violation;
