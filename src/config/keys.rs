@@ -133,6 +133,8 @@ keys! {
         statement_timeout: Duration = "30s",
         /// How long a statement may wait for a lock.
         lock_timeout: Duration = "5s",
+        /// File that the backup touches when it is done: how the checks before a migration know its age.
+        backup_marker: Option<PathBuf> = "",
     }
     /// Schema changes.
     "migrations." migrations: Migrations {

@@ -1,6 +1,7 @@
 //! The migration room: the canonical runner, and the tools around it.
 
 mod bridge;
+pub mod checks;
 pub mod checksum;
 pub mod fingerprint;
 pub mod head;

@@ -5,6 +5,7 @@
 pub mod attachments;
 pub mod audit;
 pub mod catalog;
+pub mod checks;
 pub mod credentials;
 pub mod ddl;
 pub mod documents;

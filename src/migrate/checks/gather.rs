@@ -1,0 +1,121 @@
+//! Reads the facts that the checks judge: the database's own, the disk's, and the marker of the last backup.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        report::{Report, State},
+        run::{MigrateError, Runner},
+    },
+    Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights,
+};
+use crate::{
+    model::Clock,
+    store::{Endpoint, checks, ddl::Session},
+};
+
+/// Where to look for what the database does not tell.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The server's data directory, when it is on this machine.
+    pub data_directory: Option<PathBuf>,
+    /// A file that the backup touches when it is done.
+    pub backup_marker: Option<PathBuf>,
+}
+
+/// The checks before a migration. A failed connection is a line of the report, not an error.
+pub async fn gather_before(runner: &Runner, place: &Place, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
+    let disk = place.data_directory.as_deref().and_then(disk);
+    let backup = backup(place.backup_marker.as_deref(), clock);
+    let started = Instant::now();
+    let mut around =
+        Surroundings { connected: Ok(Duration::ZERO), disk, backup, applied: 0, pending: 0, problems: Vec::new() };
+    let session = match Session::connect(&runner.owner).await {
+        Ok(session) => session,
+        Err(error) => {
+            around.connected = Err(error.to_string());
+            return Ok(before(None, &around));
+        }
+    };
+    around.connected = Ok(started.elapsed());
+    let facts = checks::before(&session, &schemas(runner), &GROUP_ROLES.map(str::to_owned)).await?;
+    let status = runner.status().await?;
+    (around.applied, around.pending, around.problems) = (status.applied, status.pending, problems(&status));
+    Ok(before(Some(&facts), &around))
+}
+
+/// The checks after a migration.
+pub async fn gather_after(runner: &Runner, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
+    let session = Session::connect(&runner.owner).await?;
+    let facts = checks::after(&session, &schemas(runner)).await?;
+    let status = runner.status().await?;
+    Ok(after(&facts, status.pending, &problems(&status), clock.now()))
+}
+
+/// The checks of the login the data plane runs with.
+pub async fn gather_rights(runner: &Runner, service: &Endpoint) -> Result<Vec<Check>, MigrateError> {
+    let session = Session::connect(service).await?;
+    Ok(rights(&checks::service(&session, &schemas(runner), &GROUP_ROLES.map(str::to_owned)).await?))
+}
+
+fn schemas(runner: &Runner) -> Vec<String> {
+    runner.modules().iter().map(|module| module.schema.clone()).collect()
+}
+
+fn problems(status: &Report) -> Vec<String> {
+    status.problems.iter().map(|problem| problem.message.clone()).collect()
+}
+
+/// Room on the disk that holds `directory`; nothing where the system does not tell.
+fn disk(directory: &Path) -> Option<Disk> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(directory.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` ends with NUL and `stat` is as large as the call expects; it is read only after success.
+    let stat = unsafe {
+        if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        stat.assume_init()
+    };
+    let block = u64::from(stat.f_frsize);
+    Some(Disk { free: block * u64::from(stat.f_bavail), total: block * u64::from(stat.f_blocks) })
+}
+
+fn backup(marker: Option<&Path>, clock: &Clock) -> Backup {
+    let Some(marker) = marker else { return Backup::Unconfigured };
+    let Ok(modified) = std::fs::metadata(marker).and_then(|meta| meta.modified()) else { return Backup::Missing };
+    let age = clock.now() - chrono::DateTime::<chrono::Utc>::from(modified);
+    // A marker from the future is as fresh as one of just now.
+    Backup::Age(age.to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_of_a_folder_is_known_and_of_nowhere_is_not() {
+        let found = disk(Path::new("/")).unwrap();
+        assert!(found.total > 0 && found.free <= found.total, "{found:?}");
+        assert_eq!(disk(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[test]
+    fn the_markers_age_is_the_backups() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("done");
+        let clock = Clock::stepped(Clock::system().now());
+        assert_eq!(backup(None, &clock), Backup::Unconfigured);
+        assert_eq!(backup(Some(&marker), &clock), Backup::Missing);
+        std::fs::write(&marker, "").unwrap();
+        clock.advance(chrono::TimeDelta::hours(5));
+        let Backup::Age(age) = backup(Some(&marker), &clock) else { panic!("the marker is there") };
+        assert!(age > Duration::from_secs(4 * 3600) && age < Duration::from_secs(6 * 3600), "{age:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Facts about a server and a schema, read before and after a migration. Reading only; judging is `migrate::checks`.
+
+mod after;
+mod before;
+mod rights;
+
+pub use after::{AfterFacts, InvalidIndex, Months, TenantTable, after};
+pub use before::{BeforeFacts, GroupRole, OldTransaction, Replica, SchemaOwner, before};
+pub use rights::{ServiceRights, service};
