@@ -6,6 +6,7 @@
 mod support;
 
 mod catalog;
+mod checks;
 mod embedded;
 mod house;
 mod identity;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        report::{Report, State},
+        report::Report,
         run::{MigrateError, Runner},
     },
     Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights,
@@ -73,18 +73,8 @@ fn problems(status: &Report) -> Vec<String> {
 
 /// Room on the disk that holds `directory`; nothing where the system does not tell.
 fn disk(directory: &Path) -> Option<Disk> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(directory.as_os_str().as_bytes()).ok()?;
-    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `path` ends with NUL and `stat` is as large as the call expects; it is read only after success.
-    let stat = unsafe {
-        if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
-            return None;
-        }
-        stat.assume_init()
-    };
-    let block = u64::from(stat.f_frsize);
-    Some(Disk { free: block * u64::from(stat.f_bavail), total: block * u64::from(stat.f_blocks) })
+    let stat = rustix::fs::statvfs(directory).ok()?;
+    Some(Disk { free: stat.f_frsize * stat.f_bavail, total: stat.f_frsize * stat.f_blocks })
 }
 
 fn backup(marker: Option<&Path>, clock: &Clock) -> Backup {
