@@ -3,7 +3,7 @@
 //! refinery keeps its own checksum and cannot be told to write other columns, so the connection answers its
 //! questions from the canonical table and replaces its INSERT by the canonical row.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use refinery::{Error as RefineryError, Migration, Runner as Refinery, Target};
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
@@ -19,7 +19,7 @@ use crate::store::{
     ddl::Session,
     migrations::{
         Budget, ExecuteError,
-        execute::{self, Entry, Timing, millis},
+        execute::{self, Entry, millis},
         facts::Applied,
         record::{self, NewAttempt, NewRow},
     },
@@ -172,7 +172,8 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         by: context.by,
     };
     let result = if file.head.no_transaction {
-        autocommit(context, file, row).await
+        let index = shape::created_index(&file.text);
+        execute::alone(session, &file.text, index.as_deref(), Entry::Add(row), context.budget).await
     } else {
         execute::transactional(session, &file.text, Entry::Add(row), context.budget).await
     };
@@ -196,25 +197,15 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
     })
 }
 
-async fn autocommit(context: &Context<'_>, file: &File, row: NewRow<'_>) -> Result<Timing, ExecuteError> {
-    let index = shape::created_index(&file.text);
-    let duration =
-        execute::autocommit(context.session, row.schema, &file.text, index.as_deref(), context.budget).await?;
-    let written = record::applied(context.session, row, millis(duration)).await;
-    written.map_err(|e| ExecuteError::Connection(e.to_string()))?;
-    Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1 })
-}
-
 fn file_failure(module: &Module, file: &File, error: &BridgeError) -> Failure {
-    let (code, line, lost) = match error {
-        BridgeError::Execute(ExecuteError::Sql { code, line, .. }) => (Some(code.clone()), *line, false),
-        BridgeError::Execute(ExecuteError::Connection(_)) | BridgeError::Store(StoreError::Unreachable(_)) => {
-            (None, None, true)
+    let name = file.file();
+    match error {
+        BridgeError::Execute(error) => Failure::new(&module.name, &name, error),
+        BridgeError::Store(StoreError::Unreachable(why)) => {
+            Failure::new(&module.name, &name, &ExecuteError::Connection(why.clone()))
         }
-        BridgeError::Store(error) => (error.code().map(str::to_owned), None, false),
-        BridgeError::Execute(_) | BridgeError::OutOfStep => (None, None, false),
-    };
-    Failure { code, line, connection_lost: lost, ..failure(module, &file.file(), &error.to_string()) }
+        BridgeError::Store(_) | BridgeError::OutOfStep => failure(module, &name, &error.to_string()),
+    }
 }
 
 fn failure(module: &Module, file: &str, error: &str) -> Failure {

@@ -1,8 +1,12 @@
 //! The migration room: the canonical runner, and the tools around it.
 
+pub mod adopt;
+pub mod approve;
 mod bridge;
 pub mod checks;
 pub mod checksum;
+pub mod create;
+pub mod down;
 pub mod fingerprint;
 pub mod head;
 pub mod lint;
@@ -13,6 +17,7 @@ mod rehearse;
 pub mod report;
 pub mod run;
 pub mod shape;
+pub mod squash;
 pub mod startup;
 pub mod statements;
 

@@ -53,7 +53,7 @@ pub enum Problem {
     ForeignHistory { module: String, columns: Vec<String> },
     #[error("{module}: another tool's history is in {}; adopt it", tables.join(", "))]
     LegacyHistory { module: String, tables: Vec<String> },
-    #[error("{module}: the schema has {objects} objects but no history; adopt or record a baseline")]
+    #[error("{module}: the schema has {objects} objects but no history; adopt the history of whatever made them")]
     ObjectsWithoutHistory { module: String, objects: i64 },
     #[error("{module}/{file} stopped half-way outside a transaction; look at it, then resolve it with force")]
     Unresolved { module: String, file: String },

@@ -9,6 +9,7 @@ use super::{
     plan::{self, Action, Because, Known, Plan, Problem},
     shape::Kind,
 };
+use crate::store::migrations::ExecuteError;
 
 /// Where one file, or one row without a file, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,6 +143,22 @@ pub struct Failure {
     pub line: Option<usize>,
     /// The connection broke: the history tells at the next run whether the file was applied.
     pub connection_lost: bool,
+}
+
+impl Failure {
+    pub fn new(module: &str, file: &str, error: &ExecuteError) -> Self {
+        let (code, line) = match error {
+            ExecuteError::Sql { code, line, .. } => (Some(code.clone()), *line),
+            _ => (None, None),
+        };
+        let connection_lost = match error {
+            ExecuteError::Connection(_) => true,
+            // The server says goodbye before it closes: shutdown, crash of a sibling, termination by an operator.
+            ExecuteError::Sql { code, .. } => matches!(code.as_str(), "57P01" | "57P02" | "57P03"),
+            _ => false,
+        };
+        Self { module: module.to_owned(), file: file.to_owned(), error: error.to_string(), code, line, connection_lost }
+    }
 }
 
 /// A file of a plan.

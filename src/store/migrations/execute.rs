@@ -123,25 +123,30 @@ async fn transaction_id(session: &Session) -> Result<String, Error> {
     Ok(row.get(0))
 }
 
-/// Runs the one statement of a no-transaction file. There is no lock timeout: it would also cut short a concurrent
-/// index build's wait for old snapshots and leave an invalid index behind.
-pub async fn autocommit(
+/// Runs the one statement of a no-transaction file, then writes its entry.
+///
+/// There is no lock timeout: it would also cut short a concurrent index build's wait for old snapshots and leave an
+/// invalid index behind.
+pub async fn alone(
     session: &Session,
-    schema: &str,
     sql: &str,
     index: Option<&str>,
+    entry: Entry<'_>,
     budget: &Budget,
-) -> Result<Duration, ExecuteError> {
+) -> Result<Timing, ExecuteError> {
     let client = session.client();
-    let set = settings("", schema, Duration::ZERO, budget.autocommit_timeout);
+    let set = settings("", entry.schema(), Duration::ZERO, budget.autocommit_timeout);
     client.batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
     let started = Instant::now();
     let result = match index {
         None => client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e)),
-        Some(index) => build_index(session, schema, sql, index).await,
+        Some(index) => build_index(session, entry.schema(), sql, index).await,
     };
+    let duration = started.elapsed();
     let _ = client.batch_execute("RESET ALL").await;
-    result.map(|()| started.elapsed())
+    result?;
+    entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
+    Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1 })
 }
 
 /// An interrupted build leaves an invalid index, which IF NOT EXISTS would take for the finished one.

@@ -1,6 +1,7 @@
 //! What a database says about its migrations: read in one snapshot, without writing or creating anything.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::{legacy, quoted};
 use crate::store::{StoreError, ddl::Session};
@@ -17,9 +18,10 @@ pub struct Applied {
 }
 
 /// One row of the attempts: everything that was tried, and how it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     pub id: i64,
+    #[serde(rename = "file")]
     pub name: String,
     pub action: String,
     pub checksum: Option<String>,

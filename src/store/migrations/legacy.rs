@@ -67,6 +67,7 @@ pub async fn read(session: &Session, schema: &str, table: &str) -> Result<Option
 pub async fn adopt(
     session: &Session,
     schema: &str,
+    schema_exists: bool,
     in_the_way: bool,
     rows: &[(NewRow<'_>, DateTime<Utc>)],
 ) -> Result<(), StoreError> {
@@ -80,6 +81,9 @@ pub async fn adopt(
     );
     client.batch_execute("BEGIN").await.map_err(|e| StoreError::from_pg(name, &e))?;
     let written = async {
+        if !schema_exists {
+            client.batch_execute(&format!("CREATE SCHEMA {}", quoted(schema))).await?;
+        }
         if in_the_way {
             client.batch_execute(&rename).await?;
         }

@@ -1,0 +1,160 @@
+//! Squash: one new file that takes the place of many, with the mapping that proves which. Pure.
+//!
+//! A database that has all the superseded files gets only the new file's row; an empty one executes the new file.
+
+use super::{
+    modules::{File, Module},
+    names::{Category, Name},
+    shape,
+};
+
+/// A new file and its rollback script, ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Squash {
+    pub name: Name,
+    pub text: String,
+    pub down: String,
+    /// The files to remove once this one is there.
+    pub supersedes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SquashError {
+    #[error("there is no file {0:?} to squash up to")]
+    Unknown(String),
+    #[error("only startup and release files can be squashed")]
+    Category,
+    #[error("there is nothing to squash: fewer than two files up to {0}")]
+    Nothing(String),
+    #[error("{0} cannot run in a transaction, so it cannot be part of a squash")]
+    NoTransaction(String),
+    #[error("{0} has no rollback script")]
+    NoScript(String),
+    #[error("no startup number is left for the squashed file")]
+    NoNumber,
+}
+
+/// Squashes the startup and release files up to `through`, in the order in which they run.
+pub fn squash(module: &Module, through: &str, description: &str) -> Result<Squash, SquashError> {
+    let last = module.find(through).ok_or_else(|| SquashError::Unknown(through.to_owned()))?;
+    if !matches!(last.category(), Category::Startup | Category::Release) {
+        return Err(SquashError::Category);
+    }
+    let upto = (last.category(), last.name.number);
+    let files: Vec<&File> = module.files.iter().filter(|file| (file.category(), file.name.number) <= upto).collect();
+    if files.len() < 2 {
+        return Err(SquashError::Nothing(through.to_owned()));
+    }
+    let number = module.of(Category::Startup).map(|file| file.name.number).max().unwrap_or(0) + 1;
+    if number > 99 {
+        return Err(SquashError::NoNumber);
+    }
+    Ok(Squash {
+        name: Name { category: Category::Startup, number, description: description.to_owned() },
+        text: up_text(&files)?,
+        down: down_text(&files)?,
+        supersedes: files.iter().map(|file| file.file()).collect(),
+    })
+}
+
+fn up_text(files: &[&File]) -> Result<String, SquashError> {
+    let mut text = format!("-- Description: squash of {} files\n-- Breaking: no\n-- Manual: no\n", files.len());
+    for file in files {
+        // A squash of a squash stands for everything the first one stood for.
+        for earlier in &file.head.supersedes {
+            text.push_str(&format!("-- Supersedes: {} {}\n", earlier.file, earlier.checksum));
+        }
+        text.push_str(&format!("-- Supersedes: {} {}\n", file.file(), file.checksum));
+    }
+    for file in files {
+        text.push_str(&format!("\n-- from {}\n{}\n", file.file(), body(file)?.trim()));
+    }
+    Ok(text)
+}
+
+fn down_text(files: &[&File]) -> Result<String, SquashError> {
+    let mut text = String::new();
+    for file in files.iter().rev() {
+        let down = file.down.as_ref().ok_or_else(|| SquashError::NoScript(file.file()))?;
+        let script = if down.no_transaction { without_concurrently(&down.text) } else { down.text.clone() };
+        text.push_str(&format!("-- of {}\n{}\n", file.file(), strip_head(&script).trim()));
+    }
+    Ok(text)
+}
+
+fn body(file: &File) -> Result<String, SquashError> {
+    let body = strip_head(&file.text);
+    if !file.head.no_transaction {
+        return Ok(body.to_owned());
+    }
+    // On an empty database nobody reads the table meanwhile: a plain index is the same index.
+    match shape::created_index(&file.text) {
+        Some(_) => Ok(without_concurrently(body)),
+        None => Err(SquashError::NoTransaction(file.file())),
+    }
+}
+
+fn strip_head(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("--")) {
+        debug_assert!(!line.is_empty());
+        rest = after;
+    }
+    rest
+}
+
+fn without_concurrently(sql: &str) -> String {
+    match sql.to_ascii_lowercase().find("concurrently ") {
+        Some(at) => format!("{}{}", &sql[..at], &sql[at + "concurrently ".len()..]),
+        None => sql.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(files: &[(&str, &str)]) -> Module {
+        let head = "-- Description: d\n-- Breaking: no\n-- Manual: no\n";
+        let texts: Vec<_> = files
+            .iter()
+            .map(|(name, body)| {
+                let plain = name.ends_with(".down.sql");
+                (*name, if plain { (*body).to_owned() } else { format!("{head}{body}") })
+            })
+            .collect();
+        Module::new("m", texts.iter().map(|(name, text)| (*name, text.as_str())), false).unwrap()
+    }
+
+    #[test]
+    fn takes_the_place_of_everything_up_to_a_file() {
+        let before = module(&[
+            ("001_a.sql", "CREATE TABLE a ();"),
+            ("001_a.down.sql", "DROP TABLE a;"),
+            ("100_b.sql", "-- progress: no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (b);"),
+            ("100_b.down.sql", "-- progress: no-transaction\nDROP INDEX CONCURRENTLY IF EXISTS i;"),
+            ("101_later.sql", "SELECT 1;"),
+            ("S001_rows.sql", "SELECT 1;"),
+        ]);
+        let squash = squash(&before, "100_b.sql", "base").unwrap();
+        assert_eq!(squash.name.file(), "002_base.sql");
+        assert_eq!(squash.supersedes, ["001_a.sql", "100_b.sql"]);
+        assert!(squash.text.contains("CREATE INDEX IF NOT EXISTS i ON a (b);"), "{}", squash.text);
+        assert_eq!(squash.down, "-- of 100_b.sql\nDROP INDEX IF EXISTS i;\n-- of 001_a.sql\nDROP TABLE a;\n");
+        let file = File::new("m", &squash.name.file(), &squash.text, Some(&squash.down)).unwrap();
+        assert_eq!(file.head.supersedes[1].checksum, before.find("100_b.sql").unwrap().checksum);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_squash() {
+        let files = module(&[
+            ("001_a.sql", "SELECT 1;"),
+            ("002_b.sql", "-- progress: no-transaction\nVACUUM a;"),
+            ("S001_rows.sql", "SELECT 1;"),
+        ]);
+        assert_eq!(squash(&files, "001_a.sql", "x"), Err(SquashError::Nothing("001_a.sql".into())));
+        assert_eq!(squash(&files, "002_b.sql", "x"), Err(SquashError::NoTransaction("002_b.sql".into())));
+        assert_eq!(squash(&files, "S001_rows.sql", "x"), Err(SquashError::Category));
+        assert_eq!(squash(&files, "009_x.sql", "x"), Err(SquashError::Unknown("009_x.sql".into())));
+    }
+}
