@@ -3,7 +3,7 @@
 use super::settings;
 use crate::{
     config::Config,
-    migrate::{self, MigrateError, Runner},
+    migrate::{self, MigrateError, Module, Runner},
     model::{Clock, Ids, Secret},
     store::{
         Endpoint, StoreSettings,
@@ -36,7 +36,12 @@ impl Database {
     /// The migration runner for this database, with the plug-in modules the configuration names.
     pub fn runner(&self, config: &Config) -> Result<Runner, MigrateError> {
         let modules = migrate::modules::all(config.migrations.plugin_dir.as_deref())?;
-        Ok(Runner::new(modules, self.settings.owner.clone(), migrate::Settings::default()))
+        Ok(self.runner_of(modules, config))
+    }
+
+    /// The migration runner for this database and these modules.
+    pub fn runner_of(&self, modules: Vec<Module>, config: &Config) -> Runner {
+        Runner::new(modules, self.settings.owner.clone(), settings::migrations(config))
     }
 
     /// Stops the embedded server; a configured one is somebody else's.

@@ -4,7 +4,8 @@ use crate::{
     config::Config,
     identity::IdentitySettings,
     ingest::IngestSettings,
-    store::{Endpoint, PoolSettings, StoreSettings, embedded},
+    migrate,
+    store::{Endpoint, PoolSettings, StoreSettings, embedded, migrations::Budget},
 };
 
 /// The doors' settings for these two logins.
@@ -44,5 +45,19 @@ pub fn ingest(config: &Config) -> IngestSettings {
         group_statements: config.ingest.group_size,
         writers: config.ingest.writers,
         group_delay: config.ingest.group_delay,
+    }
+}
+
+/// The migration runner's patience.
+pub fn migrations(config: &Config) -> migrate::Settings {
+    let keys = &config.migrations;
+    migrate::Settings {
+        budget: Budget {
+            lock_timeout: keys.lock_timeout,
+            lock_tries: keys.lock_tries,
+            statement_timeout: keys.statement_timeout,
+            autocommit_timeout: keys.autocommit_timeout,
+        },
+        patience: keys.wait,
     }
 }

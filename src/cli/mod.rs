@@ -1,6 +1,7 @@
 //! The command line: a file per subcommand. Errors say what to do next; exit codes stand in `docs/operations.md`.
 
 mod config;
+mod migrations;
 mod serve;
 
 use std::process::ExitCode;
@@ -17,6 +18,12 @@ pub mod exit {
     pub const CONFIG: u8 = 3;
     /// The command worked and found something that a person should look at.
     pub const FOUND: u8 = 4;
+    /// Migrations wait for somebody's word.
+    pub const WITHHELD: u8 = 5;
+    /// Another migration runner is at work.
+    pub const LOCKED: u8 = 6;
+    /// The database cannot be reached.
+    pub const UNREACHABLE: u8 = 7;
 }
 
 #[derive(Parser)]
@@ -33,6 +40,8 @@ enum Command {
     /// Show, check, document and migrate the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// See, check and apply database migrations
+    Migrations(migrations::Args),
     /// Print the version
     Version,
 }
@@ -42,6 +51,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve => serve::run(),
         Command::Config(command) => config::run(command),
+        Command::Migrations(args) => begin_migrations(args),
         Command::Version => {
             println!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
@@ -52,6 +62,11 @@ pub fn main() -> ExitCode {
         let code = if error.is::<ConfigError>() { exit::CONFIG } else { exit::FAILED };
         ExitCode::from(code)
     })
+}
+
+fn begin_migrations(args: migrations::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(migrations::run(args, &loaded))
 }
 
 /// Loads the configuration and starts logging: how every command begins that does work.

@@ -136,10 +136,20 @@ keys! {
         /// File that the backup touches when it is done: how the checks before a migration know its age.
         backup_marker: Option<PathBuf> = "",
     }
-    /// Schema changes.
+    /// How patient the migration runner is, and where it finds more modules.
     "migrations." migrations: Migrations {
-        /// Folder with further modules: one folder each, named like its schema.
+        /// Folder with more modules: `<module>/NNN_description.sql`, each module with a schema of its own.
         plugin_dir: Option<PathBuf> = "",
+        /// How long a file waits for a table lock before it steps back; everybody else queues behind a waiter.
+        lock_timeout: Duration = "2s",
+        /// How often a file is tried when others hold its locks.
+        lock_tries: u32 = "12",
+        /// How long one statement of a transactional file may run.
+        statement_timeout: Duration = "15m",
+        /// How long a statement outside a transaction may run.
+        autocommit_timeout: Duration = "6h",
+        /// How long to wait for another node's run.
+        wait: Duration = "15m",
     }
     /// Event delivery; without brokers events wait in the ledger.
     "kafka." kafka: Kafka {

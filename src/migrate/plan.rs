@@ -31,6 +31,8 @@ pub struct Wish {
     pub approved_by: Option<String>,
     /// At most so many files.
     pub steps: Option<usize>,
+    /// Only steps of this kind.
+    pub only: Option<Action>,
     /// Nothing is there yet that could be blocked or destroyed: gates and approvals do not apply.
     pub bootstrap: bool,
 }
@@ -122,6 +124,9 @@ fn plan_category<'a>(plan: &mut Plan<'a>, one: Known<'a>, category: Category, wi
     let mut blocked: Option<&File> = None;
     for file in pending(one, category) {
         let action = if superseded_here(one, file).is_some() { Action::Record } else { Action::Execute };
+        if wish.only.is_some_and(|only| only != action) {
+            continue;
+        }
         let because = match blocked {
             Some(first) => Some(Because::Behind { file: first.file() }),
             None => withhold(one, file, action, wish)

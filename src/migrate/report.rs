@@ -211,6 +211,11 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Whether a dry run met a file that would fail.
+    pub fn rehearsal_failed(&self) -> bool {
+        self.planned.iter().any(|file| matches!(file.rehearsal, Some(RehearsalNote::Failed { .. })))
+    }
+
     pub fn of_plan(plan: &Plan<'_>) -> Self {
         let step = |s: &plan::Step<'_>| planned(s.module, s.file, Some(s.action), None);
         let held = |w: &plan::Withheld<'_>| planned(w.module, w.file, None, Some(w.because.clone()));

@@ -63,7 +63,8 @@ pub fn tables(schema: &str) -> String {
 pub async fn prepare(session: &Session, schema: &str, schema_exists: bool) -> Result<(), StoreError> {
     // CREATE SCHEMA asks for a right on the database even when the schema is there already.
     let create = if schema_exists { String::new() } else { format!("CREATE SCHEMA {};", quoted(schema)) };
-    let sql = format!("BEGIN; {create} {} COMMIT;", tables(schema));
+    // "already exists, skipping" is what is meant to happen, not something to log.
+    let sql = format!("BEGIN; SET LOCAL client_min_messages = warning; {create} {} COMMIT;", tables(schema));
     let done = session.client().batch_execute(&sql).await;
     if done.is_err() {
         let _ = session.client().batch_execute("ROLLBACK").await;

@@ -1,0 +1,250 @@
+//! `migrations`: what is applied, what would be, and everything an operator may do about it.
+//!
+//! Whatever destroys or rewrites prints its plan and needs `--apply`. Exit codes stand in `docs/migrations.md`.
+
+mod change;
+mod print;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::exit;
+use crate::{
+    app::Database,
+    config::Loaded,
+    migrate::{
+        Event, MigrateError, Request, Runner, Wish,
+        lint::{self, Review},
+        modules::{self, Module},
+        names::Category,
+        plan::Because,
+        report::Report,
+    },
+    model::{Clock, Ids},
+};
+
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder with more modules, instead of the one in the configuration
+    #[arg(long, global = true)]
+    plugin_dir: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the modules and how many files of each category they have
+    Modules,
+    /// Show every file: applied, pending, superseded, tampered, removed, newer
+    Status {
+        #[command(flatten)]
+        one: OneModule,
+    },
+    /// Compare files and history, and lint the files; exit code 4 when something is wrong
+    Verify {
+        #[command(flatten)]
+        one: OneModule,
+    },
+    /// Apply pending files: startup and seed by themselves, release and data with --force
+    #[command(alias = "up")]
+    Run(RunArgs),
+    /// Undo the files applied last
+    Down(change::DownArgs),
+    /// Write a new file and its rollback script, with the next free number
+    Create(change::CreateArgs),
+    /// Check and lint the files without a database
+    Validate {
+        #[command(flatten)]
+        one: OneModule,
+    },
+    /// Show everything that was tried, and how it ended
+    Logs {
+        #[command(flatten)]
+        one: OneModule,
+    },
+    /// Record a person's word about a file: approve it, or settle one that stopped half-way
+    Force(change::ForceArgs),
+    /// Write a squash of many files, or record the squashes this database already contains
+    Baseline(change::BaselineArgs),
+    /// Take over the history of another migration tool
+    Adopt(change::AdoptArgs),
+}
+
+#[derive(ClapArgs)]
+struct OneModule {
+    /// One module, or `all`
+    #[arg(long, default_value = "all")]
+    module: String,
+}
+
+impl OneModule {
+    fn name(&self) -> Option<String> {
+        (self.module != "all").then(|| self.module.clone())
+    }
+}
+
+#[derive(ClapArgs)]
+struct RunArgs {
+    #[command(flatten)]
+    one: OneModule,
+    /// Only these categories: startup, release, seed, data
+    #[arg(long, value_parser = category)]
+    category: Vec<Category>,
+    /// Execute in a transaction that is rolled back; report locks and times
+    #[arg(long)]
+    dry_run: bool,
+    /// Confirm the manual gate of release and data files; no check is skipped
+    #[arg(long)]
+    force: bool,
+    /// Apply at most so many files
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Who approved the destructive files among them
+    #[arg(long)]
+    approved_by: Option<String>,
+    /// Who runs this; stands in the history
+    #[arg(long, default_value = "cli")]
+    by: String,
+}
+
+fn category(text: &str) -> Result<Category, String> {
+    Category::parse(text).ok_or_else(|| "one of startup, release, seed, data".to_owned())
+}
+
+/// Runs the subcommand.
+pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+    let directory = args.plugin_dir.as_ref().or(loaded.config.migrations.plugin_dir.as_ref());
+    let out = Output { json: args.json };
+    let found = modules::all(directory.map(PathBuf::as_path)).map_err(MigrateError::from);
+    let modules = match found {
+        Ok(modules) => modules,
+        Err(error) => return Ok(out.error(&error)),
+    };
+    match args.command {
+        Command::Modules => out.modules(&modules),
+        Command::Validate { one } => return Ok(validate(out, &modules, &one)),
+        Command::Create(create) => change::create(out, &create)?,
+        Command::Baseline(change::BaselineArgs { through: Some(through), squash, .. }) => {
+            return change::squash(out, &modules, &through, &squash);
+        }
+        command => {
+            let database = Database::open(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            let runner = database.runner_of(modules, &loaded.config);
+            let code = with_database(out, command, &runner).await;
+            database.close().await;
+            return Ok(code.unwrap_or_else(|error| out.error(&error)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn with_database(out: Output, command: Command, runner: &Runner) -> Result<ExitCode, MigrateError> {
+    match command {
+        Command::Status { one } => {
+            let report = only(runner.status().await?, &one)?;
+            out.status(&report);
+            Ok(match (report.problems.is_empty(), report.pending) {
+                (false, _) => ExitCode::from(exit::FOUND),
+                (true, 0) => ExitCode::SUCCESS,
+                (true, _) => ExitCode::from(exit::WITHHELD),
+            })
+        }
+        Command::Verify { one } => {
+            let report = only(runner.status().await?, &one)?;
+            let reviews = reviews(runner.modules(), &one);
+            out.verify(&report, &reviews);
+            let sound = report.problems.is_empty() && !reviews.iter().any(Review::has_errors);
+            Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
+        }
+        Command::Run(args) => apply(out, &args, runner).await,
+        Command::Down(args) => change::down(out, &args, runner).await,
+        Command::Logs { one } => {
+            out.logs(&runner.logs(one.name().as_deref()).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Force(args) => change::force(out, &args, runner).await,
+        Command::Baseline(args) => change::baseline(out, &args, runner).await,
+        Command::Adopt(args) => change::adopt(out, &args, runner).await,
+        Command::Modules | Command::Validate { .. } | Command::Create(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn apply(out: Output, args: &RunArgs, runner: &Runner) -> Result<ExitCode, MigrateError> {
+    let wish = Wish {
+        modules: args.one.name().map(|name| vec![name]),
+        categories: (!args.category.is_empty()).then(|| args.category.clone()),
+        force: args.force,
+        approved_by: args.approved_by.clone(),
+        steps: args.steps,
+        ..Wish::default()
+    };
+    let request = Request { wish, dry_run: args.dry_run, applied_by: args.by.clone() };
+    let report = runner.run(&request, &|event| out.event(&event)).await?;
+    out.run(&report);
+    let waits = |because: &Option<Because>| matches!(because, Some(Because::Gate | Because::Approval));
+    Ok(match (&report.failed, report.withheld.iter().any(|file| waits(&file.withheld))) {
+        (Some(_), _) => ExitCode::from(exit::FAILED),
+        (None, _) if report.rehearsal_failed() => ExitCode::from(exit::FAILED),
+        (None, true) => ExitCode::from(exit::WITHHELD),
+        (None, false) => ExitCode::SUCCESS,
+    })
+}
+
+fn validate(out: Output, modules: &[Module], one: &OneModule) -> ExitCode {
+    let reviews = reviews(modules, one);
+    out.reviews(&reviews);
+    if reviews.iter().any(Review::has_errors) { ExitCode::from(exit::FOUND) } else { ExitCode::SUCCESS }
+}
+
+fn reviews(modules: &[Module], one: &OneModule) -> Vec<Review> {
+    modules.iter().filter(|m| one.name().is_none_or(|name| name == m.name)).flat_map(lint::review).collect()
+}
+
+fn only(mut report: Report, one: &OneModule) -> Result<Report, MigrateError> {
+    if let Some(name) = one.name() {
+        report.modules.retain(|module| module.name == name);
+        if report.modules.is_empty() {
+            return Err(MigrateError::UnknownModule(name));
+        }
+    }
+    Ok(report)
+}
+
+/// Where answers go: text for people, one JSON document for programs.
+#[derive(Clone, Copy)]
+struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Progress goes to standard error, so that it never mixes with the answer.
+    fn event(self, event: &Event) {
+        match event {
+            Event::Waiting { pid, .. } => {
+                let who = pid.map_or(String::new(), |pid| format!(" (server process {pid})"));
+                eprintln!("waiting for another runner{who}");
+            }
+            Event::Started { module, file, number, of } => eprintln!("[{number}/{of}] {module}/{file}"),
+            Event::Planned { .. } | Event::Done { .. } | Event::Failed { .. } => {}
+        }
+    }
+
+    fn error(self, error: &MigrateError) -> ExitCode {
+        let code = match error {
+            MigrateError::Problems { .. } | MigrateError::Modules(_) => exit::FOUND,
+            MigrateError::Locked { .. } => exit::LOCKED,
+            MigrateError::Store(crate::store::StoreError::Unreachable(_)) => exit::UNREACHABLE,
+            _ => exit::FAILED,
+        };
+        self.failure(&error.to_string(), code);
+        if error.is_permission() {
+            eprintln!("the role lacks a right; `progress-service db check-permissions` names it");
+        }
+        ExitCode::from(code)
+    }
+}
