@@ -18,7 +18,7 @@ pub fn write(out: &mut String, at: DateTime<Utc>) {
     out.push('Z');
 }
 
-/// [`write`] into a string of its own.
+/// [`write()`] into a string of its own.
 pub fn text(at: DateTime<Utc>) -> String {
     let mut out = String::with_capacity(27);
     write(&mut out, at);
