@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How long to wait before the database is asked again.
-const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Who the history says applied the files of a start.
 pub const APPLIED_BY: &str = concat!("progress-service ", env!("CARGO_PKG_VERSION"));

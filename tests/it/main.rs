@@ -7,8 +7,11 @@ mod support;
 
 mod catalog;
 mod checks;
+mod doors;
 mod embedded;
 mod house;
 mod identity;
+mod loops;
 mod migrate;
 mod services;
+mod serving;

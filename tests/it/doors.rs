@@ -1,0 +1,71 @@
+//! The doors to object storage and Kafka, against real servers.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use progress_service::{
+    bus::connection::{self, BusError},
+    config::{Config, Environment, read},
+    objects::{Objects, ObjectsError},
+};
+
+use crate::support::{kafka, patience::PATIENCE, s3::Bucket};
+
+fn config(variables: &[(&str, &str)]) -> Config {
+    read(&Environment::of(variables.iter().copied()), Path::new("/nowhere")).unwrap().config
+}
+
+fn open(bucket: &Bucket, secret: &str) -> Objects {
+    let url = format!("{}/some/prefix", bucket.url());
+    let config = config(&[
+        ("PROGRESS_ARCHIVE_URL", url.as_str()),
+        ("PROGRESS_ARCHIVE_S3_ENDPOINT", &bucket.access.endpoint),
+        ("PROGRESS_ARCHIVE_S3_REGION", &bucket.access.region),
+        ("PROGRESS_ARCHIVE_S3_ACCESS_KEY", &bucket.access.key),
+        ("PROGRESS_ARCHIVE_S3_SECRET_KEY", secret),
+        ("PROGRESS_ARCHIVE_S3_ALLOW_HTTP", "true"),
+    ]);
+    Objects::open(&config.archive, Path::new("/nowhere")).unwrap()
+}
+
+#[tokio::test]
+async fn a_bucket_puts_gets_lists_and_deletes_under_its_prefix() {
+    let bucket = Bucket::new().await;
+    let objects = open(&bucket, &bucket.access.secret);
+    objects.ping().await.unwrap();
+    objects.put("tenant=1/b", Bytes::from_static(b"0123456789")).await.unwrap();
+    objects.put("tenant=1/a", Bytes::from_static(b"a")).await.unwrap();
+    assert_eq!(bucket.keys().await, ["some/prefix/tenant=1/a", "some/prefix/tenant=1/b"]);
+    assert_eq!(objects.get("tenant=1/b").await.unwrap(), "0123456789");
+    assert_eq!(objects.get_range("tenant=1/b", 8..20).await.unwrap(), "89");
+    assert_eq!(objects.list("tenant=1").await.unwrap().len(), 2);
+    for key in ["tenant=1/a", "tenant=1/b", "tenant=1/b"] {
+        objects.delete(key).await.unwrap();
+    }
+    assert!(matches!(objects.get("tenant=1/b").await, Err(ObjectsError::NotFound(_))));
+    assert!(bucket.keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_no_missing_object() {
+    let bucket = Bucket::new().await;
+    let objects = open(&bucket, "wrong");
+    assert!(matches!(objects.ping().await, Err(ObjectsError::Store(_))));
+    let error = objects.get("x").await.unwrap_err();
+    assert!(matches!(error, ObjectsError::Store(_)), "{error}");
+    assert!(!error.to_string().contains(&bucket.access.secret));
+}
+
+#[tokio::test]
+async fn the_broker_answers_a_ping() {
+    let config = config(&[("PROGRESS_KAFKA_BROKERS", &kafka::brokers())]);
+    assert_eq!(connection::ping(&config.kafka, PATIENCE).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_unreachable() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let config = config(&[("PROGRESS_KAFKA_BROKERS", &free)]);
+    let error = connection::ping(&config.kafka, Duration::from_millis(500)).await.unwrap_err();
+    assert!(matches!(error, BusError::Unreachable(_)), "{error}");
+}

@@ -1,0 +1,95 @@
+//! Leases and background loops: one node at a time, and what happens when a step goes wrong.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use progress_service::{
+    telemetry::Metrics,
+    worker::{Loop, Step, Turn, Worker},
+};
+
+use crate::support::{patience, pg::TestDatabase};
+
+const TERM: Duration = Duration::from_secs(30);
+
+/// A loop that counts its steps.
+fn counting(steps: &Arc<AtomicUsize>) -> Loop {
+    let steps = Arc::clone(steps);
+    Loop::new("count", TERM, move |_| {
+        let steps = Arc::clone(&steps);
+        async move {
+            steps.fetch_add(1, Ordering::SeqCst);
+            Ok(Step::Idle)
+        }
+    })
+}
+
+on_each_server! {
+    async fn a_lease_has_one_holder_and_a_fence_that_grows_with_every_change(db: TestDatabase) {
+        let store = db.store();
+        let first = store.acquire_lease("loop", "a", TERM).await.unwrap().expect("a free lease");
+        assert_eq!(store.acquire_lease("loop", "a", TERM).await.unwrap(), Some(first), "kept by its holder");
+        assert_eq!(store.acquire_lease("loop", "b", TERM).await.unwrap(), None);
+        store.release_lease("loop", "b").await.unwrap();
+        assert_eq!(store.acquire_lease("loop", "b", TERM).await.unwrap(), None, "only the holder lets go");
+        store.release_lease("loop", "a").await.unwrap();
+        let second = store.acquire_lease("loop", "b", TERM).await.unwrap().expect("released");
+        assert!(second.fence > first.fence);
+    }
+
+    async fn a_lease_that_ran_out_is_free(db: TestDatabase) {
+        let store = db.store();
+        let first = store.acquire_lease("loop", "a", Duration::ZERO).await.unwrap().expect("a free lease");
+        let second = store.acquire_lease("loop", "b", TERM).await.unwrap().expect("it ran out at once");
+        assert!(second.fence > first.fence);
+    }
+
+    async fn many_nodes_want_a_lease_and_one_gets_it(db: TestDatabase) {
+        let store = db.store();
+        let nodes: Vec<String> = (0..8).map(|n| format!("node {n}")).collect();
+        let tries = nodes.iter().map(|node| store.acquire_lease("loop", node, TERM));
+        let got = futures_util::future::try_join_all(tries).await.unwrap();
+        assert_eq!(got.iter().flatten().count(), 1);
+    }
+
+    async fn a_turn_steps_under_the_lease_and_not_without_it(db: TestDatabase) {
+        let (store, metrics) = (db.store(), Metrics::new().unwrap());
+        let steps = Arc::new(AtomicUsize::new(0));
+        let work = counting(&steps);
+        let (one, two) =
+            (Worker::new(store.clone(), metrics.clone(), "one"), Worker::new(store.clone(), metrics, "two"));
+        assert!(matches!(one.turn(&work).await, Turn::Did(Step::Idle)));
+        assert!(matches!(two.turn(&work).await, Turn::Elsewhere));
+        assert_eq!(steps.load(Ordering::SeqCst), 1);
+    }
+
+    async fn a_panic_and_an_error_are_counted_and_survived(db: TestDatabase) {
+        let metrics = Metrics::new().unwrap();
+        let worker = Worker::new(db.store(), metrics.clone(), "node");
+        let panics = Loop::new("panics", TERM, |_| async { panic!("planted") });
+        assert!(matches!(worker.turn(&panics).await, Turn::Panicked));
+        let fails = Loop::new("fails", TERM, |_| async { Err("planted".into()) });
+        assert!(matches!(worker.turn(&fails).await, Turn::Failed(_)));
+        assert_eq!(metrics.worker.panics.with_label_values(&["panics"]).get(), 1);
+        assert_eq!(metrics.worker.errors.with_label_values(&["fails"]).get(), 1);
+    }
+
+    async fn a_started_loop_stops_when_told_and_lets_go_of_its_lease(db: TestDatabase) {
+        let store = db.store();
+        let steps = Arc::new(AtomicUsize::new(0));
+        let worker = Worker::new(store.clone(), Metrics::new().unwrap(), "node");
+        worker.spawn(counting(&steps));
+        patience::until("a step", async || {
+            if steps.load(Ordering::SeqCst) > 0 { Ok(()) } else { Err("none yet") }
+        })
+        .await;
+        worker.stop(patience::PATIENCE).await;
+        assert!(store.acquire_lease("count", "another", TERM).await.unwrap().is_some());
+        assert_eq!(steps.load(Ordering::SeqCst), 1, "it pauses after an idle step");
+    }
+}

@@ -1,0 +1,165 @@
+//! The binary as an operator meets it: start, health, maintenance, refusal, the database gone, the end.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use progress_service::{
+    migrate::{self, Request, Runner, Wish, modules, silent},
+    model::Secret,
+    store::Endpoint,
+};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::support::{
+    app::{Answer, send},
+    http, patience,
+    pg::{Server, TestDatabase},
+    pgproc::PgServer,
+    process::{Process, Service, command},
+};
+
+async fn get(service: &Service, path: &str) -> Answer {
+    send(http::client().get(format!("{}{path}", service.url))).await
+}
+
+/// Starts over this database with its two logins and more variables.
+async fn start(db: &TestDatabase, more: &[(&str, &str)]) -> Service {
+    let (service, owner) = (db.service_url(), db.owner_url());
+    let logins = [("PROGRESS_DATABASE_URL", service.as_str()), ("PROGRESS_DATABASE_MIGRATION_URL", owner.as_str())];
+    Service::start(&[logins.as_slice(), more].concat()).await
+}
+
+fn check<'a>(readiness: &'a Value, name: &str) -> &'a Value {
+    let checks = readiness["checks"].as_array().expect("a list of checks");
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name}: {readiness}"))
+}
+
+on_each_server! {
+    async fn an_empty_database_is_filled_and_served_until_a_signal(db: TestDatabase) {
+        let empty = TestDatabase::empty(db.server()).await;
+        let mut service = start(&empty, &[("PROGRESS_BOOTSTRAP_CREDENTIAL", "first-key:first-secret")]).await;
+        let readiness = get(&service, "/readyz").await.expect(200).json();
+        assert_eq!(readiness["phase"], "serving");
+        assert_eq!(check(&readiness, "database")["ok"], true);
+        let metrics = get(&service, "/metrics").await.expect(200).text();
+        assert!(metrics.contains("progress_http_requests_total"), "{metrics}");
+        let credentials = "SELECT count(*) FROM platform.credentials WHERE api_key = 'first-key'";
+        assert_eq!(empty.superuser().await.query_one(credentials, &[]).await.unwrap().get::<_, i64>(0), 1);
+        service.process.signal("TERM");
+        assert_eq!(service.process.ended().await.code(), Some(0));
+        let log = service.process.log.lines().join("\n");
+        assert!(!log.contains("first-secret"), "{log}");
+    }
+}
+
+/// A plug-in module with one migration that waits for a person.
+fn plugin(root: &Path) {
+    let folder = root.join("extra");
+    fs::create_dir(&folder).unwrap();
+    let head = "-- Description: a thing\n-- Breaking: no\n-- Manual: no\n-- Lock: none\n\n";
+    fs::write(folder.join("100_thing.sql"), format!("{head}CREATE TABLE extra.thing (id integer PRIMARY KEY);\n"))
+        .unwrap();
+    fs::write(folder.join("100_thing.down.sql"), "DROP TABLE extra.thing;\n").unwrap();
+}
+
+#[tokio::test]
+async fn pending_migrations_close_the_data_plane_until_somebody_runs_them() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let plugins = tempfile::tempdir().unwrap();
+    plugin(plugins.path());
+    let service = start(&db, &[("PROGRESS_MIGRATIONS_PLUGIN_DIR", plugins.path().to_str().unwrap())]).await;
+    get(&service, "/healthz").await.expect(200);
+    let readiness = get(&service, "/readyz").await.expect(503).json();
+    assert_eq!(readiness["phase"], "maintenance");
+    assert!(readiness["pending"].to_string().contains("100_thing"), "{readiness}");
+    let refused = get(&service, "/xapi/about").await.expect(503);
+    assert_ne!(refused.header("retry-after"), "");
+    assert!(refused.text().contains("100_thing"), "{}", refused.text());
+
+    let owner = Endpoint { url: Secret::new(db.owner_url()), ca_file: None };
+    let runner = Runner::new(modules::all(Some(plugins.path())).unwrap(), owner, migrate::Settings::default());
+    let wish = Wish { force: true, ..Wish::default() };
+    let request = Request { wish, dry_run: false, applied_by: "test".to_owned() };
+    let report = runner.run(&request, &silent).await.unwrap();
+    assert!(report.failed.is_none(), "{:?}", report.failed);
+    patience::until("the opening of the data plane", async || {
+        let answer = get(&service, "/readyz").await;
+        if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.text()) }
+    })
+    .await;
+}
+
+/// Starts a service that is expected to give up; answers its exit code and its words.
+async fn refused(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let data = tempfile::tempdir().unwrap();
+    let mut all = BTreeMap::from([
+        ("PROGRESS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("PROGRESS_DATA_DIR".to_owned(), data.path().to_string_lossy().into_owned()),
+    ]);
+    all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let mut process = Process::start(command(&["serve"], &all));
+    let code = process.ended().await.code();
+    let words = patience::until("its last words", async || {
+        let words = process.log.lines().join("\n");
+        if words.contains("error: ") { Ok(words) } else { Err(words) }
+    });
+    (code, words.await)
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_the_reason() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let newer = "INSERT INTO platform.schema_migrations
+                 (migration_name, category, checksum, applied_at, applied_by, duration_ms)
+                 VALUES ('099_from_the_future.sql', 'startup', 'sha256:00', now(), 'newer', 1)";
+    db.superuser().await.execute(newer, &[]).await.unwrap();
+    let (service, owner) = (db.service_url(), db.owner_url());
+    let (code, words) =
+        refused(&[("PROGRESS_DATABASE_URL", &service), ("PROGRESS_DATABASE_MIGRATION_URL", &owner)]).await;
+    assert_eq!(code, Some(1));
+    assert!(words.contains("099_from_the_future"), "{words}");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_with_its_own_exit_code_and_the_nearest_name() {
+    let (code, words) = refused(&[("PROGRESS_DATABSE_URL", "postgres://x")]).await;
+    assert_eq!(code, Some(3));
+    assert!(words.contains("did you mean PROGRESS_DATABASE_URL?"), "{words}");
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named_with_the_way_out() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let db = TestDatabase::new(Server::newest().await).await;
+    let (code, words) = refused(&[("PROGRESS_LISTEN", &address), ("PROGRESS_DATABASE_URL", &db.service_url())]).await;
+    assert_eq!(code, Some(1));
+    assert!(words.contains(&address) && words.contains("PROGRESS_LISTEN"), "{words}");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_database_and_health_does_not() {
+    let mut server = PgServer::start().await;
+    let service = Service::start(&[("PROGRESS_DATABASE_URL", &server.url())]).await;
+    get(&service, "/readyz").await.expect(200);
+    server.kill();
+    get(&service, "/healthz").await.expect(200);
+    let readiness = get(&service, "/readyz").await.expect(503).json();
+    assert_eq!(check(&readiness, "database")["ok"], false);
+    server.resume().await;
+    patience::until("readiness", async || {
+        let answer = get(&service, "/readyz").await;
+        if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.text()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_comes_late_is_waited_for() {
+    let mut server = PgServer::start().await;
+    server.kill();
+    let url = server.url();
+    let variables = [("PROGRESS_DATABASE_URL", url.as_str())];
+    let (service, ()) = tokio::join!(Service::start(&variables), server.resume());
+    get(&service, "/readyz").await.expect(200);
+}
