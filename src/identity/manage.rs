@@ -131,7 +131,7 @@ impl Identity {
             })
         });
         let credential = rotate.await?;
-        self.keys.forget();
+        self.forget();
         Ok(Issued { credential, secret })
     }
 
@@ -152,7 +152,7 @@ impl Identity {
             })
         });
         let credential = revoke.await?;
-        self.keys.forget();
+        self.forget();
         Ok(credential)
     }
 

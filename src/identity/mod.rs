@@ -3,10 +3,14 @@
 //! Nothing here knows HTTP: an `Authorization` text comes in, a [`Caller`] goes out.
 
 mod basic;
+mod bearer;
 mod bootstrap;
 mod caller;
+mod claims;
 mod error;
 mod hash;
+mod issuer;
+mod jwk;
 mod manage;
 mod tenancy;
 
@@ -14,6 +18,8 @@ use std::time::Duration;
 
 pub use caller::{Caller, CredentialRef};
 pub use error::{AuthError, IdentityError};
+use issuer::Issuer;
+pub use issuer::IssuerSettings;
 pub use manage::{DEFAULT_LAUNCH, DEFAULT_OVERLAP, Issued, NewCredential};
 
 use crate::{
@@ -31,6 +37,8 @@ pub struct IdentitySettings {
     pub account_home_page: String,
     /// How long a checked secret is remembered, and so how long a revoked one may still work on another node.
     pub credential_cache: Duration,
+    /// Absent means bearer tokens are refused.
+    pub issuer: Option<IssuerSettings>,
 }
 
 /// The one place that decides who somebody is.
@@ -39,6 +47,7 @@ pub struct Identity {
     clock: Clock,
     ids: Ids,
     keys: basic::Keys,
+    tokens: Option<bearer::Tokens>,
 }
 
 impl Identity {
@@ -46,7 +55,8 @@ impl Identity {
     pub fn new(store: Store, clock: Clock, ids: Ids, settings: IdentitySettings) -> Result<Self, IdentityError> {
         let (home_page, ttl) = (settings.account_home_page, settings.credential_cache);
         let keys = basic::Keys::new(store.clone(), clock.clone(), &ids, home_page, ttl)?;
-        Ok(Self { store, clock, ids, keys })
+        let tokens = settings.issuer.map(|issuer| bearer::Tokens::new(issuer, store.clone(), clock.clone(), ttl));
+        Ok(Self { store, clock, ids, keys, tokens: tokens.transpose()? })
     }
 
     /// The caller behind the value of an `Authorization` header, wherever that value came from.
@@ -61,7 +71,16 @@ impl Identity {
                 let (api_key, secret) = basic::parse(rest)?;
                 self.keys.authenticate(&api_key, &secret).await
             }
+            "bearer" => self.tokens.as_ref().ok_or(AuthError::NoIssuer)?.authenticate(rest.trim()).await,
             _ => Err(AuthError::Malformed("expected the scheme Basic or Bearer")),
+        }
+    }
+
+    /// Forgets every verdict: what this process just changed counts at once.
+    fn forget(&self) {
+        self.keys.forget();
+        if let Some(tokens) = &self.tokens {
+            tokens.forget();
         }
     }
 }

@@ -79,7 +79,7 @@ impl Identity {
             })
         });
         let tenant = set.await?;
-        self.keys.forget();
+        self.forget();
         Ok(tenant)
     }
 }

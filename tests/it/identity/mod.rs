@@ -1,6 +1,8 @@
 //! Who may do what, against a real database with the service's own login.
 
 mod isolation;
+mod issuer;
 mod keys;
 mod lifecycle;
 mod setup;
+mod tokens;

@@ -19,7 +19,11 @@ pub fn clock() -> Clock {
 }
 
 pub fn settings() -> IdentitySettings {
-    IdentitySettings { account_home_page: "https://lrs.example/credentials".to_owned(), credential_cache: TTL }
+    IdentitySettings {
+        account_home_page: "https://lrs.example/credentials".to_owned(),
+        credential_cache: TTL,
+        issuer: None,
+    }
 }
 
 /// Each call is another node: it shares the database and the clock, and no memory.

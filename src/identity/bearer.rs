@@ -1,0 +1,111 @@
+//! Bearer tokens: a JWT of the configured issuer, for a tenant that is there and active.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
+use moka::sync::Cache;
+use serde_json::{Map, Value};
+
+use super::{
+    AuthError, Caller, CredentialRef, IdentityError, Issuer, IssuerSettings,
+    caller::token_authority,
+    claims::{Accepted, Claims},
+    jwk,
+};
+use crate::{
+    model::{Clock, TenantId},
+    store::{
+        Store,
+        tenants::{Tenant, TenantStatus},
+    },
+};
+
+const REMEMBERED_TENANTS: u64 = 10_000;
+
+/// Checks tokens.
+pub struct Tokens {
+    issuer: Issuer,
+    store: Store,
+    clock: Clock,
+    ttl: Duration,
+    tenants: Cache<TenantId, (DateTime<Utc>, Arc<Tenant>)>,
+}
+
+impl Tokens {
+    pub fn new(settings: IssuerSettings, store: Store, clock: Clock, ttl: Duration) -> Result<Self, IdentityError> {
+        let issuer = Issuer::new(settings, clock.clone())?;
+        Ok(Self { issuer, store, clock, ttl, tenants: Cache::new(REMEMBERED_TENANTS) })
+    }
+
+    /// Forgets the tenants' states.
+    pub fn forget(&self) {
+        self.tenants.invalidate_all();
+    }
+
+    /// The caller this token stands for.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
+        let settings = self.issuer.settings();
+        let accepted = self.verified(token).await?.accept(settings, self.clock.now())?;
+        let tenant = self.tenant(accepted.tenant).await?;
+        if tenant.status == TenantStatus::Suspended {
+            return Err(AuthError::Suspended);
+        }
+        Ok(caller(&settings.issuer, accepted, &tenant))
+    }
+
+    /// The claims of a token whose signature is the issuer's. Nothing in them has been judged yet.
+    async fn verified(&self, token: &str) -> Result<Claims, AuthError> {
+        let header = decode_header(token).map_err(|_| AuthError::Token("it is not a JWT with a known algorithm"))?;
+        if !jwk::is_accepted(header.alg) {
+            return Err(AuthError::Token("its algorithm is not accepted"));
+        }
+        if has_critical_extensions(token) {
+            return Err(AuthError::Token("its header has critical extensions"));
+        }
+        let key = self.issuer.key(header.kid.as_deref(), header.alg).await?;
+        let mut only_the_signature = Validation::new(header.alg);
+        only_the_signature.required_spec_claims.clear();
+        only_the_signature.validate_exp = false;
+        only_the_signature.validate_aud = false;
+        let decoded = decode::<Claims>(token, &key, &only_the_signature);
+        decoded.map(|data| data.claims).map_err(|error| match error.kind() {
+            ErrorKind::Json(_) | ErrorKind::Utf8(_) => AuthError::Token("its claims cannot be read"),
+            _ => AuthError::Token("its signature does not verify"),
+        })
+    }
+
+    async fn tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
+        let now = self.clock.now();
+        if let Some((at, tenant)) = self.tenants.get(&id)
+            && (now - at).to_std().is_ok_and(|age| age < self.ttl)
+        {
+            return Ok(tenant);
+        }
+        let tenant = Arc::new(self.store.tenant(id).await?.ok_or(AuthError::UnknownTenant(id))?);
+        self.tenants.insert(id, (now, Arc::clone(&tenant)));
+        Ok(tenant)
+    }
+}
+
+/// Whether the header asks for something that must be understood (RFC 7515, 4.1.11); nothing such is here.
+fn has_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let header: Option<Map<String, Value>> = header.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
+}
+
+fn caller(issuer: &str, accepted: Accepted, tenant: &Tenant) -> Caller {
+    let Accepted { subject, application, scopes, .. } = accepted;
+    let is_user = application.as_deref() != Some(subject.as_str());
+    Caller {
+        tenant: tenant.id,
+        tenant_name: tenant.name.as_str().into(),
+        authority: Arc::new(token_authority(issuer, application.as_deref(), &subject)),
+        scopes,
+        credential: CredentialRef::token(issuer, &subject),
+        user: is_user.then(|| subject.as_str().into()),
+        launch: None,
+    }
+}
