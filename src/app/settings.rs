@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    identity::IdentitySettings,
+    identity::{IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
     store::{Endpoint, PoolSettings, StoreSettings, embedded, migrations::Budget},
@@ -33,9 +33,20 @@ pub fn embedded(config: &Config) -> embedded::Options {
 }
 
 pub fn identity(config: &Config) -> IdentitySettings {
+    let auth = &config.auth;
+    let issuer = auth.issuer.as_ref().zip(auth.audience.as_ref()).map(|(issuer, audience)| IssuerSettings {
+        issuer: issuer.clone(),
+        audience: audience.clone(),
+        jwks_url: auth.jwks_url.clone(),
+        cache: auth.jwks_cache,
+        pause: auth.jwks_pause,
+        ca_file: auth.ca_file.clone(),
+        allow_http: auth.allow_http,
+    });
     IdentitySettings {
-        account_home_page: config.auth.account_home_page.clone(),
-        credential_cache: config.auth.credential_cache,
+        account_home_page: auth.account_home_page.clone(),
+        credential_cache: auth.credential_cache,
+        issuer,
     }
 }
 

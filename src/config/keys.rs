@@ -193,6 +193,12 @@ keys! {
         jwks_url: Option<String> = "",
         /// How long the issuer's keys are trusted before they are fetched again.
         jwks_cache: Duration = "10m",
+        /// The least time between two fetches of the issuer's keys, whatever tokens come in.
+        jwks_pause: Duration = "10s",
+        /// PEM file of the authority that signed the issuer's certificate; absent means the system's authorities.
+        ca_file: Option<PathBuf> = "",
+        /// Whether the issuer's keys may come over plain `http://` from another machine.
+        allow_http: bool = "false",
         /// `account.homePage` of the Agent that a credential without one of its own speaks for.
         account_home_page: String = "http://progress.invalid/credentials",
         /// How long a checked key and secret is remembered, and so how long a revoked one may still work.
@@ -282,6 +288,11 @@ impl Config {
     pub(super) fn check_together(&self) -> Result<(), ConfigError> {
         let rules = [
             (self.tls.cert_file.is_some() == self.tls.key_file.is_some(), "tls.cert_file", "set both files or neither"),
+            (
+                self.auth.issuer.is_some() == self.auth.audience.is_some(),
+                "auth.issuer",
+                "set it and auth.audience or neither",
+            ),
             (self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_user.is_some(), "kafka.sasl_user", "is missing"),
             (
                 self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_password.is_some(),
