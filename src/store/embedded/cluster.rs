@@ -66,15 +66,18 @@ impl Home {
     ) -> Result<(), EmbeddedError> {
         let (folder, word) = (unfinished.join("cluster"), unfinished.join("password"));
         private_folder(unfinished)?;
+        private_folder(&folder)?;
         // one that is there is kept: it opens a database that was moved away and may come back
         let password = self.password(OWNER)?.map_or_else(|| self.new_password(OWNER, ids), Ok)?;
         write_private(&word, password.expose())?;
-        run_as.own(&word)?;
-        run_as.own(unfinished)?;
+        for path in [unfinished, &folder, &word] {
+            run_as.own(path)?;
+        }
+        let door = run_as.door(&folder)?;
         let mut command = run_as.command(&programs.path("initdb"));
-        command.arg("-D").arg(&folder).arg("-U").arg(OWNER).arg("--pwfile").arg(&word);
+        command.arg("-D").arg(&door.name).arg("--pwfile").arg(door.name.join("../password")).args(["-U", OWNER]);
         command.args(["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--no-instructions"]);
-        command.args(locale(programs.major)).stdin(Stdio::null()).current_dir(unfinished);
+        command.args(locale(programs.major)).stdin(Stdio::null()).current_dir(&door.entry);
         let output = command.output().await.map_err(io_at("run initdb in", self.path()))?;
         if !output.status.success() {
             let said =

@@ -33,7 +33,7 @@ pub enum EmbeddedError {
     OtherOwner { folder: PathBuf, owner: u32 },
     #[error(
         "the user {user}, as whom PostgreSQL runs when progress-service is root, may not enter {}: \
-         allow it with chmod o+x, or set PROGRESS_DATA_DIR to a folder outside, such as /var/lib/progress-service",
+         allow it with chmod o+x, or use a folder outside of it",
         folder.display()
     )]
     NotReachable { user: String, folder: PathBuf },

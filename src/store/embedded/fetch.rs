@@ -27,6 +27,8 @@ pub const MAJOR: u32 = 18;
 const OLDEST: u32 = 15;
 /// Builds of PostgreSQL for Linux and macOS, published with checksums on Maven Central.
 const RELEASES: &str = "https://github.com/zonkyio/embedded-postgres-binaries";
+/// Programs cannot be entered through an open folder as data can: they look for their libraries by their own path.
+const SYSTEM_CACHE: &str = "/var/cache/progress-service";
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A folder with `initdb` and `postgres`, proven to run as the chosen user.
@@ -75,13 +77,25 @@ impl Programs {
     }
 }
 
+/// The cache to use: the wanted one, or the system's when the server's user may not enter that.
+pub(super) fn cache_for<'a>(wanted: &'a Path, run_as: &RunAs) -> &'a Path {
+    let absolute = std::path::absolute(wanted).unwrap_or_else(|_| wanted.to_owned());
+    match run_as.check_reach(&absolute) {
+        Err(EmbeddedError::NotReachable { .. }) => Path::new(SYSTEM_CACHE),
+        _ => wanted,
+    }
+}
+
 /// The folder of fetched programs inside `cache`, filled first if it is not there.
 pub(super) async fn fetch(cache: &Path) -> Result<PathBuf, EmbeddedError> {
     let home = cache.join(format!("postgresql-{VERSION}"));
     if home.join("bin/postgres").is_file() {
         return Ok(home.join("bin"));
     }
-    fs::create_dir_all(cache).map_err(io_at("make", cache))?;
+    if !cache.exists() {
+        fs::create_dir_all(cache).map_err(io_at("make", cache))?;
+        fs::set_permissions(cache, fs::Permissions::from_mode(0o755)).map_err(io_at("open", cache))?;
+    }
     let _turn = wait_for_turn(cache).await?;
     if !home.join("bin/postgres").is_file() {
         info!(version = VERSION, into = %home.display(), "fetching PostgreSQL, once");
@@ -201,6 +215,16 @@ mod tests {
         open_to_all(folder.path()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(folder.path()), mode(&program), mode(&text)), (0o755, 0o755, 0o644));
+    }
+
+    #[test]
+    fn a_cache_closed_to_the_servers_user_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let (cache, stranger) = (folder.path().join("cache"), RunAs::stranger());
+        assert_eq!(cache_for(&cache, &stranger), Path::new(SYSTEM_CACHE));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(cache_for(&cache, &stranger), cache);
     }
 
     #[tokio::test]

@@ -45,7 +45,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// A folder with `initdb` and `postgres`, version 15 or newer; absent: fetched once.
     pub programs: Option<PathBuf>,
-    /// Where fetched programs are kept. Several data folders may share it.
+    /// Where fetched programs are kept. Several data folders may share it. When we are root and the server's user
+    /// may not enter it, `/var/cache/progress-service` is used instead.
     pub cache_dir: PathBuf,
     /// A port on 127.0.0.1, for tools that cannot use a socket; absent: a socket in the data folder.
     pub port: Option<u16>,
@@ -89,7 +90,6 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
     let lock = FolderLock::take(&data)?;
     let home = Home::open(&data, clock)?;
     let run_as = RunAs::choose(&home.cluster())?;
-    run_as.check_reach(home.path())?;
     let programs = programs(&options, &home, &run_as).await?;
     if !home.check_major(programs.major)? {
         home.init(&programs, &run_as, ids).await?;
@@ -98,7 +98,9 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
     let password = home.password(OWNER)?;
     let password = password.ok_or_else(|| EmbeddedError::PasswordLost { file: home.password_file(OWNER) })?;
     orphan::settle(&home.cluster()).await?;
-    let listen = Listen::choose(&home.run_dir(), options.port).map_err(io_at("find a port for", home.path()))?;
+    let reachable = run_as.door(&home.cluster())?.is_open();
+    let listen =
+        Listen::choose(&home.run_dir(), reachable, options.port).map_err(io_at("find a port for", home.path()))?;
     let plan = Plan { home, programs, run_as, listen, password };
     let server = Server::start(&plan).await?;
     let service = match roles::prepare(&plan, ids).await {
@@ -123,7 +125,8 @@ async fn programs(options: &Options, home: &Home, run_as: &RunAs) -> Result<Prog
         Some(folder) => Programs::probe(folder, run_as).await,
         None => {
             home.check_major(fetch::MAJOR)?;
-            Programs::probe(&fetch::fetch(&options.cache_dir).await?, run_as).await
+            let cache = fetch::cache_for(&options.cache_dir, run_as);
+            Programs::probe(&fetch::fetch(cache).await?, run_as).await
         }
     }
 }

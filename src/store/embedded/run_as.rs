@@ -6,7 +6,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, PermissionsExt, chown},
+    },
     path::{Path, PathBuf},
 };
 
@@ -87,17 +90,52 @@ impl RunAs {
         Ok(())
     }
 
-    /// Proves that this user can come to `folder`, or names the folder on the way that is closed to it.
+    /// Proves that this user can come to `folder`, or names the folder on the way that is closed to it. What is not
+    /// there yet counts as open.
     pub fn check_reach(&self, folder: &Path) -> Result<(), EmbeddedError> {
         let Some(user) = &self.0 else { return Ok(()) };
-        let way: Vec<PathBuf> = folder.ancestors().map(Path::to_owned).collect();
+        let way: Vec<&Path> = folder.ancestors().collect();
         for step in way.into_iter().rev() {
-            let found = fs::metadata(&step).map_err(io_at("look at", &step))?;
-            if !may_enter(found.permissions().mode(), (found.uid(), found.gid()), user) {
-                return Err(EmbeddedError::NotReachable { user: user.name.clone(), folder: step });
+            match fs::metadata(step) {
+                Ok(found) if may_enter(found.permissions().mode(), (found.uid(), found.gid()), user) => {}
+                Ok(_) => return Err(EmbeddedError::NotReachable { user: user.name.clone(), folder: step.to_owned() }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(io_at("look at", step)(error)),
             }
         }
         Ok(())
+    }
+
+    /// The way into `folder`, which must be there, for one child process of this user.
+    pub fn door(&self, folder: &Path) -> Result<Door, EmbeddedError> {
+        match self.check_reach(folder) {
+            Ok(()) => Ok(Door { entry: folder.to_owned(), name: folder.to_owned(), held: None }),
+            Err(EmbeddedError::NotReachable { .. }) if cfg!(target_os = "linux") => {
+                let held = fs::File::open(folder).map_err(io_at("open", folder))?;
+                let entry = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+                Ok(Door { entry, name: PathBuf::from("/proc/self/cwd"), held: Some(held) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// How a child process gets into a folder of its own. Root's home, where many a service is tried first, is closed to
+/// everybody else; there Linux still lets a process in through a folder that its parent holds open, and it then
+/// knows the folder as the one it works in.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// What the child is told to change into.
+    pub entry: PathBuf,
+    /// By which path the child finds the folder, as long as it stays there.
+    pub name: PathBuf,
+    held: Option<fs::File>,
+}
+
+impl Door {
+    /// Whether the folder has one and the same path for everybody.
+    pub fn is_open(&self) -> bool {
+        self.held.is_none()
     }
 }
 
@@ -123,6 +161,14 @@ fn find_user(passwd: &str, name: &str) -> Option<User> {
         let user = User { name: name.to_owned(), uid: number(uid)?, gid: number(gid)? };
         (found && user.uid != 0).then_some(user)
     })
+}
+
+#[cfg(test)]
+impl RunAs {
+    /// A user who owns nothing.
+    pub fn stranger() -> Self {
+        Self(Some(User { name: "nobody".into(), uid: 65_534, gid: 65_534 }))
+    }
 }
 
 #[cfg(test)]
@@ -159,9 +205,36 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = RunAs(Some(User { name: "nobody".into(), uid: 65_534, gid: 65_534 }));
+        let stranger = RunAs::stranger();
         let refused = stranger.check_reach(&inner).unwrap_err();
         assert!(matches!(&refused, EmbeddedError::NotReachable { folder, .. } if *folder == closed), "{refused}");
         assert!(RunAs(None).check_reach(&inner).is_ok());
+        assert!(RunAs(None).door(&inner).unwrap().is_open());
+        assert!(stranger.check_reach(&folder.path().join("not/there/yet")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn children_know_nothing_of_our_environment_and_lead_their_own_group() {
+        let script = "kill -s 0 -- -$$ && test -z \"$HOME$USER$PGDATA\" && test \"$LC_ALL\" = C";
+        let mut child = RunAs(None).command(Path::new("/bin/sh"));
+        assert!(child.args(["-c", script]).status().await.unwrap().success());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_folder_held_open_is_entered_behind_a_closed_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = fs::canonicalize(folder.path()).unwrap().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("found"), "").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let stranger = RunAs::stranger();
+        let door = stranger.door(&inner).unwrap();
+        assert!(!door.is_open());
+        // only root may become a stranger; anybody else shows that the path itself leads there
+        let who = if process::effective_uid() == 0 { stranger } else { RunAs(None) };
+        let mut child = who.command(Path::new("/bin/sh"));
+        child.arg("-c").arg(format!("test -e {}/found", door.name.display())).current_dir(&door.entry);
+        assert!(child.status().await.unwrap().success());
     }
 }

@@ -91,7 +91,8 @@ impl Server {
         }
         let cluster = plan.home.cluster();
         let mut command = plan.run_as.command(&plan.programs.path("postgres"));
-        command.args(settings::arguments(&cluster, &plan.listen, statistics)).current_dir(&cluster);
+        let door = plan.run_as.door(&cluster)?;
+        command.args(settings::arguments(&door.name, &plan.listen, statistics)).current_dir(&door.entry);
         // our own output is not inherited: an orphaned server would hold a terminal's or a pipe's end open
         let child = command.stdin(Stdio::null()).stdout(log).stderr(second).spawn();
         let child = child.map_err(io_at("start postgres in", &cluster))?;

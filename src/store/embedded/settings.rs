@@ -22,7 +22,8 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// Where clients find the server: a socket in the data folder, which no other user can enter, or this machine's own
-/// address when a port was asked for or the folder's path is longer than a socket's may be.
+/// address when a port was asked for, or when the folder's path is longer than a socket's may be or closed to the
+/// server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Listen {
     Socket(PathBuf),
@@ -30,10 +31,10 @@ pub(super) enum Listen {
 }
 
 impl Listen {
-    pub fn choose(run_dir: &Path, port: Option<u16>) -> io::Result<Self> {
+    pub fn choose(run_dir: &Path, reachable: bool, port: Option<u16>) -> io::Result<Self> {
         match port {
             Some(port) => Ok(Self::Local(port)),
-            None if socket_fits(run_dir) => Ok(Self::Socket(run_dir.to_owned())),
+            None if reachable && socket_fits(run_dir) => Ok(Self::Socket(run_dir.to_owned())),
             None => Ok(Self::Local(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())),
         }
     }
@@ -175,10 +176,11 @@ mod tests {
     #[test]
     fn a_socket_is_used_where_its_path_fits() {
         let short = Path::new("/srv/progress/data/postgres/run");
-        assert_eq!(Listen::choose(short, None).unwrap(), Listen::Socket(short.to_owned()));
-        assert_eq!(Listen::choose(short, Some(5999)).unwrap(), Listen::Local(5999));
+        assert_eq!(Listen::choose(short, true, None).unwrap(), Listen::Socket(short.to_owned()));
+        assert_eq!(Listen::choose(short, true, Some(5999)).unwrap(), Listen::Local(5999));
         let long = PathBuf::from(format!("/{}", "a".repeat(95)));
-        assert!(matches!(Listen::choose(&long, None).unwrap(), Listen::Local(port) if port > 0));
+        assert!(matches!(Listen::choose(&long, true, None).unwrap(), Listen::Local(port) if port > 0));
+        assert!(matches!(Listen::choose(short, false, None).unwrap(), Listen::Local(_)));
         assert!(!socket_fits(Path::new("/srv/a,b/run")));
     }
 

@@ -5,10 +5,13 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
-use progress_service::store::embedded::EmbeddedError;
+use progress_service::{
+    model::{Clock, Ids},
+    store::embedded::{self, EmbeddedError, Options},
+};
 
 use super::{
-    assert_the_row_is_there, await_ready, cluster, connect, fingerprint, folder, helper, refusal, start, text,
+    assert_the_row_is_there, await_ready, cluster, connect, fingerprint, folder, helper, options, refusal, start, text,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +72,12 @@ async fn folders_that_are_not_ours_or_not_usable_are_refused() {
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     if fs::metadata(&closed).unwrap().uid() == 0 {
-        let refused = refusal(&closed.join("data")).await;
+        for name in ["postgres", "initdb"] {
+            fs::write(closed.join(name), "").unwrap();
+        }
+        let options = Options { programs: Some(closed.clone()), ..options(&data.path().join("fresh")) };
+        let refused =
+            embedded::start(options, &Clock::system(), &Ids::random()).await.expect_err("root's own programs");
         assert!(
             matches!(&refused, EmbeddedError::NotReachable { folder, .. } if folder.ends_with("closed")),
             "{refused}"

@@ -7,7 +7,9 @@ use progress_service::{
     store::embedded::{self, EmbeddedError, Options},
 };
 
-use super::{assert_the_row_is_there, connect, folder, leave_a_row, options, refusal, start, text};
+use super::{
+    assert_the_row_is_there, await_ready, connect, folder, helper, leave_a_row, options, refusal, start, text,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_makes_a_sound_database() {
@@ -103,6 +105,24 @@ async fn a_path_too_long_for_a_socket_gets_a_port_of_this_machine_alone() {
     let owner = connect(server.owner_url()).await.unwrap();
     assert_eq!(text(&owner, "SHOW listen_addresses").await, "127.0.0.1");
     server.stop().await.unwrap();
+}
+
+/// Where root's own home stands for such a folder; for anybody else it is a start like others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_only_its_owner_may_enter_will_do() {
+    let data = folder();
+    let closed = data.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut helper = helper(&closed.join("data"));
+    await_ready(&mut helper);
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+    let server = start(&closed.join("data")).await;
+    assert_the_row_is_there(&server).await;
+    connect(server.service_url()).await.unwrap();
+    server.stop().await.unwrap();
+    assert_eq!(fs::metadata(&closed).unwrap().permissions().mode() & 0o777, 0o700, "and stays closed");
 }
 
 /// The one test that needs the network.
