@@ -1,5 +1,4 @@
 //! Lists the files of `migrations/` for embedding, and fails the build on a name out of form.
-#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 
 use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 
