@@ -2,6 +2,14 @@
 //!
 //! They talk to real servers, which `make test` starts; see `docs/testing.md`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test and its helpers end by saying what is wrong; the lints know tests only by their attribute"
+)]
+#![allow(clippy::large_futures, reason = "a test awaits one story from its beginning to its end")]
+
 #[macro_use]
 mod support;
 
