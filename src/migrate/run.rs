@@ -16,7 +16,7 @@ use crate::store::{
     ddl::Session,
     migrations::{
         Budget, ExecuteError,
-        execute::millis,
+        execute::{self, millis},
         facts::{self, Applied, SchemaFacts, ServerFacts},
         lock::{self, Held},
         record::{self, NewAttempt, NewRow},
@@ -222,7 +222,9 @@ impl Runner {
     }
 
     pub(super) async fn connect(&self) -> Result<Session, MigrateError> {
-        Ok(Session::connect(&self.owner).await?)
+        let session = Session::connect(&self.owner).await?;
+        execute::refresh(&session).await;
+        Ok(session)
     }
 
     pub(super) async fn lock<'a>(

@@ -1,4 +1,11 @@
 //! The migration runner against both servers: what it applies, what it refuses, and what survives a crash.
 
+mod adopts;
+mod command;
+mod crashes;
+mod fill;
 mod fixture;
+mod refuses;
+mod reverse;
 mod runs;
+mod squashes;

@@ -113,9 +113,15 @@ async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: &Budget) -
     if result.is_err() {
         let _ = client.batch_execute("ROLLBACK").await;
     }
-    // A plain SET in a file would otherwise reach the next one.
-    let _ = client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await;
+    refresh(session).await;
     result
+}
+
+/// Undoes what a plain SET in a file would otherwise hand on to the next one. The server shall notice a runner that
+/// was killed, and end its work and its lock, rather than go on for hours; where it cannot, it refuses the setting.
+pub async fn refresh(session: &Session) {
+    let _ = session.client().batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await;
+    let _ = session.client().batch_execute("SET client_connection_check_interval = 1000").await;
 }
 
 async fn transaction_id(session: &Session) -> Result<String, Error> {
@@ -143,7 +149,7 @@ pub async fn alone(
         Some(index) => build_index(session, entry.schema(), sql, index).await,
     };
     let duration = started.elapsed();
-    let _ = client.batch_execute("RESET ALL").await;
+    refresh(session).await;
     result?;
     entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
     Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1 })

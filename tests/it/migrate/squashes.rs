@@ -1,0 +1,65 @@
+//! Squash: the same schema from many files, from one, and from one recorded over many.
+
+use progress_service::migrate::{Module, Verdict, down::DownRequest, report::State, silent, squash};
+
+use super::{
+    fill,
+    fixture::{everything, headed, history, module, owner, run_all, runner, sql},
+};
+use crate::support::pg::TestDatabase as Database;
+
+fn files() -> Vec<(&'static str, String)> {
+    vec![
+        ("001_table.sql", sql("CREATE TABLE alpha.t (a int);")),
+        ("001_table.down.sql", "DROP TABLE alpha.t;".into()),
+        ("100_column.sql", sql("ALTER TABLE t ADD COLUMN b text NOT NULL DEFAULT 'x';")),
+        ("100_column.down.sql", "ALTER TABLE alpha.t DROP COLUMN b;".into()),
+        (
+            "101_index.sql",
+            headed("-- progress: no-transaction", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_b ON alpha.t (b);"),
+        ),
+        ("101_index.down.sql", "-- progress: no-transaction\nDROP INDEX CONCURRENTLY IF EXISTS alpha.t_b;".into()),
+    ]
+}
+
+/// The module after its first three files were squashed, with one more file.
+fn squashed() -> Module {
+    let squash = squash::squash(&module("alpha", &files()), "101_index.sql", "base").unwrap();
+    let (up, down) = (squash.name.file(), squash.name.down_file());
+    let later = ("102_later.sql", sql("CREATE TABLE alpha.later (a int);"));
+    module("alpha", &[(&up, squash.text), (&down, squash.down), later])
+}
+
+on_each_server! {
+    async fn a_squash_gives_the_same_schema_by_every_way(db: TestDatabase) {
+        run_all(&runner(&db, vec![module("alpha", &files())])).await;
+        let upgraded = runner(&db, vec![squashed()]);
+        // The mapping is proof enough for the row; the later file still waits for its gate.
+        assert!(matches!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/102_later.sql"]));
+        run_all(&upgraded).await;
+        let rows = history(&db.owner().await, "alpha").await;
+        assert_eq!(rows, ["001_table.sql", "100_column.sql", "101_index.sql", "002_base.sql", "102_later.sql"]);
+        let states: Vec<_> = upgraded.status().await.unwrap().modules[0].files.iter().map(|f| f.state).collect();
+        assert_eq!(states, [State::Applied, State::Applied, State::Superseded, State::Superseded, State::Superseded]);
+
+        let clean = Database::empty(db.server()).await;
+        run_all(&runner(&clean, vec![squashed()])).await;
+        assert_eq!(history(&clean.owner().await, "alpha").await, ["002_base.sql", "102_later.sql"]);
+        assert_eq!(fill::objects(&owner(&db), &["alpha"]).await, fill::objects(&owner(&clean), &["alpha"]).await);
+    }
+
+    async fn half_of_the_superseded_files_is_not_enough(db: TestDatabase) {
+        run_all(&runner(&db, vec![module("alpha", &files()[..2])])).await;
+        let error = runner(&db, vec![squashed()]).run(&everything(), &silent).await.unwrap_err();
+        assert!(error.to_string().contains("lacks 100_column.sql, 101_index.sql"), "{error}");
+    }
+
+    async fn a_recorded_squash_has_no_way_back(db: TestDatabase) {
+        run_all(&runner(&db, vec![module("alpha", &files())])).await;
+        let upgraded = runner(&db, vec![squashed()]);
+        upgraded.startup("node", &silent).await.unwrap();
+        let request = DownRequest { module: None, steps: 1, approved_by: Some("Ada".into()), by: "t".into(), apply: true };
+        let error = upgraded.down(&request, &silent).await.unwrap_err();
+        assert!(error.to_string().contains("in place of other files"), "{error}");
+    }
+}
