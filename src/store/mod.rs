@@ -17,6 +17,7 @@ pub mod months;
 pub mod pages;
 pub mod pool;
 pub mod run_tx;
+pub mod signing_keys;
 pub mod statements;
 pub mod tenants;
 pub mod tls;

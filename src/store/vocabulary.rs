@@ -68,6 +68,23 @@ pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option
         .transpose()
 }
 
+/// The merged definitions of those of the activities that have one, by IRI.
+pub async fn definitions(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    keys: &[Uuid],
+) -> Result<Vec<(String, Map<String, Value>)>, StoreError> {
+    let rows = tx
+        .query(
+            "/* definitions */ SELECT iri, definition FROM ledger.activities
+             WHERE tenant_id = $1 AND key = ANY($2) AND definition IS NOT NULL",
+            &[&tenant.0, &keys],
+        )
+        .await?;
+    let all = rows.iter().map(|row| Ok((column(row, "iri")?, definition(column(row, "definition")?)?)));
+    all.filter_map(|item: Result<_, StoreError>| item.map(|(iri, d)| d.map(|d| (iri, d))).transpose()).collect()
+}
+
 fn definition(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
     text.map(serde_json::from_str)
         .transpose()

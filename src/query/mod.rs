@@ -1,0 +1,215 @@
+//! Reads of the ledger: one statement, a page of them, an activity, a person, an attachment. Never writes.
+
+pub mod more;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+pub use crate::store::{pages::Found, vocabulary::Activity};
+use crate::{
+    model::TenantId,
+    store::{
+        As, Store, StoreError, attachments,
+        pages::{self, Filter, Span},
+        statements, vocabulary,
+    },
+    xapi::{
+        keys::{self, Ifi},
+        query::StatementsQuery,
+    },
+};
+
+/// What a read found, with the time up to which nothing more can appear.
+#[derive(Clone, Debug)]
+pub struct Consistent<T> {
+    pub value: T,
+    pub through: DateTime<Utc>,
+}
+
+/// A page, and where the next one begins if this one was cut.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub found: Vec<Found>,
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// The way to read. Clones share the store.
+#[derive(Clone)]
+pub struct Reader {
+    store: Store,
+    signing_key: std::sync::Arc<OnceCell<Vec<u8>>>,
+}
+
+impl Reader {
+    pub fn new(store: Store) -> Self {
+        Self { store, signing_key: std::sync::Arc::default() }
+    }
+
+    /// The time up to which everything stored is visible.
+    pub async fn consistent_through(&self, tenant: TenantId) -> Result<DateTime<Utc>, StoreError> {
+        self.store.run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
+    }
+
+    /// A statement, and whether it is voided.
+    pub async fn statement(&self, tenant: TenantId, id: Uuid) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
+        self.store
+            .run_tx("statement", As::Tenant(tenant), |tx| {
+                Box::pin(async move {
+                    let through = statements::safe_bound(tx).await?;
+                    Ok(Consistent { value: pages::by_id(tx, tenant, id).await?, through })
+                })
+            })
+            .await
+    }
+
+    /// A page of statements. `after` is where the page before ended; `authority` limits it to one authority's.
+    pub async fn page(
+        &self,
+        tenant: TenantId,
+        query: &StatementsQuery,
+        authority: Option<Uuid>,
+        after: Option<DateTime<Utc>>,
+    ) -> Result<Consistent<Page>, StoreError> {
+        let filter = filter(tenant, query, authority);
+        self.store
+            .run_tx("page", As::Tenant(tenant), |tx| {
+                let filter = &filter;
+                Box::pin(async move {
+                    // The bound first: what the page shows may then be newer than it says, never older.
+                    let through = statements::safe_bound(tx).await?;
+                    let span = span(query, after, through);
+                    let mut found = pages::page(tx, tenant, filter, &span).await?;
+                    let is_cut = found.len() > query.limit;
+                    found.truncate(query.limit);
+                    let next = found.last().filter(|_| is_cut).map(|last| last.stored);
+                    Ok(Consistent { value: Page { found, next }, through })
+                })
+            })
+            .await
+    }
+
+    pub async fn activity(&self, tenant: TenantId, iri: &str) -> Result<Option<Activity>, StoreError> {
+        let key = keys::activity(tenant.0, iri);
+        self.store.run_tx("activity", As::Tenant(tenant), |tx| Box::pin(vocabulary::activity(tx, tenant, key))).await
+    }
+
+    /// The merged definitions of these activities, by IRI.
+    pub async fn definitions(
+        &self,
+        tenant: TenantId,
+        iris: &[&str],
+    ) -> Result<Vec<(String, Map<String, Value>)>, StoreError> {
+        let keys: Vec<Uuid> = iris.iter().map(|iri| keys::activity(tenant.0, iri)).collect();
+        self.store
+            .run_tx("definitions", As::Tenant(tenant), |tx| {
+                let keys = &keys;
+                Box::pin(async move { vocabulary::definitions(tx, tenant, keys).await })
+            })
+            .await
+    }
+
+    /// The names an agent was seen under.
+    pub async fn names(&self, tenant: TenantId, agent: &Ifi) -> Result<Vec<String>, StoreError> {
+        let key = keys::agent(tenant.0, agent);
+        let names = self
+            .store
+            .run_tx("agent_names", As::Tenant(tenant), |tx| Box::pin(vocabulary::agent_names(tx, tenant, key)))
+            .await?;
+        Ok(names.unwrap_or_default())
+    }
+
+    /// The length of an attachment's content, if it is here.
+    pub async fn attachment_length(&self, tenant: TenantId, sha2: &[u8]) -> Result<Option<i64>, StoreError> {
+        self.store
+            .run_tx("attachment_length", As::Tenant(tenant), |tx| {
+                Box::pin(async move { attachments::length(tx, tenant, sha2).await })
+            })
+            .await
+    }
+
+    /// One piece of an attachment's content; `None` after the last.
+    pub async fn attachment_piece(
+        &self,
+        tenant: TenantId,
+        sha2: &[u8],
+        piece: i32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store
+            .run_tx("attachment_piece", As::Tenant(tenant), |tx| {
+                Box::pin(async move { attachments::read_piece(tx, tenant, sha2, piece).await })
+            })
+            .await
+    }
+
+    /// The key that signs `more` links.
+    pub async fn more_key(&self) -> Result<&[u8], StoreError> {
+        self.signing_key.get_or_try_init(|| self.store.signing_key("more")).await.map(Vec::as_slice)
+    }
+}
+
+fn filter(tenant: TenantId, query: &StatementsQuery, authority: Option<Uuid>) -> Filter {
+    Filter {
+        verb: query.verb.as_deref().map(|iri| keys::verb(tenant.0, iri)),
+        agent: query.agent.as_ref().map(|ifi| keys::agent(tenant.0, ifi)),
+        related_agents: query.related_agents,
+        activity: query.activity.as_deref().map(|iri| keys::activity(tenant.0, iri)),
+        related_activities: query.related_activities,
+        registration: query.registration.map(|registration| keys::registration(tenant.0, registration)),
+        authority: authority.map(statements::authority_form),
+    }
+}
+
+/// One more than the page holds is asked for, to see whether it is cut.
+fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>, through: DateTime<Utc>) -> Span {
+    let (mut since, mut until) = (query.since, query.until);
+    let just_before = |moment: DateTime<Utc>| moment - TimeDelta::microseconds(1);
+    if query.ascending {
+        since = since.max(after);
+        // Who reads forward must not be led past a statement that is still being written.
+        until = Some(until.map_or(just_before(through), |until| until.min(just_before(through))));
+    } else if let Some(after) = after {
+        until = Some(until.map_or(just_before(after), |until| until.min(just_before(after))));
+    }
+    Span { ascending: query.ascending, since, until, limit: i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(micros).unwrap()
+    }
+
+    fn query(ascending: bool) -> StatementsQuery {
+        StatementsQuery {
+            agent: None,
+            verb: None,
+            activity: None,
+            registration: None,
+            related_agents: false,
+            related_activities: false,
+            since: Some(at(100)),
+            until: Some(at(900)),
+            limit: 10,
+            ascending,
+            format: crate::xapi::query::Format::Exact,
+            attachments: false,
+        }
+    }
+
+    #[test]
+    fn reading_forward_stops_before_what_is_still_being_written() {
+        let span = span(&query(true), Some(at(300)), at(500));
+        assert_eq!((span.since, span.until), (Some(at(300)), Some(at(499))));
+        assert_eq!(span.limit, 11);
+    }
+
+    #[test]
+    fn reading_backward_goes_on_before_the_last_one_shown() {
+        let span = span(&query(false), Some(at(300)), at(500));
+        assert_eq!((span.since, span.until), (Some(at(100)), Some(at(299))));
+    }
+}
