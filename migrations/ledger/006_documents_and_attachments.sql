@@ -23,7 +23,8 @@ CREATE INDEX documents_by_scope ON ledger.documents (scope_key, updated_at);
 -- One row for each distinct content of a tenant, in pieces that are read and written one at a time.
 CREATE TABLE ledger.attachments (
     tenant_id uuid NOT NULL,
-    sha2 bytea NOT NULL CHECK (length(sha2) = 32),
+    -- Of any member of the SHA-2 family.
+    sha2 bytea NOT NULL CHECK (length(sha2) BETWEEN 28 AND 64),
     length bigint NOT NULL,
     stored_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (tenant_id, sha2)

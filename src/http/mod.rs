@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod problem;
 pub mod server;
 pub mod tls;
+pub mod xapi;
 
 pub use edge::{Edge, RequestContext};
 pub use error::HttpError;

@@ -15,8 +15,8 @@ pub(super) async fn store(tx: &Tx<'_>, tenant: TenantId, attachments: &[Attachme
         return Ok(());
     }
     let mut wanted: Vec<&Attachment> = attachments.iter().collect();
-    wanted.sort_by_key(|attachment| attachment.sha2);
-    wanted.dedup_by_key(|attachment| attachment.sha2);
+    wanted.sort_by(|a, b| a.sha2.cmp(&b.sha2));
+    wanted.dedup_by(|a, b| a.sha2 == b.sha2);
     for attachment in wanted {
         let length = i64::try_from(attachment.length).unwrap_or(i64::MAX);
         if attachments::claim(tx, tenant, &attachment.sha2, length).await? {

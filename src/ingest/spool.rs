@@ -6,15 +6,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sha2::{Digest, Sha256};
-
 /// Bytes that stay in memory before a file is opened.
 const IN_MEMORY: usize = 256 << 10;
 
-/// Content whose hash and length are known, because it has been read to its end.
+/// Content that has been read to its end and found to have the hash its sender declared.
 #[derive(Clone, Debug)]
 pub struct Attachment {
-    pub sha2: [u8; 32],
+    /// Of any member of the SHA-2 family.
+    pub sha2: Vec<u8>,
     pub length: u64,
     pub(super) content: Content,
 }
@@ -50,10 +49,9 @@ impl Attachment {
     }
 }
 
-/// Takes content piece by piece and hashes it on the way.
+/// Takes content piece by piece.
 #[derive(Default)]
 pub struct Spool {
-    hash: Sha256,
     length: u64,
     memory: Vec<u8>,
     file: Option<File>,
@@ -61,7 +59,6 @@ pub struct Spool {
 
 impl Spool {
     pub fn write(&mut self, piece: &[u8]) -> std::io::Result<()> {
-        self.hash.update(piece);
         self.length += piece.len() as u64;
         match &mut self.file {
             Some(file) => file.write_all(piece),
@@ -80,12 +77,13 @@ impl Spool {
         }
     }
 
-    pub fn finish(self) -> Attachment {
+    /// The whole content, under the hash that was checked on the way.
+    pub fn finish(self, sha2: Vec<u8>) -> Attachment {
         let content = match self.file {
             Some(file) => Content::File(Arc::new(Mutex::new(file))),
             None => Content::Memory(self.memory.into()),
         };
-        Attachment { sha2: self.hash.finalize().into(), length: self.length, content }
+        Attachment { sha2, length: self.length, content }
     }
 }
 
@@ -99,7 +97,7 @@ mod tests {
         for piece in bytes.chunks(10_000) {
             spool.write(piece).unwrap();
         }
-        (bytes, spool.finish())
+        (bytes, spool.finish(vec![7; 32]))
     }
 
     #[test]
@@ -107,7 +105,6 @@ mod tests {
         for size in [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY + 7] {
             let (bytes, attachment) = spooled(size);
             assert_eq!(attachment.length, size as u64);
-            assert_eq!(attachment.sha2, <[u8; 32]>::from(Sha256::digest(&bytes)));
             assert_eq!(matches!(attachment.content, Content::File(_)), size > IN_MEMORY);
             let mut read = Vec::new();
             while (read.len() as u64) < attachment.length {

@@ -95,6 +95,12 @@ pub fn agent_profile(tenant: Uuid, agent: &Ifi, id: &str) -> Uuid {
 }
 
 /// What a key is of. The numbers are stored inside every key: add, never change.
+/// The place that holds the documents of one resource for one activity and agent.
+pub fn document_scope(tenant: Uuid, resource: Resource, activity: Option<Uuid>, agent: Option<Uuid>) -> Uuid {
+    let bytes = |key: &Option<Uuid>| key.map_or_else(Vec::new, |key| key.as_bytes().to_vec());
+    key(tenant, Kind::DocumentScope, &[&[resource as u8], &bytes(&activity), &bytes(&agent)])
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Mbox = 1,
@@ -107,6 +113,7 @@ enum Kind {
     State = 8,
     ActivityProfile = 9,
     AgentProfile = 10,
+    DocumentScope = 11,
 }
 
 /// Lengths go before the values, so that ("ab", "c") and ("a", "bc") differ.

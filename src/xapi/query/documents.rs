@@ -75,6 +75,11 @@ impl DocumentScope {
         }
     }
 
+    /// The key of the scope itself, whatever the registration: what a listing asks for.
+    pub fn scope_key(&self, tenant: Uuid) -> Uuid {
+        keys::document_scope(tenant, self.resource(), self.activity_key(tenant), self.agent_key(tenant))
+    }
+
     pub fn activity_key(&self, tenant: Uuid) -> Option<Uuid> {
         match self {
             Self::State { activity, .. } | Self::ActivityProfile { activity } => Some(keys::activity(tenant, activity)),

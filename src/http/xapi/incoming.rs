@@ -1,0 +1,227 @@
+//! A request as the resources see it: method, parameters and headers, however they were sent.
+//!
+//! In 1.0.x a browser without PUT and headers may POST a form instead (the alternate request syntax): its fields are
+//! then the headers, the parameters and, as `content`, the body.
+
+use std::collections::HashMap;
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, header},
+    web::{Bytes, Payload},
+};
+use futures_util::StreamExt;
+use url::form_urlencoded;
+
+use super::{Path, Place, VERSION, Xapi};
+use crate::{
+    http::{HttpError, caller},
+    identity::{AuthError, Caller},
+    xapi::{Version, Violations},
+};
+
+/// Headers that a form field may stand for.
+const FORM_HEADERS: [&str; 9] = [
+    "authorization",
+    "x-experience-api-version",
+    "content-type",
+    "content-length",
+    "if-match",
+    "if-none-match",
+    "accept",
+    "accept-language",
+    "accept-encoding",
+];
+
+pub(super) struct Incoming {
+    pub version: Version,
+    /// GET for HEAD too: the server leaves the body out.
+    pub method: Method,
+    pub given: Vec<(String, String)>,
+    pub body: Body,
+    /// The path as the client wrote it, without the query: `more` links repeat it.
+    pub path: String,
+    headers: HashMap<&'static str, String>,
+}
+
+/// A body not read yet, or the one that came in a form.
+pub(super) enum Body {
+    Stream(Payload),
+    Form(Option<String>),
+}
+
+impl Incoming {
+    pub async fn read(
+        place: Place,
+        path: Path,
+        req: &HttpRequest,
+        body: Payload,
+        xapi: &Xapi,
+    ) -> Result<Self, HttpError> {
+        let method = if req.method() == Method::HEAD { Method::GET } else { req.method().clone() };
+        let mut incoming = Self {
+            version: path.asks(),
+            method,
+            given: parameters(req.query_string())?,
+            body: Body::Stream(body),
+            path: req.path().to_owned(),
+            headers: headers(req),
+        };
+        if incoming.given.iter().any(|(name, _)| name == "method") {
+            incoming.unfold(path, xapi).await?;
+        }
+        incoming.version = match incoming.header("x-experience-api-version") {
+            Some(text) => negotiate(text, path)?,
+            None if place == Place::About => path.asks(),
+            None => {
+                let wanted = path.asks();
+                let message = format!("the header X-Experience-API-Version is missing; send {wanted}");
+                return Err(Violations::whole("header.version", message).into());
+            }
+        };
+        Ok(incoming)
+    }
+
+    /// Turns the alternate request syntax into the request it stands for.
+    async fn unfold(&mut self, path: Path, xapi: &Xapi) -> Result<(), HttpError> {
+        let refuse = |message: &str| HttpError::from(Violations::whole("alternate.syntax", message));
+        let speaks_2 = path.only == Some(Version::V2_0_0)
+            || self.header("x-experience-api-version").and_then(Version::negotiate) == Some(Version::V2_0_0);
+        if speaks_2 {
+            return Err(refuse("the parameter method belongs to the alternate request syntax, which 2.0 does not have"));
+        }
+        if self.method != Method::POST {
+            return Err(refuse("the alternate request syntax is a POST"));
+        }
+        let [(_, method)] = self.given.as_slice() else {
+            return Err(refuse("method must be the only parameter; all others go into the form"));
+        };
+        self.method = match method.as_str() {
+            "GET" | "HEAD" => Method::GET,
+            "PUT" => Method::PUT,
+            "POST" => Method::POST,
+            "DELETE" => Method::DELETE,
+            _ => return Err(refuse("method must be GET, HEAD, PUT, POST or DELETE")),
+        };
+        if !self.content_type().starts_with("application/x-www-form-urlencoded") {
+            return Err(refuse("the form must be of type application/x-www-form-urlencoded"));
+        }
+        let form = self.take_body(xapi.limits.body_bytes).await?;
+        let form = std::str::from_utf8(&form).map_err(|_| refuse("the form is not UTF-8"))?;
+        let fields = parameters(form)?;
+        if fields.is_empty() {
+            return Err(refuse("the form is empty"));
+        }
+        self.given.clear();
+        self.headers.remove("content-type");
+        let mut content = None;
+        for (name, value) in fields {
+            let lower = name.to_ascii_lowercase();
+            if name == "content" {
+                content = Some(value);
+            } else if let Some(header) = FORM_HEADERS.into_iter().find(|header| *header == lower) {
+                self.headers.insert(header, value);
+            } else {
+                self.given.push((name, value));
+            }
+        }
+        let has_body = matches!(self.method, Method::PUT | Method::POST);
+        if has_body && content.is_none() {
+            return Err(refuse("the form has no field content"));
+        }
+        self.headers.entry("content-type").or_insert_with(|| "application/json".to_owned());
+        self.body = Body::Form(content);
+        Ok(())
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The content type in lower case, parameters included; empty if absent.
+    pub fn content_type(&self) -> String {
+        self.header("content-type").unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    pub async fn caller(&self, req: &HttpRequest) -> Result<Caller, HttpError> {
+        match self.header("authorization") {
+            Some(authorization) => caller::identify(req, authorization).await,
+            None => Err(AuthError::Missing.into()),
+        }
+    }
+
+    /// The whole body, refused as soon as it is seen to be larger than `limit`.
+    pub async fn take_body(&mut self, limit: usize) -> Result<Bytes, HttpError> {
+        match std::mem::replace(&mut self.body, Body::Form(None)) {
+            Body::Form(content) => {
+                let content = content.unwrap_or_default();
+                if content.len() > limit { Err(too_large(limit)) } else { Ok(content.into()) }
+            }
+            Body::Stream(mut stream) => {
+                let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
+                if announced.is_some_and(|length| length > limit) {
+                    return Err(too_large(limit));
+                }
+                let mut body = Vec::with_capacity(announced.unwrap_or(0));
+                while let Some(chunk) = stream.next().await {
+                    let chunk = chunk.map_err(|error| HttpError::payload(&error, limit))?;
+                    if body.len() + chunk.len() > limit {
+                        return Err(too_large(limit));
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(body.into())
+            }
+        }
+    }
+}
+
+fn too_large(limit: usize) -> HttpError {
+    HttpError::TooLarge { what: "the body", limit }
+}
+
+fn negotiate(text: &str, path: Path) -> Result<Version, HttpError> {
+    let refuse = |message: String| HttpError::from(Violations::whole("header.version", message));
+    match (Version::negotiate(text), path.only) {
+        (Some(version), None) => Ok(version),
+        (Some(version), Some(only)) if version == only => Ok(version),
+        (_, Some(only)) => Err(refuse(format!("this path speaks version {only} only"))),
+        (None, None) => Err(refuse("the version is not one of 1.0.x and 2.0.x".to_owned())),
+    }
+}
+
+/// Decoded parameters. A `+` is a space here, as in every form.
+fn parameters(encoded: &str) -> Result<Vec<(String, String)>, HttpError> {
+    let given: Vec<(String, String)> =
+        form_urlencoded::parse(encoded.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    // The decoder puts U+FFFD where bytes were no UTF-8; whoever means that character may escape it properly.
+    let broken = |text: &str| text.contains('\u{FFFD}') && !encoded.to_ascii_uppercase().contains("%EF%BF%BD");
+    match given.iter().find(|(name, value)| broken(name) || broken(value)) {
+        Some((name, _)) => {
+            let message = format!("the parameter {name:.80} is not UTF-8");
+            Err(Violations::whole("query.utf8", message).into())
+        }
+        None => Ok(given),
+    }
+}
+
+/// The headers that matter, by lower-case name; repeated ones joined as the protocol allows.
+fn headers(req: &HttpRequest) -> HashMap<&'static str, String> {
+    let wanted = [
+        header::AUTHORIZATION,
+        VERSION,
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::ACCEPT_LANGUAGE,
+    ];
+    let mut headers = HashMap::new();
+    for name in FORM_HEADERS.into_iter().filter(|name| wanted.iter().any(|wanted| wanted.as_str() == *name)) {
+        let values: Vec<&str> = req.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+        if !values.is_empty() {
+            headers.insert(name, values.join(", "));
+        }
+    }
+    headers
+}

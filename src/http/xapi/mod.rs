@@ -1,0 +1,148 @@
+//! The xAPI surface: every resource of 1.0.3 and 2.0 on the same handlers, told apart by the version of the request.
+
+mod documents;
+mod incoming;
+mod lookups;
+mod multipart;
+mod statements_read;
+mod statements_write;
+mod stream;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::{
+        Method,
+        header::{HeaderName, HeaderValue},
+    },
+    web::{self, Data, Payload, ServiceConfig},
+};
+
+use self::incoming::Incoming;
+use super::HttpError;
+use crate::{
+    ingest::Ingest,
+    model::{Clock, Ids},
+    query::Reader,
+    store::Store,
+    xapi::{Limits, Version, query::Resource},
+};
+
+const VERSION: HeaderName = HeaderName::from_static("x-experience-api-version");
+const CONSISTENT_THROUGH: HeaderName = HeaderName::from_static("x-experience-api-consistent-through");
+
+/// What the handlers work with.
+pub struct Xapi {
+    pub ingest: Ingest,
+    pub reader: Reader,
+    pub store: Store,
+    pub limits: Limits,
+    /// Statements on a page when the client names no limit.
+    pub page_default: usize,
+    pub clock: Clock,
+    pub ids: Ids,
+}
+
+/// The resources, by their place under the base path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Statements,
+    Documents(Resource),
+    Activities,
+    Agents,
+    About,
+}
+
+const PLACES: [(&str, Place); 7] = [
+    ("/statements", Place::Statements),
+    ("/activities/state", Place::Documents(Resource::State)),
+    ("/activities/profile", Place::Documents(Resource::ActivityProfile)),
+    ("/agents/profile", Place::Documents(Resource::AgentProfile)),
+    ("/activities", Place::Activities),
+    ("/agents", Place::Agents),
+    ("/about", Place::About),
+];
+
+/// The version that a path speaks: `/v2` below a base speaks 2.0 only, the base itself negotiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Path {
+    only: Option<Version>,
+}
+
+impl Path {
+    /// The version in which a request that cannot be understood is refused.
+    fn asks(self) -> Version {
+        self.only.unwrap_or(Version::V1_0_3)
+    }
+}
+
+/// Registers every resource under each of the base paths.
+pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    let bases = bases.to_vec();
+    move |cfg| {
+        cfg.app_data(xapi.clone());
+        for base in &bases {
+            for (suffix, only) in [("/v2", Some(Version::V2_0_0)), ("", None)] {
+                for (at, place) in PLACES {
+                    let route = web::route().to(move |req: HttpRequest, body: Payload, xapi: Data<Xapi>| async move {
+                        handle(place, Path { only }, &req, body, &xapi).await
+                    });
+                    cfg.service(web::resource(format!("{base}{suffix}{at}")).route(route));
+                }
+            }
+        }
+    }
+}
+
+async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi: &Xapi) -> HttpResponse {
+    let mut version = path.asks();
+    let result = match Incoming::read(place, path, req, body, xapi).await {
+        Ok(incoming) => {
+            version = incoming.version;
+            answer(place, incoming, req, xapi).await
+        }
+        Err(error) => Err(error),
+    };
+    let mut response = result.unwrap_or_else(|error| error.error_response());
+    response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
+    if place == Place::Statements
+        && matches!(*req.method(), Method::GET | Method::HEAD)
+        && !response.headers().contains_key(CONSISTENT_THROUGH)
+    {
+        // The specification wants it on refusals too. Before the caller is known there is nothing to be consistent with.
+        stamp(&mut response, xapi.clock.now());
+    }
+    response
+}
+
+async fn answer(
+    place: Place,
+    incoming: Incoming,
+    req: &HttpRequest,
+    xapi: &Xapi,
+) -> Result<HttpResponse, HttpError> {
+    if place == Place::About {
+        return lookups::about(&incoming, xapi);
+    }
+    let caller = incoming.caller(req).await?;
+    match (place, &incoming.method) {
+        (Place::Statements, &Method::GET) => statements_read::get(&incoming, &caller, xapi).await,
+        (Place::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,
+        (Place::Statements, &Method::POST) => statements_write::post(incoming, &caller, xapi).await,
+        (Place::Documents(resource), _) => documents::handle(resource, incoming, &caller, xapi).await,
+        (Place::Activities, &Method::GET) => lookups::activity(&incoming, &caller, xapi).await,
+        (Place::Agents, &Method::GET) => lookups::agent(&incoming, &caller, xapi).await,
+        _ => Err(HttpError::Method),
+    }
+}
+
+fn stamp(response: &mut HttpResponse, through: chrono::DateTime<chrono::Utc>) {
+    let text = through.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(CONSISTENT_THROUGH, value);
+    }
+}
+
+/// A time as `Last-Modified` wants it.
+fn http_date(moment: chrono::DateTime<chrono::Utc>) -> String {
+    moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

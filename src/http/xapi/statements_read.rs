@@ -1,0 +1,196 @@
+//! GET /statements: one by its id, or a page.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpResponse, http::header};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{Incoming, Xapi, http_date, stamp, stream};
+use crate::{
+    http::HttpError,
+    identity::Caller,
+    model::Scope,
+    query::{Consistent, Found, more::More},
+    xapi::{
+        Version, Violations,
+        canonical::{self, Known, canonical},
+        format::{self, Stored},
+        language::Languages,
+        prepare::Author,
+        query::{self, Format, OneStatement, StatementQuery, StatementsQuery},
+    },
+};
+
+pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+    caller.require(Scope::StatementsReadMine)?;
+    let (given, after) = continued(incoming, caller, xapi).await?;
+    let answer = match query::statements(&given, &xapi.limits)? {
+        StatementQuery::One(one) => one_statement(&one, incoming, caller, xapi).await?,
+        StatementQuery::Many(mut many) => {
+            if !given.iter().any(|(name, _)| name == "limit") {
+                many.limit = xapi.page_default;
+            }
+            page(&many, given, after, incoming, caller, xapi).await?
+        }
+    };
+    let mut response = HttpResponse::Ok();
+    if let Some(modified) = answer.modified {
+        response.insert_header((header::LAST_MODIFIED, http_date(modified)));
+    }
+    let mut response = if answer.attachments {
+        stream::respond(&mut response, answer.json, caller.tenant, xapi.reader.clone(), xapi.ids.uuid())?
+    } else {
+        response.content_type("application/json").body(answer.json)
+    };
+    stamp(&mut response, answer.through);
+    Ok(response)
+}
+
+/// The JSON of an answer, and what its headers need.
+struct Answer {
+    json: String,
+    modified: Option<DateTime<Utc>>,
+    through: DateTime<Utc>,
+    attachments: bool,
+}
+
+/// The parameters of the request; a `more` token brings those of the first page and the place to go on from.
+async fn continued(
+    incoming: &Incoming,
+    caller: &Caller,
+    xapi: &Xapi,
+) -> Result<(Vec<(String, String)>, Option<DateTime<Utc>>), HttpError> {
+    let [(name, token)] = incoming.given.as_slice() else { return Ok((incoming.given.clone(), None)) };
+    if name != "more" {
+        return Ok((incoming.given.clone(), None));
+    }
+    let key = xapi.reader.more_key().await?;
+    let more = More::open(token, key, caller.tenant).ok_or_else(|| {
+        Violations::whole("query.more", "this more link was not made here for this credential's tenant")
+    })?;
+    Ok((more.given, Some(more.after)))
+}
+
+async fn one_statement(
+    one: &OneStatement,
+    incoming: &Incoming,
+    caller: &Caller,
+    xapi: &Xapi,
+) -> Result<Answer, HttpError> {
+    let Consistent { value, through } = xapi.reader.statement(caller.tenant, one.id).await?;
+    let found = value.filter(|(_, voided)| *voided == one.voided).map(|(found, _)| found);
+    let found = found.filter(|found| may_read(caller, found));
+    let found = found.ok_or_else(|| {
+        let kind = if one.voided { "voided statement" } else { "statement" };
+        HttpError::NotFound(format!("there is no {kind} with id {}", one.id))
+    })?;
+    let mut json = String::new();
+    let known = known(std::slice::from_ref(&found), one.format, incoming, caller, xapi).await?;
+    show(&mut json, &found, one.format, incoming, &known)?;
+    Ok(Answer { json, modified: Some(found.stored), through, attachments: one.attachments })
+}
+
+async fn page(
+    query: &StatementsQuery,
+    given: Vec<(String, String)>,
+    after: Option<DateTime<Utc>>,
+    incoming: &Incoming,
+    caller: &Caller,
+    xapi: &Xapi,
+) -> Result<Answer, HttpError> {
+    let mine = (!caller.scopes.allows(Scope::StatementsRead)).then(|| own_authority(caller));
+    let Consistent { value: page, through } = xapi.reader.page(caller.tenant, query, mine, after).await?;
+    let more = match page.next {
+        None => String::new(),
+        Some(after) => {
+            let token = More { given, after }.seal(xapi.reader.more_key().await?, caller.tenant);
+            format!("{}?more={token}", incoming.path)
+        }
+    };
+    let known = known(&page.found, query.format, incoming, caller, xapi).await?;
+    let size: usize = page.found.iter().map(|found| found.payload.len() + 80).sum();
+    let mut json = String::with_capacity(size + more.len() + 40);
+    json.push_str("{\"statements\":[");
+    for (index, found) in page.found.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        show(&mut json, found, query.format, incoming, &known)?;
+    }
+    json.push_str("],\"more\":\"");
+    json.push_str(&more);
+    json.push_str("\"}");
+    let modified = page.found.iter().map(|found| found.stored).max();
+    Ok(Answer { json, modified, through, attachments: query.attachments })
+}
+
+/// The key of what this caller stored.
+fn own_authority(caller: &Caller) -> uuid::Uuid {
+    Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3).key()
+}
+
+/// Whoever may read only their own sees what carries their authority.
+fn may_read(caller: &Caller, found: &Found) -> bool {
+    if caller.scopes.allows(Scope::StatementsRead) {
+        return true;
+    }
+    let doc: Option<Map<String, Value>> = serde_json::from_str(&found.payload).ok();
+    doc.and_then(|doc| doc.get("authority").cloned()) == Some(Value::Object((*caller.authority).clone()))
+}
+
+/// What the canonical form needs to know about the activities of the page.
+async fn known(
+    found: &[Found],
+    format: Format,
+    incoming: &Incoming,
+    caller: &Caller,
+    xapi: &Xapi,
+) -> Result<Known, HttpError> {
+    if format != Format::Canonical {
+        return Ok(Known::default());
+    }
+    let docs: Vec<Map<String, Value>> = found
+        .iter()
+        .map(|found| stored(found).doc(incoming.version))
+        .collect::<Result<_, _>>()
+        .map_err(HttpError::internal)?;
+    let (mut activities, mut verbs) = (Vec::new(), Vec::new());
+    for doc in &docs {
+        canonical::mentioned(doc, &mut activities, &mut verbs);
+    }
+    activities.sort_unstable();
+    activities.dedup();
+    let definitions = xapi.reader.definitions(caller.tenant, &activities).await?.into_iter().collect();
+    Ok(Known { definitions, displays: HashMap::new() })
+}
+
+fn show(
+    json: &mut String,
+    found: &Found,
+    format: Format,
+    incoming: &Incoming,
+    known: &Known,
+) -> Result<(), HttpError> {
+    let stored = stored(found);
+    if format == Format::Exact {
+        return stored.exact(json, incoming.version).map_err(HttpError::internal);
+    }
+    let mut doc = stored.doc(incoming.version).map_err(HttpError::internal)?;
+    if format == Format::Ids {
+        format::ids(&mut doc);
+    } else {
+        canonical(&mut doc, &Languages::parse(incoming.header("accept-language").unwrap_or_default()), known);
+    }
+    json.push_str(&serde_json::to_string(&doc).map_err(HttpError::internal)?);
+    Ok(())
+}
+
+fn stored(found: &Found) -> Stored<'_> {
+    Stored {
+        payload: &found.payload,
+        stored: found.stored,
+        has_timestamp: found.has_timestamp,
+        converts: found.converts,
+    }
+}

@@ -1,0 +1,147 @@
+//! PUT and POST /statements: read, prepare, submit, and answer only after the commit.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use uuid::Uuid;
+
+use super::{Incoming, Xapi, multipart};
+use crate::{
+    http::HttpError,
+    identity::Caller,
+    ingest::{Attachment, IngestError, Submission},
+    model::Scope,
+    xapi::{
+        Statement, Violation, Violations,
+        keys::{self, Ifi},
+        prepare::{Author, Prepared, prepare},
+        query, read,
+    },
+};
+
+/// One statement under the id of the parameter: 204.
+pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+    caller.require(Scope::StatementsWrite)?;
+    let id = query::put_statement(&incoming.given, &xapi.limits)?;
+    let received = receive(&mut incoming, xapi).await?;
+    if !received.single {
+        let message = "PUT takes one statement, not an array of them";
+        return Err(Violations::whole("statement.put.single", message).into());
+    }
+    let prepared = prepared(received.statements, caller, &incoming, xapi, || id)?;
+    if let Some(other) = prepared.first().filter(|statement| statement.id != id) {
+        let message = format!("the statement's id {} is not the statementId of the request", other.id);
+        return Err(Violations(vec![at("/id", "statement.put.id", message)]).into());
+    }
+    submit(prepared, received.attachments, caller, xapi).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// One statement or an array of them: 200 with every id, in their order, whether new or here already.
+pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+    caller.require(Scope::StatementsWrite)?;
+    query::none(&incoming.given, &xapi.limits)?;
+    let received = receive(&mut incoming, xapi).await?;
+    let prepared = prepared(received.statements, caller, &incoming, xapi, || xapi.ids.uuid())?;
+    let ids = submit(prepared, received.attachments, caller, xapi).await?;
+    Ok(HttpResponse::Ok().json(ids))
+}
+
+/// What a request brought.
+pub(super) struct Received {
+    pub statements: Vec<Statement>,
+    pub single: bool,
+    pub attachments: Vec<Attachment>,
+}
+
+async fn receive(incoming: &mut Incoming, xapi: &Xapi) -> Result<Received, HttpError> {
+    let content_type = incoming.content_type();
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "application/json" => {
+            let body = incoming.take_body(xapi.limits.body_bytes).await?;
+            let batch = read::statements(&body, incoming.version, &xapi.limits)?;
+            multipart::require_no_parts(&batch.statements, &xapi.limits)?;
+            Ok(Received { statements: batch.statements, single: batch.single, attachments: Vec::new() })
+        }
+        "multipart/mixed" => multipart::receive(incoming, xapi).await,
+        other => {
+            let message = format!("content type {other:.80} is not application/json or multipart/mixed");
+            Err(Violations::whole("header.content_type", message).into())
+        }
+    }
+}
+
+fn prepared(
+    statements: Vec<Statement>,
+    caller: &Caller,
+    incoming: &Incoming,
+    xapi: &Xapi,
+    fresh_id: impl Fn() -> Uuid,
+) -> Result<Vec<Prepared>, HttpError> {
+    let author = Author::new(caller.tenant.0, &caller.authority, incoming.version);
+    let now = xapi.clock.now();
+    let mut all: Vec<Prepared> =
+        statements.into_iter().map(|statement| prepare(statement, &author, &fresh_id, now)).collect();
+    if !caller.scopes.allows(Scope::Define) {
+        forget_definitions(&mut all);
+    }
+    keep_to_launch(&all, caller)?;
+    Ok(all)
+}
+
+/// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities and agents.
+fn forget_definitions(statements: &mut [Prepared]) {
+    for statement in statements {
+        statement.activities.iter_mut().for_each(|activity| activity.definition = None);
+        statement.agents.iter_mut().for_each(|agent| agent.name = None);
+    }
+}
+
+/// A launch credential speaks only for its learner, in its registration.
+fn keep_to_launch(statements: &[Prepared], caller: &Caller) -> Result<(), HttpError> {
+    let Some(launch) = &caller.launch else { return Ok(()) };
+    let tenant = caller.tenant.0;
+    let registration = Some(keys::registration(tenant, launch.registration));
+    let actor = Ifi::of(&launch.actor).map(|ifi| keys::agent(tenant, &ifi));
+    let foreign = |statement: &Prepared| statement.registration_key != registration || statement.agent_key != actor;
+    match statements.iter().position(foreign) {
+        None => Ok(()),
+        Some(index) => {
+            Err(HttpError::Forbidden(format!("statement {index}: this credential is for another learner or registration")))
+        }
+    }
+}
+
+async fn submit(
+    statements: Vec<Prepared>,
+    attachments: Vec<Attachment>,
+    caller: &Caller,
+    xapi: &Xapi,
+) -> Result<Vec<Uuid>, HttpError> {
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(xapi.ingest.submit(Submission { tenant: caller.tenant, statements, attachments }).await?)
+}
+
+fn at(pointer: &str, rule: &'static str, message: String) -> Violation {
+    Violation { statement: Some(0), pointer: pointer.to_owned(), rule, message }
+}
+
+impl From<IngestError> for HttpError {
+    fn from(error: IngestError) -> Self {
+        let why = error.to_string();
+        match error {
+            IngestError::Full { .. } | IngestError::Stopping => {
+                Self::Unavailable { why, retry_after: Duration::from_secs(1) }
+            }
+            IngestError::Conflict { .. } => Self::Conflict(why),
+            IngestError::Unavailable(error) => {
+                tracing::warn!(%error, "statements could not be stored now");
+                let why = "statements cannot be stored right now; send them again".to_owned();
+                Self::Unavailable { why, retry_after: Duration::from_secs(2) }
+            }
+            IngestError::Failed(_) => Self::Internal(why),
+        }
+    }
+}
