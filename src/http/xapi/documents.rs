@@ -174,7 +174,8 @@ impl Write {
                 Ok(())
             }
             (DocumentMethod::Post, Some(current)) => {
-                let (stored, posted) = ((&*current.content_type, &*current.content), (&*self.content_type, &*self.body));
+                let (stored, posted) =
+                    ((&*current.content_type, &*current.content), (&*self.content_type, &*self.body));
                 let merged = document::merge(stored, posted)?;
                 put(tx, tenant, place, &self.content_type, &merged).await
             }
@@ -183,8 +184,7 @@ impl Write {
     }
 
     fn judge(&self, current: Option<&Document>) -> Result<(), WriteError> {
-        let asked =
-            Preconditions { if_match: self.if_match.as_deref(), if_none_match: self.if_none_match.as_deref() };
+        let asked = Preconditions { if_match: self.if_match.as_deref(), if_none_match: self.if_none_match.as_deref() };
         let etag = current.map(|document| document.etag.as_str());
         match document::judge(self.version, self.resource, self.method, asked, etag) {
             Verdict::Proceed => Ok(()),
@@ -239,9 +239,9 @@ impl From<WriteError> for HttpError {
         match error {
             WriteError::Store(error) => error.into(),
             WriteError::Invalid(violations) => violations.into(),
-            WriteError::Refused(Verdict::PreconditionFailed) => {
-                Self::Precondition("the document is not in the state that If-Match or If-None-Match asks for".to_owned())
-            }
+            WriteError::Refused(Verdict::PreconditionFailed) => Self::Precondition(
+                "the document is not in the state that If-Match or If-None-Match asks for".to_owned(),
+            ),
             WriteError::Refused(Verdict::MissingHeaders) => {
                 Violations::whole("header.precondition", "PUT of a profile needs If-Match or If-None-Match").into()
             }

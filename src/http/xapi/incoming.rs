@@ -88,7 +88,9 @@ impl Incoming {
         let speaks_2 = path.only == Some(Version::V2_0_0)
             || self.header("x-experience-api-version").and_then(Version::negotiate) == Some(Version::V2_0_0);
         if speaks_2 {
-            return Err(refuse("the parameter method belongs to the alternate request syntax, which 2.0 does not have"));
+            return Err(refuse(
+                "the parameter method belongs to the alternate request syntax, which 2.0 does not have",
+            ));
         }
         if self.method != Method::POST {
             return Err(refuse("the alternate request syntax is a POST"));
@@ -192,8 +194,9 @@ fn negotiate(text: &str, path: Path) -> Result<Version, HttpError> {
 
 /// Decoded parameters. A `+` is a space here, as in every form.
 fn parameters(encoded: &str) -> Result<Vec<(String, String)>, HttpError> {
-    let given: Vec<(String, String)> =
-        form_urlencoded::parse(encoded.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let given: Vec<(String, String)> = form_urlencoded::parse(encoded.as_bytes())
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
     // The decoder puts U+FFFD where bytes were no UTF-8; whoever means that character may escape it properly.
     let broken = |text: &str| text.contains('\u{FFFD}') && !encoded.to_ascii_uppercase().contains("%EF%BF%BD");
     match given.iter().find(|(name, value)| broken(name) || broken(value)) {

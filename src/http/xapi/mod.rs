@@ -114,12 +114,7 @@ async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi
     response
 }
 
-async fn answer(
-    place: Place,
-    incoming: Incoming,
-    req: &HttpRequest,
-    xapi: &Xapi,
-) -> Result<HttpResponse, HttpError> {
+async fn answer(place: Place, incoming: Incoming, req: &HttpRequest, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     if place == Place::About {
         return lookups::about(&incoming, xapi);
     }

@@ -165,13 +165,7 @@ async fn known(
     Ok(Known { definitions, displays: HashMap::new() })
 }
 
-fn show(
-    json: &mut String,
-    found: &Found,
-    format: Format,
-    incoming: &Incoming,
-    known: &Known,
-) -> Result<(), HttpError> {
+fn show(json: &mut String, found: &Found, format: Format, incoming: &Incoming, known: &Known) -> Result<(), HttpError> {
     let stored = stored(found);
     if format == Format::Exact {
         return stored.exact(json, incoming.version).map_err(HttpError::internal);

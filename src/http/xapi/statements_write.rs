@@ -106,9 +106,9 @@ fn keep_to_launch(statements: &[Prepared], caller: &Caller) -> Result<(), HttpEr
     let foreign = |statement: &Prepared| statement.registration_key != registration || statement.agent_key != actor;
     match statements.iter().position(foreign) {
         None => Ok(()),
-        Some(index) => {
-            Err(HttpError::Forbidden(format!("statement {index}: this credential is for another learner or registration")))
-        }
+        Some(index) => Err(HttpError::Forbidden(format!(
+            "statement {index}: this credential is for another learner or registration"
+        ))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use actix_web::{HttpResponseBuilder, HttpResponse, http::header, web::Bytes};
+use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web::Bytes};
 use futures_util::{Stream, stream};
 use serde_json::Value;
 
