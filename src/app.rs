@@ -1,6 +1,7 @@
 //! The whole: builds doors and rooms from the configuration. The only file that knows everybody.
 
 mod database;
+mod loops;
 mod schema;
 mod settings;
 
@@ -15,10 +16,13 @@ use crate::{
         Edge, Lifecycle, Phase,
         health::{self, Check},
         server,
+        xapi::{self, Xapi},
     },
     identity::{Identity, Issued},
     ingest::Ingest,
     model::{Clock, Ids},
+    partitions,
+    query::Reader,
     store::Store,
     telemetry::Metrics,
     worker::Worker,
@@ -39,8 +43,9 @@ pub struct Rooms {
     pub edge: Edge,
     pub store: Store,
     pub identity: Data<Identity>,
-    pub ingest: Data<Ingest>,
+    pub xapi: Data<Xapi>,
     pub worker: Worker,
+    clock: Clock,
 }
 
 impl Service {
@@ -69,16 +74,16 @@ impl Service {
         let lifecycle = rooms.edge.lifecycle.clone();
         let settled = async {
             schema::settle(&runner, &lifecycle).await?;
-            rooms.credentials(config, database.is_embedded()).await
+            rooms.begin(config, database.is_embedded()).await
         };
         match settled.await {
             Ok(first) => {
                 let (later, config) = (rooms.clone(), config.clone());
                 tokio::spawn(async move {
                     if schema::watch(runner, lifecycle).await
-                        && let Err(error) = later.credentials(&config, false).await
+                        && let Err(error) = later.begin(&config, false).await
                     {
-                        tracing::error!(%error, "the bootstrap credential could not be made");
+                        tracing::error!(%error, "the work after the migrations could not begin");
                     }
                 });
                 Ok((rooms, running, first))
@@ -104,18 +109,28 @@ impl Rooms {
         let metrics = Metrics::new()?;
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
         let worker = Worker::new(store.clone(), metrics, &ids.uuid().to_string());
-        let identity = Identity::new(store.clone(), clock, ids, settings::identity(config))?;
-        let ingest = Ingest::start(store.clone(), settings::ingest(config));
-        Ok(Self { edge, store, identity: Data::new(identity), ingest: Data::new(ingest), worker })
+        let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
+        let xapi = Xapi {
+            ingest: Ingest::start(store.clone(), settings::ingest(config)),
+            reader: Reader::new(store.clone()),
+            store: store.clone(),
+            limits: config.xapi.limits(),
+            page_default: config.xapi.page_default,
+            clock: clock.clone(),
+            ids,
+        };
+        Ok(Self { edge, store, identity: Data::new(identity), xapi: Data::new(xapi), worker, clock })
     }
 
     /// All routes, in the order in which they are tried.
     fn routes(&self, config: &Config) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
-        let (identity, ingest) = (self.identity.clone(), self.ingest.clone());
+        let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
+        let identity = self.identity.clone();
         move |cfg: &mut ServiceConfig| {
-            cfg.app_data(identity.clone()).app_data(ingest.clone());
+            cfg.app_data(identity.clone());
             health(cfg);
+            xapi(cfg);
         }
     }
 
@@ -133,10 +148,15 @@ impl Rooms {
         Arc::from([database, schema])
     }
 
-    /// The operator's credential, and on a fresh embedded database one to begin with.
-    async fn credentials(&self, config: &Config, embedded: bool) -> anyhow::Result<Option<Issued>> {
+    /// What follows once the schema stands: the months of the ledger, the loops, the operator's credential, and on
+    /// a fresh embedded database one to begin with.
+    async fn begin(&self, config: &Config, embedded: bool) -> anyhow::Result<Option<Issued>> {
         if self.edge.lifecycle.phase() != Phase::Serving {
             return Ok(None);
+        }
+        partitions::make_ahead(&self.store, self.clock.now()).await?;
+        for work in loops::all(&self.store, &self.clock) {
+            self.worker.spawn(work);
         }
         if let Some(credential) = &config.service.bootstrap_credential {
             self.identity.ensure_bootstrap(credential).await?;

@@ -18,6 +18,7 @@ pub mod store;
 pub mod identity;
 pub mod ingest;
 pub mod migrate;
+pub mod partitions;
 pub mod query;
 
 // floor 3: surfaces

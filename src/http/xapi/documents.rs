@@ -16,7 +16,7 @@ use crate::{
         run_tx::AsStoreError,
     },
     xapi::{
-        Version, Violations,
+        Limits, Version, Violations,
         document::{self, Preconditions, Verdict},
         keys::Ifi,
         query::{self, DocumentMethod, DocumentQuery, DocumentScope, Resource},
@@ -57,6 +57,7 @@ pub(super) async fn handle(
                 content_type: incoming.header("content-type").unwrap_or("application/octet-stream").to_owned(),
                 if_match: incoming.header("if-match").map(str::to_owned),
                 if_none_match: incoming.header("if-none-match").map(str::to_owned),
+                limits: xapi.limits.clone(),
             };
             if method != DocumentMethod::Delete {
                 document::check_json(&write.content_type, &write.body)?;
@@ -161,6 +162,7 @@ struct Write {
     content_type: String,
     if_match: Option<String>,
     if_none_match: Option<String>,
+    limits: Limits,
 }
 
 impl Write {
@@ -176,7 +178,7 @@ impl Write {
             (DocumentMethod::Post, Some(current)) => {
                 let (stored, posted) =
                     ((&*current.content_type, &*current.content), (&*self.content_type, &*self.body));
-                let merged = document::merge(stored, posted)?;
+                let merged = document::merge(stored, posted, &self.limits)?;
                 put(tx, tenant, place, &self.content_type, &merged).await
             }
             _ => put(tx, tenant, place, &self.content_type, &self.body).await,

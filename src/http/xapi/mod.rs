@@ -76,7 +76,7 @@ impl Path {
 }
 
 /// Registers every resource under each of the base paths.
-pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
     let bases = bases.to_vec();
     move |cfg| {
         cfg.app_data(xapi.clone());
