@@ -121,7 +121,7 @@ impl Query {
             branches.push(query.references(filter, &bounds));
         }
         query.sql = format!(
-            "/* page */ SELECT s.* FROM ({} ORDER BY stored {order} LIMIT {limit}) page
+            "/* page */ SELECT s.* FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page
              CROSS JOIN LATERAL (
                  SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload FROM ledger.statements s
                  WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s
