@@ -9,7 +9,7 @@ use crate::{
     xapi::{
         Limits, Statement, Version, Violations,
         multipart::{self, Event, Expected, Hasher, Parser, PartHeaders, check_statements_part},
-        read,
+        read, signature,
     },
 };
 
@@ -121,7 +121,7 @@ impl<'a> Parts<'a> {
         let sha2 = hex::decode(&part.sha2).map_err(HttpError::internal)?;
         let attachment = part.spool.finish(sha2);
         if let Some((batch, _)) = &self.read {
-            check_signatures(&attachment, &part.signs, &batch.statements)?;
+            check_signatures(&attachment, &part.signs, &batch.statements, self.limits)?;
         }
         if !part.repeated {
             self.attachments.push(attachment);
@@ -138,7 +138,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn check_signatures(attachment: &Attachment, signs: &[usize], statements: &[Statement]) -> Result<(), HttpError> {
+fn check_signatures(
+    attachment: &Attachment,
+    signs: &[usize],
+    statements: &[Statement],
+    limits: &Limits,
+) -> Result<(), HttpError> {
     if signs.is_empty() {
         return Ok(());
     }
@@ -148,7 +153,7 @@ fn check_signatures(attachment: &Attachment, signs: &[usize], statements: &[Stat
         .ok_or(HttpError::TooLarge { what: "a signature", limit: SIGNATURE_BYTES })?;
     for index in signs {
         if let Some(statement) = statements.get(*index) {
-            let _ = (&jws, statement, index);
+            signature::check(*index, statement, &jws, limits)?;
         }
     }
     Ok(())
