@@ -3,18 +3,30 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Subcommand;
 
-use crate::config::{self, Plan};
+use crate::{
+    bus::connection,
+    config::{self, Config, Plan},
+    objects::Objects,
+    store::{Endpoint, ddl::Session},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Print every key with its value in force; secrets are hidden
     Show,
     /// Check the configuration without starting anything
-    Validate,
+    Validate {
+        /// Also reach the database, the archive and the brokers it names; exit code 7 when one is not there
+        #[arg(long)]
+        connect: bool,
+    },
     /// Print the documentation of all keys as Markdown
     Docs,
     /// Rewrite old keys (file) or old names (env file) to today's; without --apply only say what would change
@@ -35,7 +47,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Docs => print!("{}", config::markdown()),
         Command::Show => print!("{}", config::show(&config::load()?)),
-        Command::Validate => {
+        Command::Validate { connect } => {
             let loaded = config::load()?;
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
@@ -43,6 +55,9 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             match &loaded.file {
                 Some(file) => println!("valid: {} and the environment", file.display()),
                 None => println!("valid: the environment (no file)"),
+            }
+            if connect && !super::runtime()?.block_on(reach(&loaded.config)) {
+                return Ok(ExitCode::from(super::exit::UNREACHABLE));
             }
         }
         Command::Migrate { file, env_file, apply } => {
@@ -54,6 +69,45 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Knocks at every door the configuration names and prints one line for each; whether all answered.
+async fn reach(config: &Config) -> bool {
+    let database = match &config.database.url {
+        Some(url) => {
+            let endpoint = Endpoint { url: url.clone(), ca_file: config.database.ca_file.clone() };
+            let session = Session::connect(&endpoint).await;
+            Some(session.map(|_| "answers".to_owned()).map_err(|e| e.to_string()))
+        }
+        None => None,
+    };
+    let archive = match Objects::open(&config.archive, &config.service.data_dir) {
+        Ok(objects) => objects.ping().await,
+        Err(error) => Err(error),
+    };
+    let brokers = if config.kafka.brokers.is_empty() {
+        None
+    } else {
+        let answer = connection::ping(&config.kafka, PATIENCE).await;
+        Some(answer.map(|count| format!("{count} answer")).map_err(|e| e.to_string()))
+    };
+    let doors = [
+        ("database", database, "none configured: the service starts its own"),
+        ("archive", Some(archive.map(|()| "answers".to_owned()).map_err(|e| e.to_string())), ""),
+        ("brokers", brokers, "none configured: events wait in the ledger"),
+    ];
+    let mut all = true;
+    for (name, answer, absent) in doors {
+        match answer {
+            None => println!("{name}: {absent}"),
+            Some(Ok(word)) => println!("{name}: {word}"),
+            Some(Err(why)) => {
+                println!("{name}: FAILED: {why}");
+                all = false;
+            }
+        }
+    }
+    all
 }
 
 fn migrate(path: &Path, plan: Plan, apply: bool) -> anyhow::Result<()> {

@@ -163,3 +163,71 @@ async fn a_database_that_comes_late_is_waited_for() {
     let (service, ()) = tokio::join!(Service::start(&variables), server.resume());
     get(&service, "/readyz").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_second_signal_cuts_what_the_first_waits_for() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let mut service = start(&db, &[("PROGRESS_SHUTDOWN_ANNOUNCE", "1h")]).await;
+    service.process.signal("TERM");
+    patience::until("the end of readiness", async || {
+        let answer = get(&service, "/readyz").await;
+        if answer.status == StatusCode::SERVICE_UNAVAILABLE { Ok(()) } else { Err(answer.text()) }
+    })
+    .await;
+    get(&service, "/healthz").await.expect(200);
+    service.process.signal("INT");
+    assert_eq!(service.process.ended().await.code(), Some(0));
+}
+
+/// Writes a fresh self-signed pair and answers its certificate.
+fn certificate(folder: &Path) -> reqwest::Certificate {
+    let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(folder.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
+    reqwest::Certificate::from_pem(pair.cert.pem().as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn https_follows_its_certificate_without_a_restart() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let first = certificate(folder.path());
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let tls =
+        [("PROGRESS_TLS_CERT_FILE", cert.as_str()), ("PROGRESS_TLS_KEY_FILE", &key), ("PROGRESS_TLS_RELOAD", "20ms")];
+    let service = start(&db, &tls).await;
+    assert!(service.url.starts_with("https://"), "{}", service.url);
+    // Also makes the process ready for TLS; this client trusts neither certificate.
+    assert!(http::client().get(format!("{}/healthz", service.url)).send().await.is_err());
+    let trusting = |certificate: reqwest::Certificate| {
+        let client = reqwest::Client::builder().tls_certs_only([certificate]).no_proxy().build().unwrap();
+        client.get(format!("{}/healthz", service.url)).send()
+    };
+    assert_eq!(trusting(first.clone()).await.unwrap().status(), StatusCode::OK);
+    let second = certificate(folder.path());
+    patience::until("the new certificate", async || trusting(second.clone()).await).await;
+    assert!(trusting(first).await.is_err());
+}
+
+#[tokio::test]
+async fn validation_knocks_at_every_door_and_tells_which_is_shut() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let data = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut variables = BTreeMap::from([
+        ("PROGRESS_DATA_DIR".to_owned(), data.path().to_string_lossy().into_owned()),
+        ("PROGRESS_DATABASE_URL".to_owned(), db.service_url()),
+    ]);
+    let validate = |variables: &BTreeMap<String, String>| {
+        let output = command(&["config", "validate", "--connect"], variables).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, words) = validate(&variables);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("database: answers") && words.contains("archive: answers"), "{words}");
+    variables.insert("PROGRESS_DATABASE_URL".to_owned(), format!("postgres://nobody:hunter2@{free}/none"));
+    let (code, words) = validate(&variables);
+    assert_eq!(code, Some(7), "{words}");
+    assert!(words.contains("database: FAILED") && !words.contains("hunter2"), "{words}");
+}
