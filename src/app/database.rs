@@ -29,6 +29,16 @@ impl Database {
         Ok(Self { settings, embedded: Some(embedded) })
     }
 
+    /// The same for a command that may run beside a service: an embedded server that already runs is joined.
+    pub async fn join(config: &Config, clock: &Clock, ids: &Ids) -> Result<Self, EmbeddedError> {
+        if config.database.url.is_none()
+            && let Some(logins) = embedded::attach(&config.service.data_dir).await?
+        {
+            return Ok(Self { settings: self::logins(config, &logins.service, &logins.owner), embedded: None });
+        }
+        Self::open(config, clock, ids).await
+    }
+
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }

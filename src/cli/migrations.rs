@@ -133,7 +133,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             return change::squash(out, &modules, &through, &squash);
         }
         command => {
-            let database = Database::open(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let runner = database.runner_of(modules, &loaded.config);
             let code = with_database(out, command, &runner).await;
             database.close().await;

@@ -66,6 +66,12 @@ impl Home {
         Ok(home)
     }
 
+    /// Our folder in `data` if it is there and ours.
+    pub fn existing(data: &Path) -> Option<Self> {
+        let home = Self(data.join("postgres"));
+        home.0.join(MARKER).is_file().then_some(home)
+    }
+
     fn check_marker(&self, text: &str) -> Result<(), EmbeddedError> {
         let foreign = |reason: &str| EmbeddedError::Foreign { folder: self.0.clone(), reason: reason.to_owned() };
         let marker: toml::Table = text.parse().map_err(|_| foreign("its progress.toml is not understood"))?;

@@ -3,6 +3,7 @@
 //! It lives in the data folder, listens where only this user can reach it, survives the death of either process, and
 //! never touches a folder it did not make. Linux and macOS; there is no embedded server elsewhere.
 
+mod attach;
 mod cluster;
 mod error;
 mod fetch;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use tracing::info;
 
+pub use attach::{Logins, attach};
 pub use error::EmbeddedError;
 
 use self::{

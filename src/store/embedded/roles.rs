@@ -23,6 +23,8 @@ const GROUPS: [&str; 2] = ["progress_service", "progress_worker"];
 pub(super) async fn prepare(plan: &Plan, ids: &Ids) -> Result<Secret, EmbeddedError> {
     let client = connect(&plan.listen.url(OWNER, &plan.password, "postgres")).await?;
     let password = service_password(&plan.home, ids)?;
+    // otherwise each start after the first is told what it grants again
+    client.batch_execute("SET client_min_messages = warning").await?;
     for group in GROUPS {
         make_role(&client, group, "NOLOGIN").await?;
     }

@@ -107,6 +107,20 @@ async fn a_path_too_long_for_a_socket_gets_a_port_of_this_machine_alone() {
     server.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_beside_a_running_service_joins_its_server() {
+    let data = folder();
+    assert!(embedded::attach(data.path()).await.unwrap().is_none());
+    let server = start(data.path()).await;
+    leave_a_row(&server).await;
+    let joined = embedded::attach(data.path()).await.unwrap().expect("a server runs");
+    let owner = connect(&joined.owner).await.unwrap();
+    assert_eq!(text(&owner, "SELECT word FROM kept").await, "durable");
+    connect(&joined.service).await.unwrap();
+    server.stop().await.unwrap();
+    assert!(embedded::attach(data.path()).await.unwrap().is_none());
+}
+
 /// Where root's own home stands for such a folder; for anybody else it is a start like others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_only_its_owner_may_enter_will_do() {
