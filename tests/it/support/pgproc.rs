@@ -7,6 +7,8 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -76,11 +78,20 @@ impl PgServer {
             .expect("postgres runs")
     }
 
-    /// SIGKILL of the postmaster: its backends notice and end.
+    /// SIGKILL of the whole server at once, as by a power cut. When this returns nobody answers any more: without
+    /// its postmaster a backend would go on serving for a moment.
     pub fn kill(&mut self) {
         if let Some(mut postmaster) = self.postmaster.take() {
+            // Held still, it starts nobody while its children are counted.
+            let _ = Command::new("kill").args(["-s", "STOP", &postmaster.id().to_string()]).status();
+            let backends = children(postmaster.id());
             postmaster.kill().expect("a running server");
             postmaster.wait().expect("its end");
+            // Those that noticed the death first are gone already.
+            let _ = Command::new("kill").args(["-s", "KILL"]).args(&backends).stderr(Stdio::null()).status();
+            while backends.iter().any(|backend| lives(backend)) {
+                thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 
@@ -118,6 +129,18 @@ impl Drop for PgServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn children(parent: u32) -> Vec<String> {
+    let listed = Command::new("pgrep").args(["-P", &parent.to_string()]).output().expect("the pgrep program");
+    String::from_utf8_lossy(&listed.stdout).split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether the process runs; one that only waits for its parent to look does not.
+fn lives(process: &str) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", process]).output().expect("the ps program");
+    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
 }
 
 /// PostgreSQL refuses to run as root: then somebody else runs it.
