@@ -7,7 +7,7 @@ pub fn merge(known: &mut Map<String, Value>, later: Map<String, Value>) {
     for (name, value) in later {
         match (name.as_str(), known.get_mut(&name), value) {
             ("name" | "description" | "extensions", Some(Value::Object(entries)), Value::Object(new)) => {
-                entries.extend(new)
+                entries.extend(new);
             }
             (_, Some(old), value) => *old = value,
             (_, None, value) => drop(known.insert(name, value)),
@@ -31,16 +31,16 @@ mod tests {
 
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
 
     #[test]
     fn languages_gather_and_the_rest_is_replaced() {
         let mut known =
-            map(json!({"name": {"en-US": "one"}, "type": "t:1", "extensions": {"e:1": 1}, "choices": [{"id": "a"}]}));
+            map(&json!({"name": {"en-US": "one"}, "type": "t:1", "extensions": {"e:1": 1}, "choices": [{"id": "a"}]}));
         let later =
-            map(json!({"name": {"fr-FR": "un"}, "type": "t:2", "extensions": {"e:2": 2}, "choices": [{"id": "b"}],
+            map(&json!({"name": {"fr-FR": "un"}, "type": "t:2", "extensions": {"e:2": 2}, "choices": [{"id": "b"}],
             "moreInfo": "http://m.example"}));
         assert!(would_change(&known, &later));
         merge(&mut known, later.clone());

@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
 
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn an_ordinary_statement_is_not_concerned() {
         let doc = json!({"object": {"id": "o:o"}, "context": {"extensions": {"http://ghasi.io/xapi/extensions/attempt-id": 1}}});
-        assert!(!concerns(&map(doc)));
+        assert!(!concerns(&map(&doc)));
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         let mut context = with_context_actors();
         context["extensions"] = json!({"http://e.example": {"n": 1}});
         let inner = json!({"objectType": "SubStatement", "context": with_context_actors(), "object": {"id": "o:o"}});
-        let original = map(json!({"context": context, "object": inner}));
+        let original = map(&json!({"context": context, "object": inner}));
         assert!(concerns(&original));
 
         let mut doc = original.clone();
@@ -159,7 +159,7 @@ mod tests {
             json!([{"objectType": "contextAgent", "agent": {"mbox": "mailto:a@b.c"}, "more": 1}]),
         ] {
             let original =
-                map(json!({"context": {"extensions": {"http://ghasi.io/xapi/extensions/context-agents": rubbish}}}));
+                map(&json!({"context": {"extensions": {"http://ghasi.io/xapi/extensions/context-agents": rubbish}}}));
             let mut doc = original.clone();
             convert(&mut doc, Version::V2_0_0);
             assert_eq!(doc, original);

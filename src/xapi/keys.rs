@@ -161,7 +161,7 @@ mod tests {
 
     const T: Uuid = Uuid::from_u128(1);
 
-    fn ifi(value: Value) -> Option<Ifi> {
+    fn ifi(value: &Value) -> Option<Ifi> {
         Ifi::of(value.as_object().unwrap())
     }
 
@@ -177,11 +177,11 @@ mod tests {
             json!({"openid": "http://id.example/a"}),
             json!({"account": {"homePage": "http://h.example", "name": "n"}}),
         ] {
-            let found = ifi(agent.clone()).unwrap();
+            let found = ifi(&agent).unwrap();
             assert_eq!(Value::Object(found.to_map()), agent);
             assert_eq!(serde_json::to_value(&found).unwrap(), agent);
         }
-        assert_eq!(ifi(json!({"objectType": "Group", "member": []})), None);
+        assert_eq!(ifi(&json!({"objectType": "Group", "member": []})), None);
     }
 
     #[test]

@@ -76,9 +76,12 @@ pub struct Prepared {
     /// Every activity: by key, each once.
     pub activities: Vec<SeenActivity>,
     pub attachments: Vec<AttachmentRef>,
-    /// Keeps other rooms from making one up.
-    _made_here: (),
+    _proof: Proof,
 }
+
+/// Nobody else can make one, so nobody else can make a [`Prepared`].
+#[derive(Clone, Debug, PartialEq)]
+struct Proof;
 
 /// A verb as a statement names it.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +135,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         agents: relations.agents,
         activities: relations.activities,
         attachments: relations.attachments,
-        _made_here: (),
+        _proof: Proof,
     }
 }
 
@@ -168,13 +171,13 @@ mod tests {
     const FRESH: Uuid = Uuid::from_u128(0xf);
     const REFERRED: &str = "ec531277-b57b-4c15-8d91-d292c5b2b8f7";
 
-    fn prepared_as(value: Value, version: Version) -> Prepared {
+    fn prepared_as(value: &Value, version: Version) -> Prepared {
         let author = Author::new(T, json!({"mbox": "mailto:lrs@x.example"}).as_object().unwrap(), version);
         let statement = Statement::trusted(value.as_object().cloned().unwrap());
         prepare(statement, &author, || FRESH, DateTime::from_timestamp(1_700_000_000, 0).unwrap())
     }
 
-    fn prepared(value: Value) -> Prepared {
+    fn prepared(value: &Value) -> Prepared {
         prepared_as(value, Version::V1_0_3)
     }
 
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_server_assigns_what_the_client_left_out() {
-        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}));
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}));
         assert_eq!(
             serde_json::from_str::<Value>(&p.payload).unwrap(),
             json!({"id": FRESH, "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"},
@@ -207,7 +210,7 @@ mod tests {
         assert_eq!((p.agent_key, p.activity_key), (Some(agent_key("a")), Some(activity_key("a:1"))));
         assert_eq!(p.related, [agent_key("lrs")]);
         let two =
-            prepared_as(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}), Version::V2_0_0);
+            prepared_as(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}), Version::V2_0_0);
         assert!(two.payload.ends_with("\"version\":\"2.0.0\"}"));
     }
 
@@ -231,7 +234,7 @@ mod tests {
     fn context_activities_become_lists_here_and_in_sub_statements() {
         let context =
             json!({"contextActivities": {"parent": {"id": "a:p"}, "other": [{"id": "a:o"}]}, "language": "en"});
-        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "context": context,
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "context": context,
             "object": {"objectType": "SubStatement", "actor": mbox("b"), "verb": {"id": "v:w"}, "object": {"id": "a:1"},
                 "context": context}}));
         let doc: Value = serde_json::from_str(&p.payload).unwrap();
@@ -254,7 +257,7 @@ mod tests {
 
     #[test]
     fn members_instructor_team_and_context_actors_are_related() {
-        let p = prepared(json!({
+        let p = prepared(&json!({
             "actor": {"objectType": "Group", "member": [mbox("m1"), mbox("m2")]},
             "verb": {"id": "v:v"},
             "object": {"objectType": "Agent", "mbox": "mailto:o@x.example", "name": "O"},
@@ -278,7 +281,7 @@ mod tests {
     #[test]
     fn an_actor_who_is_also_the_object_counts_once() {
         let object = json!({"objectType": "Agent", "mbox": "mailto:a@x.example", "name": "A"});
-        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": object}));
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": object}));
         assert_eq!((p.agent_key, p.object_agent_key), (Some(agent_key("a")), None));
         let named: Vec<_> = p.agents.iter().filter(|a| a.key == agent_key("a")).map(|a| a.name.as_deref()).collect();
         assert_eq!(named, [Some("A")]);
@@ -287,7 +290,7 @@ mod tests {
     #[test]
     fn an_activity_named_twice_has_both_definitions() {
         let one = json!({"id": "a:1", "definition": {"name": {"en": "One"}}});
-        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v", "display": {"en": "v"}}, "object": one,
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v", "display": {"en": "v"}}, "object": one,
             "context": {"contextActivities": {"other": [{"id": "a:1", "definition": {"name": {"fr": "Un"}}}, {"id": "a:2"}]}}}));
         assert_eq!(p.activities.len(), 2);
         let seen = p.activities.iter().find(|a| a.iri == "a:1").unwrap();
@@ -317,7 +320,7 @@ mod tests {
             json!({"usageType": "u:u", "display": {"en": "d"}, "contentType": "text/plain",
             "length": 3, "sha2": sha2, "fileUrl": "http://f.example"})
         };
-        let p = prepared(json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "attachments": [attachment("AB")],
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "attachments": [attachment("AB")],
             "object": {"objectType": "SubStatement", "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"},
                 "attachments": [attachment("cd")]}}));
         let hashes: Vec<_> = p.attachments.iter().map(|a| (a.sha2.as_str(), a.length, a.has_file_url)).collect();

@@ -190,10 +190,10 @@ mod tests {
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload));
         let key = RsaKeyPair::from_pkcs8(KEY).unwrap();
-        let padding: &dyn ring::signature::RsaEncoding = match header["alg"].as_str() {
-            Some("RS384") => &ring::signature::RSA_PKCS1_SHA384,
-            Some("RS512") => &ring::signature::RSA_PKCS1_SHA512,
-            _ => &ring::signature::RSA_PKCS1_SHA256,
+        let padding: &dyn signature::RsaEncoding = match header["alg"].as_str() {
+            Some("RS384") => &signature::RSA_PKCS1_SHA384,
+            Some("RS512") => &signature::RSA_PKCS1_SHA512,
+            _ => &signature::RSA_PKCS1_SHA256,
         };
         let mut value = vec![0; key.public().modulus_len()];
         key.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut value).unwrap();

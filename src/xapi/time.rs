@@ -25,11 +25,15 @@ pub fn text(at: DateTime<Utc>) -> String {
     out
 }
 
-fn digits(out: &mut String, number: u32, width: u32) {
-    for place in (0..width).rev() {
+fn digits(out: &mut String, number: u32, width: usize) {
+    let mut text = [b'0'; 6];
+    let mut rest = number;
+    for digit in text[..width].iter_mut().rev() {
         // The remainder is below ten.
-        out.push(char::from(b'0' + (number / 10_u32.pow(place) % 10) as u8));
+        *digit += (rest % 10) as u8;
+        rest /= 10;
     }
+    out.extend(text[..width].iter().map(|digit| char::from(*digit)));
 }
 
 #[cfg(test)]

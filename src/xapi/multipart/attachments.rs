@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    fn statement(attachments: Value) -> Statement {
+    fn statement(attachments: &Value) -> Statement {
         let inner = json!({"objectType": "SubStatement", "attachments": [{"sha2": "ff", "usageType": SIGNATURE}]});
         let doc = json!({"attachments": attachments, "object": inner});
         Statement::trusted(doc.as_object().cloned().unwrap())
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn parts_are_matched_by_hash() {
         let statements = [
-            statement(json!([{"sha2": HASH.to_uppercase(), "usageType": SIGNATURE}])),
+            statement(&json!([{"sha2": HASH.to_uppercase(), "usageType": SIGNATURE}])),
             statement(
                 json!([{"sha2": HASH, "usageType": "u:u"}, {"sha2": "aa", "fileUrl": "http://f.example", "usageType": "u:u"}]),
             ),
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn parts_without_their_headers_are_refused() {
-        let mut expected = Expected::of(&[statement(json!([]))], &Limits::default());
+        let mut expected = Expected::of(&[statement(&json!([]))], &Limits::default());
         assert_eq!(rule(expected.receive(&headers("Content-Type: application/json"))), "multipart.hash");
         let unknown = headers("X-Experience-API-Hash: abcd\r\nContent-Transfer-Encoding: binary");
         assert_eq!(rule(expected.receive(&unknown)), "multipart.hash");

@@ -1,0 +1,109 @@
+//! What one statement costs between its bytes and the ledger, without any IO: time by criterion, allocations counted.
+#![expect(unsafe_code, reason = "a counting allocator cannot be written without")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    hint::black_box,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use chrono::DateTime;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use progress_service::xapi::{Author, Limits, Prepared, Statement, Version, digest::digest, format, prepare, read};
+use serde_json::json;
+use uuid::Uuid;
+
+/// The system's allocator, counting what it is asked for.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A lesson completed on a course platform: about what most traffic is.
+fn body() -> String {
+    json!({
+        "id": "7ccd3322-e1a5-411a-a67d-6a735c76f119",
+        "actor": {"objectType": "Agent", "name": "Ada Learner",
+            "account": {"homePage": "https://idp.example.com", "name": "5f3c2f4e-user-1842"}},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/completed", "display": {"en-US": "completed"}},
+        "object": {"objectType": "Activity", "id": "https://courses.example.com/safety-101/lessons/4", "definition": {
+            "type": "http://adlnet.gov/expapi/activities/lesson",
+            "name": {"en-US": "Lesson 4: Fire exits", "de-DE": "Lektion 4"},
+            "description": {"en-US": "Where the exits are and how to reach them."}}},
+        "result": {"completion": true, "success": true, "duration": "PT4M35.21S",
+            "score": {"scaled": 0.85, "raw": 85, "min": 0, "max": 100}},
+        "context": {"registration": "ec531277-b57b-4c15-8d91-d292c5b2b8f7", "language": "en-US", "platform": "Example LMS",
+            "contextActivities": {"parent": [{"id": "https://courses.example.com/safety-101"}],
+                "grouping": [{"id": "https://courses.example.com/catalog/2026"}]},
+            "extensions": {"http://ghasi.io/xapi/extensions/attempt-id": "a1f2d3c4",
+                "http://ghasi.io/xapi/extensions/attempt-number": 2}},
+        "timestamp": "2026-11-20T10:15:30.123Z"
+    })
+    .to_string()
+}
+
+fn one(body: &str, limits: &Limits) -> Option<Statement> {
+    read::statements(body.as_bytes(), Version::V1_0_3, limits).ok()?.statements.pop()
+}
+
+fn prepared(statement: Statement, author: &Author) -> Prepared {
+    prepare(statement, author, Uuid::nil, DateTime::UNIX_EPOCH)
+}
+
+fn allocations<T>(name: &str, work: impl FnOnce() -> T) {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    black_box(work());
+    println!("{name}: {} allocations", ALLOCATIONS.load(Ordering::Relaxed) - before);
+}
+
+fn pure(criterion: &mut Criterion) {
+    let (body, limits) = (body(), Limits::default());
+    let authority = json!({"objectType": "Agent", "account": {"homePage": "https://lrs.example.com", "name": "key"}});
+    let authority = authority.as_object().cloned().unwrap_or_default();
+    let author = Author::new(Uuid::from_u128(1), &authority, Version::V1_0_3);
+    let Some(statement) = one(&body, &limits) else {
+        eprintln!("the sample statement is not valid");
+        return;
+    };
+    let stored = prepared(statement.clone(), &author);
+    let exact = |mut out: String| {
+        format::with_stored(&mut out, &stored.payload, DateTime::UNIX_EPOCH, stored.has_timestamp);
+        out
+    };
+    let page = || String::with_capacity(2 * stored.payload.len());
+
+    println!("statement: {} bytes, payload: {} bytes", body.len(), stored.payload.len());
+    allocations("read", || one(&body, &limits));
+    let spare = statement.clone();
+    allocations("prepare", || prepared(spare, &author));
+    allocations("digest", || digest(statement.doc()));
+
+    criterion.bench_function("read", |b| b.iter_with_large_drop(|| one(&body, &limits)));
+    criterion.bench_function("prepare", |b| {
+        b.iter_batched(|| statement.clone(), |statement| prepared(statement, &author), BatchSize::SmallInput);
+    });
+    criterion.bench_function("digest", |b| b.iter(|| digest(statement.doc())));
+    criterion.bench_function("exact", |b| b.iter_batched(page, exact, BatchSize::SmallInput));
+}
+
+criterion_group!(benches, pure);
+criterion_main!(benches);
