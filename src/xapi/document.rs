@@ -6,7 +6,9 @@ use sha1::{Digest, Sha1};
 use super::{
     Limits, Version, Violations,
     query::{DocumentMethod, Resource},
-    read, write,
+    read,
+    rules::table as rule,
+    write,
 };
 
 /// The strong ETag of a document: the SHA-1 of its bytes in lower-case hexadecimal and quotes (1.0.3 part three, 3.1).
@@ -35,7 +37,7 @@ pub fn check_json(content_type: &str, contents: &[u8]) -> Result<(), Violations>
     }
     serde_json::from_slice::<&serde_json::value::RawValue>(contents)
         .map(drop)
-        .map_err(|e| Violations::whole("document.json", format!("the document is not JSON: {e}")))
+        .map_err(|e| Violations::whole(rule::DOCUMENT_JSON, format!("the document is not JSON: {e}")))
 }
 
 /// Whether a content type is `application/json`, parameters aside.
@@ -51,10 +53,13 @@ fn json_object(
     limits: &Limits,
 ) -> Result<Map<String, Value>, Violations> {
     if !is_json(content_type) {
-        return Err(Violations::whole("document.merge", format!("{which} is not of type application/json")));
+        return Err(Violations::whole(rule::DOCUMENT_MERGE, format!("{which} is not of type application/json")));
     }
     read::document_object(contents, limits).map_err(|violations| {
-        Violations::whole("document.merge", format!("{which} is not a JSON object that can be merged: {violations}"))
+        Violations::whole(
+            rule::DOCUMENT_MERGE,
+            format!("{which} is not a JSON object that can be merged: {violations}"),
+        )
     })
 }
 

@@ -66,7 +66,8 @@ pub struct Prepared {
     /// The object, if it is an agent or identified group other than the actor. An `agent` filter finds it as it finds the actor.
     pub object_agent_key: Option<Uuid>,
     pub registration_key: Option<Uuid>,
-    /// All other agents and activities anywhere in the statement: sorted, each once, none of the direct ones above.
+    /// All other agents and activities anywhere in the statement: sorted, each once, none of the direct ones above and not
+    /// the authority (but the members of an OAuth group).
     pub related: Vec<Uuid>,
     pub is_voiding: bool,
     /// The statement that the object refers to.
@@ -208,7 +209,7 @@ mod tests {
         );
         assert_eq!((p.id, p.has_timestamp, p.timestamp.timestamp()), (FRESH, false, 1_700_000_000));
         assert_eq!((p.agent_key, p.activity_key), (Some(agent_key("a")), Some(activity_key("a:1"))));
-        assert_eq!(p.related, [agent_key("lrs")]);
+        assert_eq!((p.related.len(), p.authority_key), (0, agent_key("lrs")), "the authority has a key of its own");
         let two =
             prepared_as(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}}), Version::V2_0_0);
         assert!(two.payload.ends_with("\"version\":\"2.0.0\"}"));
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn the_client_keeps_what_it_may_choose_and_nothing_else() {
         let p = prepared(
-            json!({"id": REFERRED.to_uppercase(), "timestamp": "2020-01-01T01:00:00+01:00", "version": "1.0.3",
+            &json!({"id": REFERRED.to_uppercase(), "timestamp": "2020-01-01T01:00:00+01:00", "version": "1.0.3",
             "stored": "1999-01-01T00:00:00Z", "authority": mbox("mallory"),
             "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"}, "result": {"score": {"raw": 1.50}}}),
         );
@@ -245,13 +246,7 @@ mod tests {
         assert_eq!(p.activity_key, None, "the SubStatement's object is only related");
         assert_eq!(
             p.related,
-            sorted(vec![
-                agent_key("lrs"),
-                agent_key("b"),
-                activity_key("a:1"),
-                activity_key("a:p"),
-                activity_key("a:o")
-            ])
+            sorted(vec![agent_key("b"), activity_key("a:1"), activity_key("a:p"), activity_key("a:o")])
         );
     }
 
@@ -267,9 +262,9 @@ mod tests {
                 "contextGroups": [{"objectType": "contextGroup", "group": {"objectType": "Group", "member": [mbox("cg")]}}]}
         }));
         assert_eq!((p.agent_key, p.object_agent_key), (None, Some(agent_key("o"))), "an anonymous group has no key");
-        let names = ["lrs", "m1", "m2", "i", "t", "m3", "ca", "cg"];
+        let names = ["m1", "m2", "i", "t", "m3", "ca", "cg"];
         assert_eq!(p.related, sorted(names.map(agent_key).to_vec()));
-        assert_eq!(p.agents.len(), names.len() + 1);
+        assert_eq!(p.agents.len(), names.len() + 2, "with the object and the authority");
         assert!(p.agents.is_sorted_by_key(|a| a.key));
         let seen = |name: &str| p.agents.iter().find(|a| a.key == agent_key(name)).unwrap();
         assert_eq!((seen("o").name.as_deref(), seen("o").object_type), (Some("O"), ActorType::Agent));
@@ -307,7 +302,7 @@ mod tests {
     fn a_reference_and_a_voiding() {
         let refers = |verb: &str| {
             prepared(
-                json!({"actor": mbox("a"), "verb": {"id": verb}, "object": {"objectType": "StatementRef", "id": REFERRED}}),
+                &json!({"actor": mbox("a"), "verb": {"id": verb}, "object": {"objectType": "StatementRef", "id": REFERRED}}),
             )
         };
         assert_eq!((refers("v:v").is_voiding, refers("v:v").refers_to), (false, Some(REFERRED.parse().unwrap())));

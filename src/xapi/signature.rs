@@ -15,6 +15,7 @@ use x509_cert::{
 
 use super::{
     Limits, Statement, Violation, Violations, compare, json,
+    rules::table as rule,
     syntax::{self, timestamp},
 };
 
@@ -41,7 +42,7 @@ fn fault(rule: &'static str, message: impl Into<String>) -> Fault {
 }
 
 fn verify(statement: &Map<String, Value>, jws: &[u8], limits: &Limits) -> Result<(), Fault> {
-    let malformed = |what: &str| fault("signature.jws", format!("the signature {what}"));
+    let malformed = |what: &str| fault(rule::SIGNATURE_JWS, format!("the signature {what}"));
     let text = std::str::from_utf8(jws).map_err(|_| malformed("is not text, so no JWS in compact form"))?.trim();
     let [header, payload, value] = text.split('.').collect::<Vec<_>>()[..] else {
         return Err(malformed("is not a JWS in compact form: three parts with dots between them"));
@@ -54,7 +55,7 @@ fn verify(statement: &Map<String, Value>, jws: &[u8], limits: &Limits) -> Result
     let header =
         object(&decode(header, "header")?, limits).map_err(|e| malformed(&format!("has a bad header: {e}")))?;
     let payload = object(&decode(payload, "payload")?, limits)
-        .map_err(|e| fault("signature.payload", format!("the signed statement cannot be read: {e}")))?;
+        .map_err(|e| fault(rule::SIGNATURE_PAYLOAD, format!("the signed statement cannot be read: {e}")))?;
 
     let algorithm = algorithm(&header)?;
     if header.contains_key("crit") {
@@ -81,13 +82,13 @@ fn algorithm(header: &Map<String, Value>) -> Result<&'static dyn VerificationAlg
         Some("RS256") => Ok(&signature::RSA_PKCS1_2048_8192_SHA256),
         Some("RS384") => Ok(&signature::RSA_PKCS1_2048_8192_SHA384),
         Some("RS512") => Ok(&signature::RSA_PKCS1_2048_8192_SHA512),
-        _ => Err(fault("signature.algorithm", "a signature's alg must be RS256, RS384 or RS512")),
+        _ => Err(fault(rule::SIGNATURE_ALGORITHM, "a signature's alg must be RS256, RS384 or RS512")),
     }
 }
 
 /// The chain of `x5c`, the signer's certificate first.
 fn certificates(chain: &Value) -> Result<Vec<Certificate>, Fault> {
-    let refused = |message: &str| fault("signature.certificate", message);
+    let refused = |message: &str| fault(rule::SIGNATURE_CERTIFICATE, message);
     let chain = chain
         .as_array()
         .filter(|chain| (1..=CHAIN).contains(&chain.len()))
@@ -109,7 +110,7 @@ fn check_value(
     let key = UnparsedPublicKey::new(algorithm, public_key(&chain[0]));
     key.verify(signed, value).map_err(|_| {
         fault(
-            "signature.value",
+            rule::SIGNATURE_VALUE,
             "the signature does not verify with the key of its certificate (RSA, 2048 bits or more)",
         )
     })
@@ -117,7 +118,7 @@ fn check_value(
 
 fn check_chain(chain: &[Certificate]) -> Result<(), Fault> {
     for (i, pair) in chain.windows(2).enumerate() {
-        let refused = |what: &str| fault("signature.certificate", format!("certificate {i} of x5c {what}"));
+        let refused = |what: &str| fault(rule::SIGNATURE_CERTIFICATE, format!("certificate {i} of x5c {what}"));
         let (certificate, issuer) = (&pair[0], &pair[1]);
         let algorithm = issuing_algorithm(&certificate.signature_algorithm.oid.to_string())
             .ok_or_else(|| refused("is signed with an algorithm that is not known here"))?;
@@ -162,7 +163,7 @@ fn check_payload(statement: &Map<String, Value>, payload: &Map<String, Value>) -
     match pointer {
         None => Ok(()),
         Some(pointer) => Err(Fault {
-            rule: "signature.payload",
+            rule: rule::SIGNATURE_PAYLOAD,
             pointer,
             message: "the statement differs here from the one that was signed".to_owned(),
         }),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::PartHeaders;
-use crate::xapi::{Limits, Statement, Violation, Violations, document::is_json};
+use crate::xapi::{Limits, Statement, Violation, Violations, document::is_json, rules::table as rule};
 
 /// Attachments with this usage type hold a signature of their statement.
 pub const SIGNATURE: &str = "http://adlnet.gov/expapi/attachments/signature";
@@ -43,7 +43,10 @@ pub struct Received {
 pub fn check_statements_part(headers: &PartHeaders) -> Result<(), Violations> {
     match headers.get("content-type") {
         Some(content_type) if is_json(content_type) => Ok(()),
-        _ => refuse("multipart.statements", "the first part must hold the statements and be of type application/json"),
+        _ => refuse(
+            rule::MULTIPART_STATEMENTS,
+            "the first part must hold the statements and be of type application/json",
+        ),
     }
 }
 
@@ -71,19 +74,19 @@ impl Expected {
     /// Takes the headers of a part that is not the first.
     pub fn receive(&mut self, headers: &PartHeaders) -> Result<Received, Violations> {
         let Some(sha2) = headers.get("x-experience-api-hash") else {
-            return refuse("multipart.hash", "every part but the first must have the header X-Experience-API-Hash");
+            return refuse(rule::MULTIPART_HASH, "every part but the first must have the header X-Experience-API-Hash");
         };
         match headers.get("content-transfer-encoding") {
             Some(encoding) if encoding.eq_ignore_ascii_case("binary") => {}
             _ => {
                 let message = "every part but the first must have the header Content-Transfer-Encoding: binary";
-                return refuse("multipart.encoding", message);
+                return refuse(rule::MULTIPART_ENCODING, message);
             }
         }
         let sha2 = sha2.to_ascii_lowercase();
         let Some(wanted) = self.by_hash.get_mut(&sha2) else {
             let message = "a part's X-Experience-API-Hash is the sha2 of no attachment of the statements";
-            return refuse("multipart.hash", message);
+            return refuse(rule::MULTIPART_HASH, message);
         };
         let repeated = std::mem::replace(&mut wanted.received, true);
         Ok(Received { signs: wanted.signs.clone(), sha2, repeated })
@@ -96,7 +99,7 @@ impl Expected {
             .map(|(index, pointer)| Violation {
                 statement: Some(*index),
                 pointer: pointer.clone(),
-                rule: "attachment.missing",
+                rule: rule::ATTACHMENT_MISSING,
                 message: "the attachment has no fileUrl and no part of the request has its sha2".to_owned(),
             })
             .collect();
@@ -151,7 +154,7 @@ impl Hasher {
             return Ok(());
         }
         refuse(
-            "attachment.hash",
+            rule::ATTACHMENT_HASH,
             format!("a part's bytes have the hash {actual}, but X-Experience-API-Hash says {sha2}"),
         )
     }
@@ -212,7 +215,7 @@ mod tests {
         let statements = [
             statement(&json!([{"sha2": HASH.to_uppercase(), "usageType": SIGNATURE}])),
             statement(
-                json!([{"sha2": HASH, "usageType": "u:u"}, {"sha2": "aa", "fileUrl": "http://f.example", "usageType": "u:u"}]),
+                &json!([{"sha2": HASH, "usageType": "u:u"}, {"sha2": "aa", "fileUrl": "http://f.example", "usageType": "u:u"}]),
             ),
         ];
         let mut expected = Expected::of(&statements, &Limits::default());

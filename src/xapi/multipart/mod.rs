@@ -5,7 +5,7 @@ mod attachments;
 mod frame;
 mod parser;
 
-use super::Violations;
+use super::{Violations, rules::table as rule};
 
 pub use attachments::{Expected, Hasher, Received, check_statements_part};
 pub use frame::Frame;
@@ -13,7 +13,7 @@ pub use parser::{Event, Parser, PartHeaders};
 
 /// The boundary named in a `Content-Type` of `multipart/mixed`.
 pub fn boundary(content_type: &str) -> Result<String, Violations> {
-    let refused = |message: &str| Err(Violations::whole("multipart.boundary", message));
+    let refused = |message: &str| Err(Violations::whole(rule::MULTIPART_BOUNDARY, message));
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !essence.trim().eq_ignore_ascii_case("multipart/mixed") {
         return refused("statements with attachments are sent as multipart/mixed");

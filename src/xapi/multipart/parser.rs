@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::xapi::{Limits, Violations};
+use crate::xapi::{Limits, Violations, rules::table as rule};
 
 /// Bytes before the first delimiter; RFC 2046 allows a text there, and nobody reads it.
 const PREAMBLE: usize = 4 << 10;
@@ -99,7 +99,7 @@ impl Parser {
         self.received = self.received.saturating_add(bytes.len());
         if self.received > self.most_bytes {
             let most = self.most_bytes;
-            return refuse("multipart.bytes", format!("the request is longer than {most} bytes"));
+            return refuse(rule::MULTIPART_BYTES, format!("the request is longer than {most} bytes"));
         }
         // After the end nothing is kept: an epilogue may be as long as the request may.
         if self.state != State::Done {
@@ -135,7 +135,9 @@ impl Parser {
                 State::Done => return Ok(None),
             };
             return match event {
-                None if self.complete => refuse("multipart.truncated", "the body ends before its closing delimiter"),
+                None if self.complete => {
+                    refuse(rule::MULTIPART_TRUNCATED, "the body ends before its closing delimiter")
+                }
                 event => Ok(event),
             };
         }
@@ -150,7 +152,7 @@ impl Parser {
         let passed = passed + found.map_or(skip, |(start, _)| start);
         if passed > PREAMBLE {
             return refuse(
-                "multipart.boundary",
+                rule::MULTIPART_BOUNDARY,
                 format!("the first {PREAMBLE} bytes hold no delimiter of the boundary"),
             );
         }
@@ -165,16 +167,18 @@ impl Parser {
     fn headers(&mut self) -> Result<Option<PartHeaders>, Violations> {
         let Some(end) = blank_line(&self.buffer) else {
             return match self.buffer.len() > HEADERS {
-                true => refuse("multipart.header", format!("the headers of a part are longer than {HEADERS} bytes")),
+                true => {
+                    refuse(rule::MULTIPART_HEADER, format!("the headers of a part are longer than {HEADERS} bytes"))
+                }
                 false => Ok(None),
             };
         };
         if end > HEADERS {
-            return refuse("multipart.header", format!("the headers of a part are longer than {HEADERS} bytes"));
+            return refuse(rule::MULTIPART_HEADER, format!("the headers of a part are longer than {HEADERS} bytes"));
         }
         self.parts += 1;
         if self.parts > self.most_parts {
-            return refuse("multipart.parts", format!("the request has more than {} parts", self.most_parts));
+            return refuse(rule::MULTIPART_PARTS, format!("the request has more than {} parts", self.most_parts));
         }
         let headers = parse_headers(&self.buffer[..end])?;
         self.buffer.advance(end);
@@ -268,7 +272,7 @@ fn blank_line(bytes: &[u8]) -> Option<usize> {
 
 fn parse_headers(bytes: &[u8]) -> Result<PartHeaders, Violations> {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return refuse("multipart.header", "the headers of a part are not UTF-8");
+        return refuse(rule::MULTIPART_HEADER, "the headers of a part are not UTF-8");
     };
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
@@ -281,7 +285,7 @@ fn parse_headers(bytes: &[u8]) -> Result<PartHeaders, Violations> {
             (false, _, Some((name, value))) if !name.trim().is_empty() => {
                 headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
             }
-            _ => return refuse("multipart.header", "a line among the headers of a part is not `name: value`"),
+            _ => return refuse(rule::MULTIPART_HEADER, "a line among the headers of a part is not `name: value`"),
         }
     }
     Ok(PartHeaders(headers))

@@ -7,6 +7,7 @@ use super::{Given, params::Params};
 use crate::xapi::{
     Limits, Violations,
     keys::{self, Ifi},
+    rules::table as rule,
 };
 
 /// The three resources that hold documents.
@@ -118,7 +119,7 @@ pub fn documents(
         scope.map(|scope| DocumentQuery::Many { scope, since })
     } else {
         if params.text("since").is_some() {
-            params.refuse("query.exclusive", format!("since goes only without {id_name}"));
+            params.refuse(rule::QUERY_EXCLUSIVE, format!("since goes only without {id_name}"));
         }
         let id = params.required(id_name, Params::name);
         scope.zip(id).map(|(scope, id)| DocumentQuery::One { scope, id })

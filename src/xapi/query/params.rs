@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::xapi::{Limits, Version, Violation, Violations, keys::Ifi, read, syntax};
+use crate::xapi::{Limits, Version, Violation, Violations, keys::Ifi, read, rules::table as rule, syntax};
 
 /// The parameters of one request, unknown and repeated ones already refused.
 pub(super) struct Params<'a> {
@@ -19,9 +19,9 @@ impl<'a> Params<'a> {
         let mut params = Self { given: Vec::with_capacity(given.len()), limits, violations: Vec::new() };
         for (name, value) in given {
             if !known.contains(&name.as_str()) {
-                params.refuse("query.unknown", unknown(name, known));
+                params.refuse(rule::QUERY_UNKNOWN, unknown(name, known));
             } else if params.text(name).is_some() {
-                params.refuse("query.twice", format!("parameter {name} is given twice"));
+                params.refuse(rule::QUERY_TWICE, format!("parameter {name} is given twice"));
             } else {
                 params.given.push((name, value));
             }
@@ -42,7 +42,7 @@ impl<'a> Params<'a> {
     /// The value of a parameter that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&mut Self, &str) -> Option<T>) -> Option<T> {
         if self.text(name).is_none() {
-            self.refuse("query.missing", format!("parameter {name} is required"));
+            self.refuse(rule::QUERY_MISSING, format!("parameter {name} is required"));
         }
         read(self, name)
     }
@@ -63,16 +63,16 @@ impl<'a> Params<'a> {
     }
 
     pub fn uuid(&mut self, name: &str) -> Option<Uuid> {
-        self.parsed(name, "query.uuid", "a UUID", syntax::uuid::parse)
+        self.parsed(name, rule::QUERY_UUID, "a UUID", syntax::uuid::parse)
     }
 
     pub fn iri(&mut self, name: &str) -> Option<String> {
         let most = self.limits.iri_bytes;
         if self.text(name).is_some_and(|text| text.len() > most) {
-            self.refuse("query.iri", format!("parameter {name} is longer than {most} bytes"));
+            self.refuse(rule::QUERY_IRI, format!("parameter {name} is longer than {most} bytes"));
             return None;
         }
-        self.parsed(name, "query.iri", "an IRI with a scheme", |text| {
+        self.parsed(name, rule::QUERY_IRI, "an IRI with a scheme", |text| {
             syntax::iri::is_iri(text).then(|| text.to_owned())
         })
     }
@@ -81,28 +81,28 @@ impl<'a> Params<'a> {
     pub fn name(&mut self, name: &str) -> Option<String> {
         let most = self.limits.iri_bytes;
         let wanted = format!("1 to {most} bytes of text without NUL");
-        self.parsed(name, "query.name", &wanted, |text| {
+        self.parsed(name, rule::QUERY_NAME, &wanted, |text| {
             (!text.is_empty() && text.len() <= most && !text.contains('\0')).then(|| text.to_owned())
         })
     }
 
     pub fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
-        self.parsed(name, "query.timestamp", "an ISO 8601 timestamp", syntax::timestamp::parse)
+        self.parsed(name, rule::QUERY_TIMESTAMP, "an ISO 8601 timestamp", syntax::timestamp::parse)
     }
 
     pub fn flag(&mut self, name: &str) -> bool {
-        self.parsed(name, "query.boolean", "true or false", |text| bool::from_str(text).ok()).unwrap_or(false)
+        self.parsed(name, rule::QUERY_BOOLEAN, "true or false", |text| bool::from_str(text).ok()).unwrap_or(false)
     }
 
     pub fn one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Option<T> {
         let wanted = values.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(" or ");
-        self.parsed(name, "query.choice", &wanted, |text| values.iter().find(|(t, _)| *t == text).map(|(_, v)| *v))
+        self.parsed(name, rule::QUERY_CHOICE, &wanted, |text| values.iter().find(|(t, _)| *t == text).map(|(_, v)| *v))
     }
 
     /// 0 and anything above the server's maximum mean the maximum.
     pub fn limit(&mut self, name: &str) -> usize {
         let most = self.limits.page;
-        let limit = self.parsed(name, "query.limit", "a number from 0", |text| {
+        let limit = self.parsed(name, rule::QUERY_LIMIT, "a number from 0", |text| {
             let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             // A number too large for the machine is above the maximum all the same.
             is_number.then(|| text.parse::<usize>().unwrap_or(usize::MAX))
@@ -125,7 +125,7 @@ impl<'a> Params<'a> {
         match read_agent(text, groups, self.limits) {
             Ok(ifi) => Some(ifi),
             Err(fault) => {
-                self.refuse("query.agent", format!("parameter {name} is no valid agent: {fault}"));
+                self.refuse(rule::QUERY_AGENT, format!("parameter {name} is no valid agent: {fault}"));
                 None
             }
         }

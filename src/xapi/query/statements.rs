@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Given, params::Params};
-use crate::xapi::{Limits, Violations, keys::Ifi};
+use crate::xapi::{Limits, Violations, keys::Ifi, rules::table as rule};
 
 /// What a GET of statements asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn statements(given: &Given, limits: &Limits) -> Result<StatementQuery, Viol
     let query = match (id, voided_id) {
         (None, None) => Some(StatementQuery::Many(Box::new(many(&mut params)))),
         (Some(_), Some(_)) => {
-            params.refuse("query.exclusive", "statementId and voidedStatementId exclude each other");
+            params.refuse(rule::QUERY_EXCLUSIVE, "statementId and voidedStatementId exclude each other");
             None
         }
         _ => one(&mut params, voided_id.is_some()).map(StatementQuery::One),
@@ -96,7 +96,10 @@ fn one(params: &mut Params<'_>, voided: bool) -> Option<OneStatement> {
     let name = if voided { "voidedStatementId" } else { "statementId" };
     for other in KNOWN.into_iter().filter(|other| ![name, "format", "attachments"].contains(other)) {
         if params.text(other).is_some() {
-            params.refuse("query.exclusive", format!("{name} goes only with format and attachments, not with {other}"));
+            params.refuse(
+                rule::QUERY_EXCLUSIVE,
+                format!("{name} goes only with format and attachments, not with {other}"),
+            );
         }
     }
     let (format, attachments) = form(params);

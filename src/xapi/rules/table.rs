@@ -95,6 +95,40 @@ rules! {
     ATTACHMENT_SIGNATURE = "attachment.signature.content-type": "A signature has the content type `application/octet-stream`.";
 
     DOCUMENT_OBJECT = "document.object": "A document that is merged is a JSON object.";
+
+    QUERY_UNKNOWN = "query.unknown": "A query has only the parameters its resource knows, in that case.";
+    QUERY_TWICE = "query.twice": "A query parameter is given once.";
+    QUERY_MISSING = "query.missing": "A query has the parameters its resource requires.";
+    QUERY_EXCLUSIVE = "query.exclusive": "Query parameters that exclude each other do not stand together.";
+    QUERY_UUID = "query.uuid": "A statement id or registration in a query is a UUID in its standard form.";
+    QUERY_IRI = "query.iri": "A verb or activity in a query is an absolute IRI no longer than the limit `iri_bytes`.";
+    QUERY_NAME = "query.name": "A `stateId` or `profileId` is text without U+0000, not empty, no longer than the limit `iri_bytes`.";
+    QUERY_TIMESTAMP = "query.timestamp": "`since` and `until` are ISO 8601 dates and times whose offset is not minus zero.";
+    QUERY_BOOLEAN = "query.boolean": "A switch in a query is `true` or `false`.";
+    QUERY_CHOICE = "query.choice": "`format` is `exact`, `ids` or `canonical`.";
+    QUERY_LIMIT = "query.limit": "`limit` is a whole number from 0; 0 means the server's maximum.";
+    QUERY_AGENT = "query.agent": "`agent` in a query is a valid agent as JSON; for statements also an identified group.";
+
+    DOCUMENT_JSON = "document.json": "A document of type `application/json` is JSON.";
+    DOCUMENT_MERGE = "document.merge": "A document is merged only when it and the stored one are of type `application/json` and hold objects.";
+
+    MULTIPART_BOUNDARY = "multipart.boundary": "The content type is `multipart/mixed` with a boundary, and the body begins with it.";
+    MULTIPART_BYTES = "multipart.bytes": "A request in parts is no larger than the limit `multipart_bytes`.";
+    MULTIPART_PARTS = "multipart.parts": "A request has no more parts than the limit `multipart_parts`.";
+    MULTIPART_HEADER = "multipart.header": "The headers of a part are lines of `name: value` in UTF-8, 16 KiB at most.";
+    MULTIPART_TRUNCATED = "multipart.truncated": "A body in parts ends with its closing delimiter.";
+    MULTIPART_STATEMENTS = "multipart.statements": "The first part holds the statements and is of type `application/json`.";
+    MULTIPART_HASH = "multipart.hash": "Every other part has `X-Experience-API-Hash`, which is the `sha2` of an attachment.";
+    MULTIPART_ENCODING = "multipart.encoding": "Every other part has `Content-Transfer-Encoding: binary`.";
+
+    ATTACHMENT_MISSING = "attachment.missing": "An attachment has a `fileUrl` or comes as a part of the request.";
+    ATTACHMENT_HASH = "attachment.hash": "The bytes of a part have the hash its header declares.";
+
+    SIGNATURE_JWS = "signature.jws": "A signature is a JWS in compact form.";
+    SIGNATURE_ALGORITHM = "signature.algorithm": "A signature's `alg` is RS256, RS384 or RS512.";
+    SIGNATURE_CERTIFICATE = "signature.certificate": "The certificates in `x5c` are X.509, each signed by the next.";
+    SIGNATURE_VALUE = "signature.value": "A signature verifies with the key of its certificate.";
+    SIGNATURE_PAYLOAD = "signature.payload": "The signed statement is the statement it came with, but for attachments and what a store assigns.";
 }
 
 #[cfg(test)]
