@@ -20,6 +20,7 @@ pub mod query;
 pub mod read;
 pub mod relations;
 pub mod rules;
+pub mod schema;
 pub mod signature;
 pub mod statement;
 pub mod syntax;

@@ -1,6 +1,6 @@
 //! Mailboxes of agents: `mailto:` and one e-mail address.
 
-/// Whether the text is `mailto:` followed by an address with something on both sides of its last `@`.
+/// Whether the text is `mailto:` followed by an address with something on both sides of its `@`.
 pub fn is_mbox(text: &str) -> bool {
     let Some((local, domain)) = text.strip_prefix("mailto:").and_then(|address| address.rsplit_once('@')) else {
         return false;
@@ -9,6 +9,7 @@ pub fn is_mbox(text: &str) -> bool {
         |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '\\' | '"' | '{' | '}' | '^' | '`');
     let in_domain = |c: char| c.is_alphanumeric() || !c.is_ascii() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
     !local.is_empty()
+        && !local.contains('@')
         && !local.contains(never)
         && !domain.is_empty()
         && !domain.contains(never)
@@ -40,6 +41,7 @@ mod tests {
             "mailto:@",
             "mailto:a@",
             "mailto:@b",
+            "mailto:@a@b",
             "mailto:should.fail.com",
             "a@b.com",
             "MAILTO:a@b",
