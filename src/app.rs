@@ -105,13 +105,13 @@ impl Service {
 
 impl Rooms {
     fn build(config: &Config, database: &Database, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
-        let store = Store::open(&database.settings)?;
         let metrics = Metrics::new()?;
+        let store = Store::open(&database.settings)?.measured(&metrics);
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
-        let worker = Worker::new(store.clone(), metrics, &ids.uuid().to_string());
+        let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let xapi = Xapi {
-            ingest: Ingest::start(store.clone(), settings::ingest(config)),
+            ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
             reader: Reader::new(store.clone()),
             store: store.clone(),
             limits: config.xapi.limits(),

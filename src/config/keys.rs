@@ -355,4 +355,32 @@ mod tests {
             assert!(key.doc.trim().ends_with('.'), "{} has no sentence", key.name);
         }
     }
+
+    /// The text of every source file outside of this room.
+    fn sources(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("src/config") {
+                sources(&path, text);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_read_by_somebody() {
+        let mut text = String::new();
+        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+        let words: std::collections::HashSet<&str> = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
+            .flat_map(|w| w.split('.'))
+            .collect();
+        let limits = crate::xapi::Limits::default();
+        let of_limits = format!("{limits:?}");
+        for key in KEYS {
+            let field = key.name.rsplit('.').next().unwrap();
+            assert!(words.contains(field) || of_limits.contains(field), "nobody reads {}", key.name);
+        }
+    }
 }

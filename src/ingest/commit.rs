@@ -18,6 +18,7 @@ use crate::{
         statements::{self, Entry},
         vocabulary::{self, NamedAgent},
     },
+    telemetry::Metrics,
     xapi::{activity, prepare::Prepared},
 };
 
@@ -27,15 +28,18 @@ const RACES: u32 = 8;
 pub(super) struct Writer {
     store: Store,
     seen: Seen,
+    metrics: Metrics,
 }
 
 impl Writer {
-    pub fn new(store: Store, seen: Seen) -> Self {
-        Self { store, seen }
+    pub fn new(store: Store, metrics: Metrics) -> Self {
+        Self { store, seen: Seen::default(), metrics }
     }
 
     /// Writes the group and answers every caller in it.
     pub async fn write(&self, tenant: TenantId, group: Vec<Job>) {
+        let statements: usize = group.iter().map(|job| job.submission.statements.len()).sum();
+        self.metrics.ingest.group_size.observe(statements as f64);
         match self.try_group(tenant, &group).await {
             Ok(fates) => {
                 for (job, fate) in group.into_iter().zip(fates) {
@@ -189,6 +193,11 @@ impl Writer {
 
     fn note(&self, group: &[Job], fates: &[Fate]) {
         for (job, fate) in group.iter().zip(fates) {
+            let new = accepted(&job.submission.statements, fate).count() as u64;
+            let all = job.submission.statements.len() as u64;
+            let others = if matches!(fate, Fate::Accepted(_)) { "same" } else { "conflict" };
+            self.metrics.ingest.statements.with_label_values(&["new"]).inc_by(new);
+            self.metrics.ingest.statements.with_label_values(&[others]).inc_by(all - new);
             for statement in accepted(&job.submission.statements, fate) {
                 self.seen.note_verb(statement.verb_key);
                 for agent in &statement.agents {

@@ -9,12 +9,12 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{IngestSettings, Job, commit::Writer, seen::Seen};
-use crate::{model::TenantId, store::Store};
+use super::{IngestSettings, Job, commit::Writer};
+use crate::model::TenantId;
 
 /// Runs until every `Ingest` is dropped and all that was accepted is answered.
-pub(super) async fn run(mut arriving: mpsc::UnboundedReceiver<Job>, store: Store, settings: IngestSettings) {
-    let writer = Arc::new(Writer::new(store, Seen::default()));
+pub(super) async fn run(mut arriving: mpsc::UnboundedReceiver<Job>, writer: Writer, settings: IngestSettings) {
+    let writer = Arc::new(writer);
     let writers = Arc::new(Semaphore::new(settings.writers));
     let mut waiting = Waiting::default();
     loop {

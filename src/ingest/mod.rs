@@ -21,8 +21,11 @@ pub use spool::{Attachment, Spool};
 use crate::{
     model::TenantId,
     store::{Store, StoreError},
+    telemetry::Metrics,
     xapi::prepare::Prepared,
 };
+
+use commit::Writer;
 
 /// How much may wait, and how much goes into one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,16 +90,17 @@ pub struct Ingest {
     jobs: mpsc::UnboundedSender<Job>,
     places: Arc<Semaphore>,
     queue_kib: u32,
+    metrics: Metrics,
 }
 
 impl Ingest {
     /// Starts the writers on the current runtime, which must be the main one.
-    pub fn start(store: Store, settings: IngestSettings) -> Self {
+    pub fn start(store: Store, settings: IngestSettings, metrics: &Metrics) -> Self {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let places = Arc::new(Semaphore::new(settings.queue_kib as usize));
         let queue_kib = settings.queue_kib;
-        tokio::spawn(group::run(waiting, store, settings));
-        Self { jobs, places, queue_kib }
+        tokio::spawn(group::run(waiting, Writer::new(store, metrics.clone()), settings));
+        Self { jobs, places, queue_kib, metrics: metrics.clone() }
     }
 
     /// Stores all statements of the submission or none; returns after the commit with their ids in order.
@@ -105,9 +109,11 @@ impl Ingest {
         let size: usize = submission.statements.iter().map(|s| s.payload.len() + 512).sum();
         // A submission larger than the whole queue takes all of it rather than being refused for ever.
         let size_kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.queue_kib);
-        let place = Arc::clone(&self.places)
-            .try_acquire_many_owned(size_kib)
-            .map_err(|_| IngestError::Full { limit_kib: self.queue_kib })?;
+        let place = Arc::clone(&self.places).try_acquire_many_owned(size_kib).map_err(|_| {
+            self.metrics.ingest.refused.inc();
+            IngestError::Full { limit_kib: self.queue_kib }
+        })?;
+        self.metrics.ingest.queued_kib.set(self.load().0.into());
         let (answer, verdict) = oneshot::channel();
         self.jobs.send(Job { submission, answer, _place: place }).map_err(|_| IngestError::Stopping)?;
         verdict.await.map_err(|_| IngestError::Stopping)??;

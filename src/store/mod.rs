@@ -25,6 +25,8 @@ pub mod vocabulary;
 
 use deadpool_postgres::Pool;
 
+use crate::telemetry::Metrics;
+
 pub use error::{Outcome, StoreError};
 pub use pool::{Endpoint, PoolSettings};
 pub use run_tx::{As, Tx};
@@ -47,6 +49,7 @@ pub struct Store {
     service: Pool,
     worker: Pool,
     owner: Endpoint,
+    metrics: Option<Metrics>,
 }
 
 impl Store {
@@ -57,7 +60,14 @@ impl Store {
             service: pool::build(&settings.service, "progress_service", &settings.pool)?,
             worker: pool::build(&settings.service, "progress_worker", &workers)?,
             owner: settings.owner.clone(),
+            metrics: None,
         })
+    }
+
+    /// The same doors, with every transaction counted and timed.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: Some(metrics.clone()), ..self }
     }
 
     /// A dedicated session of the schema's owner, for DDL that cannot run in a transaction.

@@ -49,8 +49,15 @@ impl Store {
                 Err(error) => error.as_store_error().map_or(Outcome::Final, StoreError::outcome),
             };
             if outcome == Outcome::Final || attempt == ATTEMPTS {
-                tracing::trace!(tx = name, attempt, elapsed_us = started.elapsed().as_micros(), ok = result.is_ok());
+                if let Some(metrics) = &self.metrics {
+                    let failed = result.as_ref().is_err_and(|error| error.as_store_error().is_some());
+                    metrics.store.finished(name, started.elapsed().as_secs_f64(), failed);
+                }
                 return result;
+            }
+            if let Some(metrics) = &self.metrics {
+                let code = result.as_ref().err().and_then(AsStoreError::as_store_error).and_then(StoreError::code);
+                metrics.store.retried(name, code.unwrap_or("connection"));
             }
             tracing::debug!(tx = name, attempt, ?outcome, "transaction will be repeated");
             tokio::time::sleep(FIRST_PAUSE * 2u32.pow(attempt)).await;

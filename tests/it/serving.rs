@@ -9,6 +9,7 @@ use progress_service::{
 };
 use reqwest::StatusCode;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
     app::{Answer, send},
@@ -177,6 +178,47 @@ async fn a_second_signal_cuts_what_the_first_waits_for() {
     get(&service, "/healthz").await.expect(200);
     service.process.signal("INT");
     assert_eq!(service.process.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_holds_the_first_signal_but_not_the_second() {
+    let db = TestDatabase::new(Server::newest().await).await;
+    let patient = [
+        ("PROGRESS_BOOTSTRAP_CREDENTIAL", "key:secret"),
+        ("PROGRESS_HTTP_BODY_TIMEOUT", "1h"),
+        ("PROGRESS_SHUTDOWN_SOFT", "1h"),
+    ];
+    let mut service = start(&db, &patient).await;
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    // Expect: the server asks for the body once its handler waits for it.
+    let head = "POST /xapi/statements HTTP/1.1\r\nHost: x\r\nAuthorization: Basic a2V5OnNlY3JldA==\r\n\
+                X-Experience-API-Version: 1.0.3\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\
+                Expect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut asked = [0; 12];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    service.process.signal("TERM");
+    service.process.says("draining").await;
+    service.process.signal("TERM");
+    assert_eq!(service.process.ended().await.code(), Some(0));
+}
+
+/// The line a person pastes, run by a shell as it stands.
+#[tokio::test]
+async fn a_fresh_install_prints_a_line_that_works_when_pasted() {
+    let mut service = Service::start(&[]).await;
+    let line = service.process.says("  curl ").await;
+    let pasted = std::process::Command::new("sh").arg("-c").arg(format!("curl -fsS {line}")).output().unwrap();
+    assert!(pasted.status.success(), "{}", String::from_utf8_lossy(&pasted.stderr));
+    let ids: Value = serde_json::from_slice(&pasted.stdout).unwrap();
+    assert_eq!(ids.as_array().map(Vec::len), Some(1));
+    let metrics = get(&service, "/metrics").await.expect(200).text();
+    assert!(metrics.contains(r#"progress_ingest_statements_total{outcome="new"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"progress_store_tx_seconds_count{tx="ingest"} 1"#), "{metrics}");
+    let again = service.again().await;
+    assert!(!again.process.log.contains("curl"), "a secret is shown once");
 }
 
 /// Writes a fresh self-signed pair and answers its certificate.

@@ -8,8 +8,8 @@ const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 10
 
 #[derive(Debug)]
 pub struct IngestMetrics {
-    /// Requests waiting for a transaction.
-    pub queued: IntGauge,
+    /// What waits or is under way, in KiB, as of the latest request.
+    pub queued_kib: IntGauge,
     /// Requests turned away because the queue was full.
     pub refused: IntCounter,
     /// Statements per transaction.
@@ -23,7 +23,7 @@ impl IngestMetrics {
         let group = HistogramOpts::new("progress_ingest_group_statements", "statements per transaction");
         let statements = Opts::new("progress_ingest_statements_total", "statements by what became of them");
         Ok(Self {
-            queued: register(registry, IntGauge::new("progress_ingest_queued", "requests waiting for a transaction"))?,
+            queued_kib: register(registry, IntGauge::new("progress_ingest_queued_kib", "KiB waiting or under way"))?,
             refused: register(
                 registry,
                 IntCounter::new("progress_ingest_refused_total", "requests refused as too many"),

@@ -23,15 +23,16 @@ impl StoreMetrics {
         })
     }
 
-    pub fn finished(&self, tx: &str, seconds: f64) {
+    /// Counts a transaction, `failed` when the store could not do it (a room's own refusal is no failure).
+    pub fn finished(&self, tx: &str, seconds: f64, failed: bool) {
         self.seconds.with_label_values(&[tx]).observe(seconds);
+        if failed {
+            self.failures.with_label_values(&[tx]).inc();
+        }
     }
 
+    /// Counts a repetition under its SQLSTATE.
     pub fn retried(&self, tx: &str, code: &str) {
         self.retries.with_label_values(&[tx, code]).inc();
-    }
-
-    pub fn failed(&self, tx: &str) {
-        self.failures.with_label_values(&[tx]).inc();
     }
 }
