@@ -23,3 +23,4 @@ mod loops;
 mod migrate;
 mod services;
 mod serving;
+mod xapi;

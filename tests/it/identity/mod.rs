@@ -4,5 +4,5 @@ mod isolation;
 mod issuer;
 mod keys;
 mod lifecycle;
-mod setup;
+pub mod setup;
 mod tokens;

@@ -1,0 +1,114 @@
+//! Killed in the middle: whatever was acknowledged is there, once and whole.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::{id, identified, ids};
+use crate::support::{
+    app::{Answer, KEY, SECRET},
+    http, patience,
+    pgproc::PgServer,
+    process::Service,
+};
+
+/// Posts batches of three until the service stops answering; returns the ids that were acknowledged.
+async fn pour(url: String, from: u128) -> Vec<String> {
+    let client = http::client();
+    let mut acknowledged = Vec::new();
+    for n in (from..).step_by(3) {
+        let batch: Vec<Value> = (n..n + 3).map(|n| identified(&id(n), &format!("learner{}", n % 5), "a")).collect();
+        let request = client
+            .post(format!("{url}/xapi/statements"))
+            .basic_auth(KEY, Some(SECRET))
+            .header("X-Experience-API-Version", "1.0.3")
+            .json(&batch);
+        let Ok(response) = request.send().await else { break };
+        if response.status() == 200 {
+            acknowledged.extend((n..n + 3).map(id));
+        } else if response.status() != 503 {
+            panic!("{}", response.text().await.unwrap_or_default());
+        }
+    }
+    acknowledged
+}
+
+async fn start(pg: &PgServer) -> Service {
+    let credential = format!("{KEY}:{SECRET}");
+    Service::start(&[("PROGRESS_DATABASE_URL", &pg.url()), ("PROGRESS_BOOTSTRAP_CREDENTIAL", &credential)]).await
+}
+
+/// Everything in the store, page by page.
+async fn all(service: &Service) -> Vec<String> {
+    let client = http::client();
+    let mut path = "/xapi/statements?limit=0".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let request = client
+            .get(format!("{}{path}", service.url))
+            .basic_auth(KEY, Some(SECRET))
+            .header("X-Experience-API-Version", "1.0.3");
+        let page: Answer = crate::support::app::send(request).await.expect(200);
+        let page = page.json();
+        seen.extend(ids(&page));
+        match page["more"].as_str() {
+            Some(more) if !more.is_empty() => path = more.to_owned(),
+            _ => return seen,
+        }
+    }
+}
+
+/// Nothing acknowledged is missing, nothing is there twice, and no batch is there in part.
+async fn check(service: &Service, acknowledged: &[String]) {
+    let seen = all(service).await;
+    let distinct: HashSet<&String> = seen.iter().collect();
+    assert_eq!(distinct.len(), seen.len(), "a statement is there twice");
+    let missing: Vec<_> = acknowledged.iter().filter(|id| !distinct.contains(id)).collect();
+    assert!(missing.is_empty(), "{} of {} acknowledged are missing", missing.len(), acknowledged.len());
+    assert!(acknowledged.len() >= 30, "only {} were acknowledged before the crash", acknowledged.len());
+    assert_eq!(seen.len() % 3, 0, "a batch of three is there in part");
+}
+
+/// Waits until the ledger holds more than `most` statements; answers how many.
+async fn more_than(pg: &PgServer, most: i64) -> i64 {
+    patience::until("statements arrive", async || {
+        let client = pg.client().await;
+        let row = client.query_one("SELECT count(*) FROM ledger.statements", &[]).await.map_err(|e| e.to_string())?;
+        let count = row.get::<_, i64>(0);
+        if count > most { Ok(count) } else { Err(format!("there are {count}")) }
+    })
+    .await
+}
+
+fn pour_from_six(service: &Service) -> Vec<JoinHandle<Vec<String>>> {
+    (0..6u128).map(|n| tokio::spawn(pour(service.url.clone(), n * 1_000_000))).collect()
+}
+
+#[tokio::test]
+async fn a_killed_service_loses_nothing_it_acknowledged() {
+    let pg = PgServer::start().await;
+    let mut service = start(&pg).await;
+    let pouring = pour_from_six(&service);
+    more_than(&pg, 150).await;
+    service.process.kill();
+    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
+    let service = start(&pg).await;
+    check(&service, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn a_killed_database_loses_nothing_that_was_acknowledged() {
+    let mut pg = PgServer::start().await;
+    let mut service = start(&pg).await;
+    let pouring = pour_from_six(&service);
+    let before = more_than(&pg, 150).await;
+    pg.kill();
+    pg.resume().await;
+    more_than(&pg, before + 150).await;
+    service.process.kill();
+    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
+    let service = start(&pg).await;
+    check(&service, &acknowledged).await;
+}

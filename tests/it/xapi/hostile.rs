@@ -1,0 +1,73 @@
+//! Hostile input: a clear answer with the limit's number, in bounded memory, and the service goes on.
+
+use futures_util::stream;
+use reqwest::{Body, Method};
+use serde_json::json;
+
+use super::{id, identified, statement};
+use crate::support::app::{TestApp, send};
+
+on_each_server! {
+    async fn every_monster_gets_its_answer(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let post = |content_type: &str, body: Vec<u8>| {
+            app.xapi(Method::POST, "/statements").header("Content-Type", content_type).body(body)
+        };
+        let long_iri = format!("http://example.com/{}", "a".repeat(100_000));
+        let mut long = statement("ann", "a");
+        long["object"]["id"] = json!(long_iri);
+        let duplicate = r#"{"actor":{"mbox":"mailto:a@example.com"},"actor":{"mbox":"mailto:b@example.com"},"verb":{"id":"http://example.com/v"},"object":{"id":"http://example.com/a"}}"#;
+        let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+        let many_parts = "--b\r\nContent-Type: application/json\r\n\r\n[]\r\n".repeat(100_000);
+        for (what, content_type, body, status, says) in [
+            ("deep nesting", "application/json", deep.into_bytes(), 400, "64"),
+            ("invalid UTF-8", "application/json", b"{\"actor\": \"\xff\xfe\"}".to_vec(), 400, "UTF-8"),
+            ("duplicate keys", "application/json", duplicate.as_bytes().to_vec(), 400, "actor"),
+            ("a long IRI", "application/json", long.to_string().into_bytes(), 400, "16384"),
+            ("many statements", "application/json", json!(vec![statement("a", "b"); 5_001]).to_string().into_bytes(), 400, "5000"),
+            ("many parts", "multipart/mixed; boundary=b", many_parts.into_bytes(), 400, ""),
+            ("no boundary", "multipart/mixed", b"--b".to_vec(), 400, "boundary"),
+            ("another type", "text/xml", b"<a/>".to_vec(), 400, "text/xml"),
+            ("nothing", "application/json", Vec::new(), 400, ""),
+        ] {
+            let answer = send(post(content_type, body)).await;
+            assert_eq!(answer.status, status, "{what}: {}", answer.text());
+            assert!(answer.text().contains(says), "{what}: {}", answer.text());
+            assert!(answer.body.len() < 64 << 10, "{what}: an answer of {} bytes", answer.body.len());
+        }
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+    }
+
+    async fn two_hundred_megabytes_are_refused_by_their_announcement_or_on_the_way(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let chunk = || Ok::<_, std::io::Error>(vec![b' '; 1 << 20]);
+        for length in [Some(200u64 << 20), None] {
+            let body = Body::wrap_stream(stream::iter((0..200).map(move |_| chunk())));
+            let mut request = app.xapi(Method::POST, "/statements").header("Content-Type", "application/json").body(body);
+            if let Some(length) = length {
+                request = request.header("Content-Length", length);
+            }
+            // The service answers and closes while we still send; a client may see either.
+            if let Ok(response) = request.send().await {
+                assert_eq!(response.status(), 413);
+                assert!(response.text().await.unwrap().contains("16777216"));
+            }
+        }
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+    }
+
+    async fn parameters_that_make_no_sense_are_named(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        for (name, value) in [
+            ("statementId", "x"), ("voidedStatementId", "1234"), ("agent", "ann"), ("agent", "{}"), ("verb", "experienced"),
+            ("activity", "no iri"), ("registration", "7"), ("since", "yesterday"), ("until", "2026-13-01"), ("limit", "-1"),
+            ("limit", "many"), ("format", "EXACT"), ("ascending", "1"), ("attachments", "yes"), ("related_agents", "TRUE"),
+            ("Verb", "http://example.com/v"), ("unknown", "1"), ("more", "AAAA"),
+        ] {
+            let refusal = app.get_statements(&[(name, value)]).await.expect(400).json();
+            assert!(refusal["violations"][0]["message"].as_str().unwrap().contains(name), "{name}={value}: {refusal}");
+        }
+        app.get_statements(&[("statementId", &id(1)), ("voidedStatementId", &id(1))]).await.expect(400);
+        app.get_statements(&[("verb", "http://a.example/1"), ("verb", "http://a.example/2")]).await.expect(400);
+    }
+}

@@ -1,0 +1,89 @@
+//! The ledger is append-only by the database's own will, and apart for each tenant: asked with the service's own login.
+
+use tokio_postgres::error::SqlState;
+
+use super::{id, identified};
+use crate::support::app::TestApp;
+
+const TENANT: &str = "SET ROLE progress_service; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'";
+
+on_each_server! {
+    async fn the_service_can_neither_change_nor_delete_a_statement(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        let client = app.db.service().await;
+        for role in ["progress_service", "progress_worker"] {
+            client.batch_execute(&format!("SET ROLE {role}; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'")).await.unwrap();
+            for refused in [
+                "UPDATE ledger.statements SET payload = '{}'",
+                "DELETE FROM ledger.statements",
+                "TRUNCATE ledger.statements",
+                "DELETE FROM ledger.statement_ids",
+                "ALTER TABLE ledger.statements DISABLE TRIGGER ALL",
+            ] {
+                let error = client.batch_execute(refused).await.unwrap_err();
+                assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{role}: {refused}");
+            }
+        }
+        app.get_statements(&[("statementId", &id(1))]).await.expect(200);
+    }
+
+    async fn even_the_owner_is_stopped_by_the_ledger_itself(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        let owner = app.db.superuser().await;
+        for refused in [
+            "UPDATE ledger.statements SET payload = '{}'",
+            "DELETE FROM ledger.statements",
+            "SET session_replication_role = replica; DELETE FROM ledger.statements",
+            "TRUNCATE ledger.statements",
+        ] {
+            let error = owner.batch_execute(refused).await.expect_err(refused);
+            assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
+        }
+    }
+
+    async fn no_table_of_the_ledger_shows_anything_without_a_tenant_or_another_tenants(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        let client = app.db.service().await;
+        let tables = client
+            .query("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+                    WHERE n.nspname = 'ledger' AND c.relkind IN ('r', 'p') AND NOT c.relispartition", &[])
+            .await
+            .unwrap();
+        assert!(tables.len() >= 9, "the ledger's tables were not found");
+        for row in tables {
+            let table: String = row.get(0);
+            let count = format!("SELECT count(*) FROM ledger.{table}");
+            for (setting, expected_none) in [
+                ("SET ROLE progress_service; RESET app.tenant_id", true),
+                ("SET ROLE progress_service; SET app.tenant_id = '00000000-0000-4000-8000-0000000000ff'", true),
+                (TENANT, false),
+            ] {
+                client.batch_execute(setting).await.unwrap();
+                let seen: i64 = client.query_one(&count, &[]).await.unwrap().get(0);
+                assert!(!expected_none || seen == 0, "{table} shows {seen} rows after {setting}");
+            }
+        }
+        client.batch_execute(TENANT).await.unwrap();
+        let months = client.query("SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' AND relname LIKE 'statements_%'", &[]).await.unwrap();
+        assert!(!months.is_empty());
+        for month in months {
+            let direct = format!("SELECT 1 FROM ledger.{}", month.get::<_, String>(0));
+            let error = client.query(&direct, &[]).await.unwrap_err();
+            assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "a month read directly passes by the policy");
+        }
+    }
+
+    async fn a_missing_month_is_made_when_a_statement_needs_it(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let owner = app.db.superuser().await;
+        owner.batch_execute("DO $$ DECLARE child regclass; BEGIN
+            FOR child IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent IN ('ledger.statements'::regclass, 'ledger.relations'::regclass)
+            LOOP EXECUTE format('DROP TABLE %s', child); END LOOP; END $$; DELETE FROM ledger.partitions").await.unwrap();
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        app.get_statements(&[("statementId", &id(1))]).await.expect(200);
+    }
+}

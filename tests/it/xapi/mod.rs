@@ -1,0 +1,54 @@
+//! xAPI over HTTP against a real database: what the specification asks and what other stores get wrong.
+
+mod attachments;
+mod concurrency;
+mod crashes;
+mod documents;
+mod hostile;
+mod ledger;
+mod paging;
+mod references;
+mod versions;
+mod writing;
+
+use serde_json::{Value, json};
+
+/// A small valid statement of `actor` about `activity`.
+pub fn statement(actor: &str, activity: &str) -> Value {
+    json!({
+        "actor": {"objectType": "Agent", "mbox": format!("mailto:{actor}@example.com")},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/experienced", "display": {"en-US": "experienced"}},
+        "object": {"objectType": "Activity", "id": format!("http://example.com/activities/{activity}")},
+    })
+}
+
+/// `statement` under an id.
+pub fn identified(id: &str, actor: &str, activity: &str) -> Value {
+    let mut statement = statement(actor, activity);
+    statement["id"] = json!(id);
+    statement
+}
+
+/// A statement whose object is another statement.
+pub fn about(id: &str, verb: &str, target: &str) -> Value {
+    let mut statement = identified(id, "referrer", "unused");
+    statement["verb"] = json!({"id": verb});
+    statement["object"] = json!({"objectType": "StatementRef", "id": target});
+    statement
+}
+
+/// The statement that voids `target`.
+pub fn voiding(id: &str, target: &str) -> Value {
+    about(id, "http://adlnet.gov/expapi/verbs/voided", target)
+}
+
+/// A readable id: `id(7)`.
+pub fn id(n: u128) -> String {
+    uuid::Builder::from_random_bytes(n.to_be_bytes()).into_uuid().to_string()
+}
+
+/// The ids of a page, in its order.
+pub fn ids(page: &Value) -> Vec<String> {
+    let statements = page["statements"].as_array().expect("a page");
+    statements.iter().map(|statement| statement["id"].as_str().expect("an id").to_owned()).collect()
+}

@@ -1,0 +1,106 @@
+//! Pages: stable under inserts, sealed, bound to their tenant, complete for those who read forward.
+
+use progress_service::model::{Clock, Ids};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{id, identified, ids, statement};
+use crate::support::app::{TestApp, send};
+
+async fn post(app: &TestApp, range: std::ops::Range<u128>) {
+    let batch: Vec<Value> = range.map(|n| identified(&id(n), "ann", "a")).collect();
+    app.post_statements(&json!(batch)).await.expect(200);
+}
+
+on_each_server! {
+    async fn pages_are_complete_and_disjoint_while_others_write(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        post(&app, 0..25).await;
+        for ascending in ["false", "true"] {
+            let mut page = app.get_statements(&[("limit", "10"), ("ascending", ascending), ("verb", "http://adlnet.gov/expapi/verbs/experienced")]).await.expect(200).json();
+            let mut seen = ids(&page);
+            let base = if ascending == "true" { 2_000 } else { 1_000 };
+            let mut round = 0;
+            while let Some(more) = page["more"].as_str().filter(|more| !more.is_empty()) {
+                assert!(more.starts_with("/xapi/statements?more="), "relative to the server: {more}");
+                if round < 2 {
+                    app.post_statements(&identified(&id(base + round), "bob", "b")).await.expect(200);
+                }
+                round += 1;
+                page = app.get_more(more).await.expect(200).json();
+                seen.extend(ids(&page));
+            }
+            let old: Vec<&String> = seen.iter().filter(|seen| (0..25).any(|n| id(n) == **seen)).collect();
+            assert_eq!(old.len(), 25, "each once, none missing: {seen:?}");
+        }
+    }
+
+    async fn links_are_not_lost_when_statements_of_one_page_match_twice(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        // Every statement matches by its actor, its object and as a relation.
+        let doubled = |n: u128| {
+            let mut statement = statement("ann", "a");
+            statement["id"] = json!(id(n));
+            statement["object"] = json!({"objectType": "Agent", "mbox": "mailto:ann@example.com"});
+            statement["context"] = json!({"instructor": {"mbox": "mailto:ann@example.com"}});
+            statement
+        };
+        app.post_statements(&json!((0..7).map(doubled).collect::<Vec<_>>())).await.expect(200);
+        let agent = r#"{"mbox":"mailto:ann@example.com"}"#;
+        let mut page = app.get_statements(&[("agent", agent), ("related_agents", "true"), ("limit", "2")]).await.expect(200).json();
+        let mut seen = ids(&page);
+        while let Some(more) = page["more"].as_str().filter(|more| !more.is_empty()) {
+            page = app.get_more(more).await.expect(200).json();
+            assert!(!ids(&page).is_empty(), "no empty page before the end");
+            seen.extend(ids(&page));
+        }
+        assert_eq!(seen, (0..7).rev().map(id).collect::<Vec<_>>());
+    }
+
+    async fn a_more_link_is_refused_when_changed_or_in_other_hands(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        post(&app, 0..3).await;
+        let more = app.get_statements(&[("limit", "1")]).await.expect(200).json()["more"].as_str().unwrap().to_owned();
+        let mut changed = more.clone();
+        changed.insert(more.len() - 3, 'A');
+        app.get_more(&changed).await.expect(400);
+        app.get_more(&format!("{more}&limit=2")).await.expect(400);
+
+        let identity = app.service().rooms.identity.clone();
+        let tenant = identity.create_tenant("test", "other").await.unwrap();
+        let issued = crate::identity::setup::credential(&identity, tenant.id, "all").await;
+        let foreign = app
+            .anonymous(Method::GET, &more)
+            .basic_auth(&issued.credential.api_key, Some(issued.secret.expose()))
+            .header("X-Experience-API-Version", "1.0.3");
+        let refusal = send(foreign).await.expect(400);
+        assert!(refusal.text().contains("more link"), "{}", refusal.text());
+    }
+
+    async fn who_reads_forward_is_not_led_past_a_statement_still_being_written(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        post(&app, 0..2).await;
+        let slow = app.db.superuser().await;
+        slow.batch_execute("BEGIN; SELECT ledger.reserve(1)").await.unwrap();
+        post(&app, 2..3).await;
+        let page = app.get_statements(&[("ascending", "true")]).await.expect(200);
+        let through = page.header("x-experience-api-consistent-through").to_owned();
+        assert_eq!(ids(&page.json()), [id(0), id(1)], "what comes after an open transaction waits for it");
+        let newest = app.get_statements(&[]).await.expect(200).json();
+        assert_eq!(ids(&newest), [id(2), id(1), id(0)], "its sender sees it at once");
+        assert!(through.as_str() <= newest["statements"][0]["stored"].as_str().unwrap());
+        slow.batch_execute("COMMIT").await.unwrap();
+        let page = app.get_statements(&[("ascending", "true")]).await.expect(200).json();
+        assert_eq!(ids(&page), [id(0), id(1), id(2)]);
+    }
+
+    async fn limit_zero_is_the_servers_maximum(db: TestDatabase) {
+        let app = TestApp::with(db, &[("PROGRESS_XAPI_PAGE", "5"), ("PROGRESS_XAPI_PAGE_DEFAULT", "3")], Clock::system(), Ids::random()).await;
+        post(&app, 0..8).await;
+        for (limit, expected) in [(None, 3), (Some("0"), 5), (Some("2"), 2), (Some("100"), 5)] {
+            let parameters: Vec<(&str, &str)> = limit.iter().map(|limit| ("limit", *limit)).collect();
+            let page = app.get_statements(&parameters).await.expect(200).json();
+            assert_eq!(ids(&page).len(), expected, "{limit:?}");
+        }
+    }
+}

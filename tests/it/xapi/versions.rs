@@ -1,0 +1,80 @@
+//! One server, two versions: negotiation, paths, and conversion at the edge.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{id, identified, ids};
+use crate::support::app::{Answer, TestApp, send};
+
+async fn get(app: &TestApp, path: &str, version: Option<&str>) -> Answer {
+    let request = app.request(Method::GET, path);
+    send(match version {
+        Some(version) => request.header("X-Experience-API-Version", version),
+        None => request,
+    })
+    .await
+}
+
+on_each_server! {
+    async fn the_path_or_the_header_decides_the_version(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        for (path, header, status, answered) in [
+            ("/xapi/statements", Some("1.0.3"), 200, "1.0.3"),
+            ("/xapi/statements", Some("1.0"), 200, "1.0.3"),
+            ("/xapi/statements", Some("2.0.0"), 200, "2.0.0"),
+            ("/xapi/v2/statements", Some("2.0.0"), 200, "2.0.0"),
+            ("/xapi/v2/statements", Some("1.0.3"), 400, "2.0.0"),
+            ("/xapi/statements", None, 400, "1.0.3"),
+            ("/xapi/v2/statements", None, 400, "2.0.0"),
+            ("/xapi/statements", Some("0.95"), 400, "1.0.3"),
+            ("/xAPI/statements", Some("1.0.3"), 200, "1.0.3"),
+            ("/data/xAPI/statements/", Some("1.0.3"), 200, "1.0.3"),
+            ("/xapi/about", None, 200, "1.0.3"),
+        ] {
+            let answer = get(&app, path, header).await.expect(status);
+            assert_eq!(answer.header("x-experience-api-version"), answered, "{path} {header:?}");
+        }
+        let about = get(&app, "/xapi/about", None).await.json();
+        assert_eq!(about["version"], json!(["1.0.3", "2.0.0"]));
+    }
+
+    async fn what_only_two_point_oh_can_say_survives_a_reader_of_one_point_oh(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let mut statement = identified(&id(1), "ann", "a");
+        statement["context"] = json!({"contextAgents": [{
+            "objectType": "contextAgent",
+            "agent": {"objectType": "Agent", "mbox": "mailto:mentor@example.com"},
+            "relevantTypes": ["http://example.com/mentor"],
+        }]});
+        app.post_statements(&statement).await.expect(400);
+        let post = app.request(Method::POST, "/xapi/v2/statements").header("X-Experience-API-Version", "2.0.0").json(&statement);
+        send(post).await.expect(200);
+        let path = |version: &str| format!("{version}/statements?statementId={}", id(1));
+        let new: Value = get(&app, &path("/xapi/v2"), Some("2.0.0")).await.expect(200).json();
+        assert_eq!(new["context"], statement["context"]);
+        let old: Value = get(&app, &path("/xapi"), Some("1.0.3")).await.expect(200).json();
+        assert!(old["context"].get("contextAgents").is_none());
+        assert!(old["context"]["extensions"].to_string().contains("mentor@example.com"));
+        let agent = r#"{"mbox":"mailto:mentor@example.com"}"#;
+        let related = app.get_statements(&[("agent", agent), ("related_agents", "true")]).await.expect(200).json();
+        assert_eq!(ids(&related), [id(1)]);
+    }
+
+    async fn the_alternate_syntax_is_the_request_it_stands_for(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let form = |fields: &[(&str, &str)], method: &str| {
+            let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+            encoded.extend_pairs(fields);
+            app.anonymous(Method::POST, &format!("/xapi/statements?method={method}"))
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .body(encoded.finish())
+        };
+        let credential = "Basic dGVzdC1rZXk6dGVzdC1zZWNyZXQ=";
+        let content = identified(&id(1), "ann", "a").to_string();
+        let put = [("Authorization", credential), ("X-Experience-API-Version", "1.0.3"), ("statementId", &id(1)), ("content", &content)];
+        send(form(&put, "PUT")).await.expect(204);
+        let got = [("Authorization", credential), ("X-Experience-API-Version", "1.0.3"), ("statementId", &id(1))];
+        assert_eq!(send(form(&got, "GET")).await.expect(200).json()["id"], json!(id(1)));
+        send(form(&got[1..], "GET")).await.expect(401);
+    }
+}
