@@ -208,18 +208,22 @@ pub fn is_bootstrapping(known: &[Known<'_>]) -> bool {
 
 /// Everything that is wrong between the files and the histories.
 pub fn problems(known: &[Known<'_>]) -> Vec<Problem> {
-    known.iter().flat_map(|one| module_problems(*one)).collect()
+    // A history in `public` may be that of any module, until one has adopted it.
+    let adopted = known.iter().any(|one| !one.facts.applied.is_empty());
+    known.iter().flat_map(|one| module_problems(*one, adopted)).collect()
 }
 
-fn module_problems(one: Known<'_>) -> Vec<Problem> {
+fn module_problems(one: Known<'_>, adopted: bool) -> Vec<Problem> {
     let Known { module, facts } = one;
     let name = || module.name.clone();
     if let HistoryTable::Foreign(columns) = &facts.table {
         return vec![Problem::ForeignHistory { module: name(), columns: columns.clone() }];
     }
     if facts.applied.is_empty() && !module.files.is_empty() {
-        if !facts.legacy.is_empty() {
-            return vec![Problem::LegacyHistory { module: name(), tables: facts.legacy.clone() }];
+        let unclaimed = |table: &&String| !(adopted && table.starts_with("public."));
+        let tables: Vec<String> = facts.legacy.iter().filter(unclaimed).cloned().collect();
+        if !tables.is_empty() {
+            return vec![Problem::LegacyHistory { module: name(), tables }];
         }
         if facts.objects > 0 && !facts.attempts.iter().any(|attempt| attempt.action == "up") {
             return vec![Problem::ObjectsWithoutHistory { module: name(), objects: facts.objects }];
@@ -287,4 +291,165 @@ fn is_unresolved(facts: &SchemaFacts, file: &File) -> bool {
     file.head.no_transaction
         && !shape::is_repeatable(&file.text)
         && last.is_some_and(|attempt| attempt.action == "up" && attempt.outcome.as_deref() != Some("applied"))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::store::migrations::facts::Applied;
+
+    const HEAD: &str = "-- Description: d\n-- Breaking: no\n-- Manual: no\n";
+
+    fn module(files: &[&str]) -> Module {
+        let text = format!("{HEAD}SELECT 1;");
+        Module::new("m", files.iter().map(|file| (*file, text.as_str())), false).unwrap()
+    }
+
+    fn one(file: &str, text: &str) -> Module {
+        Module::new("m", [(file, text)], false).unwrap()
+    }
+
+    fn row(name: &str, category: Category, checksum: &str) -> Applied {
+        Applied {
+            name: name.to_owned(),
+            category: category.name().to_owned(),
+            checksum: checksum.to_owned(),
+            applied_at: DateTime::UNIX_EPOCH,
+            applied_by: "t".to_owned(),
+            duration_ms: 1,
+        }
+    }
+
+    /// Facts in which these files of the module are applied as shipped.
+    fn with(module: &Module, applied: &[&str]) -> SchemaFacts {
+        let file = |name: &&str| module.find(name).unwrap();
+        let applied = applied.iter().map(file).map(|f| row(&f.file(), f.category(), &f.checksum)).collect();
+        SchemaFacts { schema_exists: true, table: HistoryTable::Canonical, applied, ..SchemaFacts::default() }
+    }
+
+    fn attempt(name: &str, action: &str, outcome: Option<&str>, checksum: Option<&str>) -> Attempt {
+        Attempt {
+            id: 1,
+            name: name.to_owned(),
+            action: action.to_owned(),
+            checksum: checksum.map(str::to_owned),
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: outcome.map(|_| DateTime::UNIX_EPOCH),
+            outcome: outcome.map(str::to_owned),
+            detail: None,
+            lock_wait_ms: None,
+            done_by: "t".to_owned(),
+            approved_by: Some("Ada".to_owned()),
+        }
+    }
+
+    fn steps(module: &Module, facts: &SchemaFacts, wish: &Wish) -> (Vec<String>, Vec<(String, Because)>) {
+        let plan = make(&[Known { module, facts }], wish);
+        assert_eq!(plan.problems, []);
+        let held = plan.withheld.into_iter().map(|w| (w.file.file(), w.because)).collect();
+        (plan.steps.into_iter().map(|step| step.file.file()).collect(), held)
+    }
+
+    #[test]
+    fn automatic_files_run_and_gated_ones_wait() {
+        let module = module(&["001_a.sql", "100_b.sql", "101_c.sql", "S001_d.sql", "DM001_e.sql"]);
+        let facts = with(&module, &[]);
+        let (run, held) = steps(&module, &facts, &Wish::default());
+        assert_eq!(run, ["001_a.sql", "S001_d.sql"]);
+        let behind = Because::Behind { file: "100_b.sql".to_owned() };
+        let expected = [("100_b.sql", Because::Gate), ("101_c.sql", behind), ("DM001_e.sql", Because::Gate)];
+        assert_eq!(held, expected.map(|(file, because)| (file.to_owned(), because)));
+        let all = Wish { force: true, ..Wish::default() };
+        assert_eq!(steps(&module, &facts, &all).0.len(), 5);
+        let bootstrap = Wish { bootstrap: true, ..Wish::default() };
+        assert_eq!(steps(&module, &facts, &bootstrap).0.len(), 5);
+        let some = Wish { steps: Some(1), categories: Some(vec![Category::Seed]), ..Wish::default() };
+        assert_eq!(steps(&module, &facts, &some).0, ["S001_d.sql"]);
+    }
+
+    #[test]
+    fn destructive_files_need_a_name_or_an_approval_of_this_very_text() {
+        let module = one("100_a.sql", &format!("{HEAD}DROP TABLE t;"));
+        let mut facts = with(&module, &[]);
+        let wish = Wish { force: true, ..Wish::default() };
+        assert_eq!(steps(&module, &facts, &wish).1[0].1, Because::Approval);
+        let named = Wish { approved_by: Some("Ada".to_owned()), ..wish.clone() };
+        assert_eq!(steps(&module, &facts, &named).0.len(), 1);
+        facts.attempts = vec![attempt("100_a.sql", "approve", Some("approved"), Some("sha256:another text"))];
+        assert_eq!(steps(&module, &facts, &wish).0.len(), 0);
+        facts.attempts = vec![attempt("100_a.sql", "approve", Some("approved"), Some(&module.files[0].checksum))];
+        assert_eq!(steps(&module, &facts, &wish).0.len(), 1);
+    }
+
+    #[test]
+    fn every_difference_has_its_problem() {
+        let module = module(&["001_a.sql", "002_b.sql", "100_c.sql"]);
+        let found = |facts: &SchemaFacts| problems(&[Known { module: &module, facts }]);
+        assert_eq!(found(&with(&module, &["001_a.sql"])), []);
+        let late = found(&with(&module, &["002_b.sql"]));
+        assert!(matches!(&late[0], Problem::OutOfOrder { file, .. } if file == "001_a.sql"), "{late:?}");
+        let mut facts = with(&module, &["001_a.sql"]);
+        facts.applied.push(row("001_gone.sql", Category::Startup, "sha256:x"));
+        facts.applied.push(row("101_new.sql", Category::Release, "sha256:x"));
+        facts.applied[0].checksum = "sha256:y".to_owned();
+        let kinds = found(&facts);
+        assert!(
+            matches!(kinds[..], [Problem::Tampered { .. }, Problem::Removed { .. }, Problem::Newer { .. }]),
+            "{kinds:?}"
+        );
+    }
+
+    #[test]
+    fn histories_of_others_are_told_apart() {
+        let module = module(&["001_a.sql"]);
+        let found = |facts: &SchemaFacts| problems(&[Known { module: &module, facts }]).pop();
+        let foreign = SchemaFacts { table: HistoryTable::Foreign(vec!["name".to_owned()]), ..SchemaFacts::default() };
+        assert!(matches!(found(&foreign), Some(Problem::ForeignHistory { .. })));
+        let legacy = SchemaFacts { legacy: vec!["public._sqlx_migrations".to_owned()], ..SchemaFacts::default() };
+        assert!(matches!(found(&legacy), Some(Problem::LegacyHistory { .. })));
+        let objects = SchemaFacts { objects: 3, ..SchemaFacts::default() };
+        assert!(matches!(found(&objects), Some(Problem::ObjectsWithoutHistory { objects: 3, .. })));
+        assert!(![foreign, legacy.clone(), objects].iter().any(|facts| is_empty(&[Known { module: &module, facts }])));
+        assert!(is_empty(&[Known { module: &module, facts: &SchemaFacts::default() }]));
+        // Once another module has taken a history in public over, it is nobody's business any more.
+        let other = with(&module, &["001_a.sql"]);
+        let both = [Known { module: &module, facts: &other }, Known { module: &module, facts: &legacy }];
+        assert_eq!(problems(&both), []);
+    }
+
+    #[test]
+    fn a_squash_is_recorded_executed_or_refused() {
+        let old = module(&["001_a.sql", "002_b.sql"]);
+        let supersedes: String =
+            old.files.iter().map(|f| format!("-- Supersedes: {} {}\n", f.file(), f.checksum)).collect();
+        let new = one("003_base.sql", &format!("{HEAD}{supersedes}SELECT 1;"));
+        let plan = |facts: &SchemaFacts| {
+            let plan = make(&[Known { module: &new, facts }], &Wish::default());
+            (plan.steps.first().map(|step| step.action), plan.problems)
+        };
+        assert_eq!(plan(&with(&old, &["001_a.sql", "002_b.sql"])), (Some(Action::Record), vec![]));
+        assert_eq!(plan(&with(&old, &[])), (Some(Action::Execute), vec![]));
+        let half = plan(&with(&old, &["001_a.sql"])).1;
+        assert!(matches!(&half[0], Problem::PartlySuperseded { absent, .. } if absent == &["002_b.sql"]), "{half:?}");
+        let mut changed = with(&old, &["001_a.sql", "002_b.sql"]);
+        changed.applied[1].checksum = "sha256:other".to_owned();
+        assert!(matches!(plan(&changed).1[0], Problem::PartlySuperseded { .. }));
+    }
+
+    #[test]
+    fn only_what_cannot_be_repeated_waits_after_a_crash() {
+        let no_tx = |sql: &str| one("100_a.sql", &format!("-- progress: no-transaction\n{HEAD}{sql}"));
+        let state = |module: &Module, attempts: Vec<Attempt>| {
+            let facts = SchemaFacts { attempts, ..with(module, &[]) };
+            problems(&[Known { module, facts: &facts }])
+        };
+        let index = no_tx("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);");
+        let open = || attempt("100_a.sql", "up", None, None);
+        assert_eq!(state(&index, vec![open()]), []);
+        let insert = no_tx("INSERT INTO t VALUES (1);");
+        assert!(matches!(state(&insert, vec![open()])[..], [Problem::Unresolved { .. }]));
+        assert_eq!(state(&insert, vec![open(), attempt("100_a.sql", "resolve", Some("retry"), None)]), []);
+    }
 }

@@ -210,6 +210,9 @@ impl Runner {
                 }
             }
         }
+        for one in known.iter().filter(|one| plan.steps.iter().any(|step| step.module.name == one.module.name)) {
+            record::share(session, &one.module.schema).await?;
+        }
         Ok(())
     }
 

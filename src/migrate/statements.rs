@@ -29,10 +29,13 @@ pub fn split(sql: &str) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
     let mut scan = Scan { sql, at: 0 };
     let (mut start, mut words) = (None, Vec::new());
+    let mut atomic = Atomic::default();
     while let Some(token) = scan.next() {
         match token.kind {
             Kind::Blank => {}
+            Kind::End if atomic.depth > 0 => {}
             Kind::End => {
+                atomic = Atomic::default();
                 if let Some(from) = start.take() {
                     found.push(statement(sql, from, token.from, std::mem::take(&mut words)));
                 }
@@ -40,7 +43,9 @@ pub fn split(sql: &str) -> Vec<Statement<'_>> {
             Kind::Word | Kind::Other => {
                 start.get_or_insert(token.from);
                 if token.kind == Kind::Word {
-                    words.push(sql[token.from..scan.at].to_lowercase());
+                    let word = sql[token.from..scan.at].to_lowercase();
+                    atomic.see(&word);
+                    words.push(word);
                 }
             }
         }
@@ -54,6 +59,25 @@ pub fn split(sql: &str) -> Vec<Statement<'_>> {
 fn statement(sql: &str, from: usize, to: usize, words: Vec<String>) -> Statement<'_> {
     let line = sql[..from].matches('\n').count() + 1;
     Statement { text: sql[from..to].trim_end(), line, words }
+}
+
+/// The body of a function in standard SQL, `BEGIN ATOMIC … END`, holds semicolons that end no statement.
+#[derive(Default)]
+struct Atomic {
+    depth: usize,
+    began: bool,
+}
+
+impl Atomic {
+    fn see(&mut self, word: &str) {
+        match word {
+            "atomic" if self.began => self.depth = 1,
+            "case" if self.depth > 0 => self.depth += 1,
+            "end" => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.began = word == "begin";
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,6 +193,8 @@ mod tests {
             texts("DO $$ BEGIN; COMMIT; $$; SELECT $a$ ; $$ ; $a$"),
             ["DO $$ BEGIN; COMMIT; $$", "SELECT $a$ ; $$ ; $a$"]
         );
+        let body = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END FROM t; SELECT 2; END";
+        assert_eq!(texts(&format!("{body}; SELECT 3")), [body, "SELECT 3"]);
         assert!(texts(" -- nothing\n /* at all */ ; ").is_empty());
     }
 

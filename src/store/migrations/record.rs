@@ -72,6 +72,21 @@ pub async fn prepare(session: &Session, schema: &str, schema_exists: bool) -> Re
     done.map_err(|e| StoreError::from_pg("migration_prepare", &e))
 }
 
+/// Lets the service's own login read the bookkeeping: a node that was given no owner's login can still see that
+/// everything is applied, and serve. Where the role does not exist there is nobody to let.
+pub async fn share(session: &Session, schema: &str) -> Result<(), StoreError> {
+    let s = quoted(schema);
+    let sql = format!(
+        "DO $$ BEGIN
+           IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'progress_service') THEN
+             GRANT USAGE ON SCHEMA {s} TO progress_service;
+             GRANT SELECT ON {s}.{HISTORY}, {s}.{ATTEMPTS}, {s}.{BASELINES} TO progress_service;
+           END IF;
+         END $$"
+    );
+    session.client().batch_execute(&sql).await.map_err(|e| StoreError::from_pg("migration_share", &e))
+}
+
 /// Writes the row that says a file is applied; part of whatever transaction is open.
 pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Result<(), tokio_postgres::Error> {
     let sql = format!(

@@ -1,6 +1,10 @@
 //! What a plain run does, and that it does it once.
 
-use progress_service::migrate::{Event, Verdict, Wish, plan::Because, report::State, silent};
+use progress_service::{
+    migrate::{Event, Runner, Verdict, Wish, modules, plan::Because, report::State, silent},
+    model::Secret,
+    store::Endpoint,
+};
 
 use super::fixture::{count, everything, headed, history, module, owner, run_all, runner, settings, sql};
 
@@ -119,7 +123,7 @@ on_each_server! {
         // A migration that steps back lets others through: a second reader is not stuck behind it.
         let mut patient = settings();
         patient.budget.lock_tries = 1000;
-        let next = progress_service::migrate::Runner::new(next.modules().to_vec(), owner(&db), patient);
+        let next = Runner::new(next.modules().to_vec(), owner(&db), patient);
         let migrating = tokio::spawn(async move { run_all(&next).await });
         let other = db.superuser().await;
         for _ in 0..3 {
@@ -135,5 +139,14 @@ on_each_server! {
         let status = runner(&db, vec![module("alpha", &files())]).status().await.unwrap();
         assert!(status.modules[0].files.iter().all(|file| file.state == State::Pending));
         assert_eq!(count(&db.owner().await, "pg_namespace WHERE nspname = 'alpha'").await, 0);
+    }
+
+    async fn a_node_without_the_owners_login_serves_what_others_applied(db: TestDatabase) {
+        let db = TestDatabase::empty(db.server()).await;
+        let modules = modules::internal().unwrap();
+        runner(&db, modules.clone()).startup("job", &silent).await.unwrap();
+        let service = Endpoint { url: Secret::new(db.service_url()), ca_file: None };
+        let node = Runner::new(modules, service, settings());
+        assert_eq!(node.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 0 });
     }
 }
