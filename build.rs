@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("migrations");
     let mut list = String::from("/// (module, file name, text) of every embedded file.\n");
     list.push_str("pub static EMBEDDED: &[(&str, &str, &str)] = &[\n");
-    for module in folder(&root)? {
+    for module in folder(&root)?.into_iter().filter(|name| root.join(name).is_dir()) {
         if !names::is_module(&module) {
             return Err(format!("migrations/{module}: not a module's name").into());
         }

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::exit;
+use super::{exit, replay};
 use crate::{
     app::Database,
     config::Loaded,
@@ -71,6 +71,8 @@ enum Command {
     Force(change::ForceArgs),
     /// Write a squash of many files, or record the squashes this database already contains
     Baseline(change::BaselineArgs),
+    /// Prove on scratch databases that clean, upgraded and squashed installs are the same
+    Replay(replay::Args),
     /// Take over the history of another migration tool
     Adopt(change::AdoptArgs),
 }
@@ -132,6 +134,12 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         Command::Baseline(change::BaselineArgs { through: Some(through), squash, .. }) => {
             return change::squash(out, &modules, &through, &squash);
         }
+        Command::Replay(args) => {
+            let database = Database::open(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            let code = replay::run(&args, out.json, &modules, &database.settings.owner).await;
+            database.close().await;
+            return code;
+        }
         command => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let runner = database.runner_of(modules, &loaded.config);
@@ -170,7 +178,7 @@ async fn with_database(out: Output, command: Command, runner: &Runner) -> Result
         Command::Force(args) => change::force(out, &args, runner).await,
         Command::Baseline(args) => change::baseline(out, &args, runner).await,
         Command::Adopt(args) => change::adopt(out, &args, runner).await,
-        Command::Modules | Command::Validate { .. } | Command::Create(_) => Ok(ExitCode::SUCCESS),
+        Command::Modules | Command::Validate { .. } | Command::Create(_) | Command::Replay(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line: a file per subcommand. Errors say what to do next; exit codes stand in `docs/operations.md`.
 
 mod config;
+mod db;
 mod migrations;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -42,6 +44,8 @@ enum Command {
     Config(config::Command),
     /// See, check and apply database migrations
     Migrations(migrations::Args),
+    /// Look at the database: ping, permissions, checks, indexes
+    Db(db::Args),
     /// Print the version
     Version,
 }
@@ -52,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve::run(),
         Command::Config(command) => config::run(command),
         Command::Migrations(args) => begin_migrations(args),
+        Command::Db(args) => begin_db(args),
         Command::Version => {
             println!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
@@ -67,6 +72,11 @@ pub fn main() -> ExitCode {
 fn begin_migrations(args: migrations::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(migrations::run(args, &loaded))
+}
+
+fn begin_db(args: db::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(db::run(args, &loaded))
 }
 
 /// Loads the configuration and starts logging: how every command begins that does work.

@@ -14,6 +14,8 @@ pub mod modules;
 pub mod names;
 pub mod plan;
 mod rehearse;
+pub mod releases;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod shape;

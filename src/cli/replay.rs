@@ -1,0 +1,65 @@
+//! `migrations replay`: proves that clean, upgraded and squashed databases are the same.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::exit;
+use crate::{
+    migrate::{
+        Module,
+        fingerprint::Difference,
+        releases,
+        replay::{self, Arrival, ReplayReport},
+    },
+    model::{Ids, Secret},
+    store::Endpoint,
+};
+
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Manifest of the releases to upgrade from, instead of the one in this binary
+    #[arg(long)]
+    releases: Option<PathBuf>,
+    /// URL of a server and a login that may create databases there; absent means the configured owner's
+    #[arg(long)]
+    server: Option<String>,
+}
+
+/// Runs the proof; exit code 4 when two roads end in different databases.
+pub async fn run(args: &Args, json: bool, modules: &[Module], owner: &Endpoint) -> anyhow::Result<ExitCode> {
+    let releases = match &args.releases {
+        Some(path) => releases::parse(&std::fs::read_to_string(path)?)?,
+        None => releases::supported()?,
+    };
+    let server = match &args.server {
+        Some(url) => Endpoint { url: Secret::new(url.as_str()), ca_file: owner.ca_file.clone() },
+        None => owner.clone(),
+    };
+    let roads = replay::roads(modules, &releases)?;
+    let report = replay::replay(&server, &roads, &Ids::random(), &|road| eprintln!("building: {road}")).await?;
+    if json {
+        println!("{}", json!({ "format": 1, "kind": "replay", "same": report.same(), "report": report }));
+    } else {
+        print(&report);
+    }
+    Ok(if report.same() { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
+}
+
+fn print(report: &ReplayReport) {
+    println!("clean: {} ({} lines)", report.digest, report.objects);
+    for Arrival { road, comparison, .. } in &report.arrivals {
+        let order = match comparison.order_only.len() {
+            0 => "",
+            _ => ", columns in another order",
+        };
+        println!("{road}: {}{order}", if comparison.same() { "the same" } else { "NOT the same" });
+        for difference in &comparison.differences {
+            match difference {
+                Difference::Left(line) => println!("  only clean: {line}"),
+                Difference::Right(line) => println!("  only {road}: {line}"),
+            }
+        }
+    }
+}

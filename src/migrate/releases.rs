@@ -1,0 +1,138 @@
+//! The supported releases and what each of them shipped, from `migrations/releases.toml`. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{
+    modules::{File, Module},
+    names::{BadName, Name},
+};
+
+/// The manifest this binary was built with.
+const MANIFEST: &str = include_str!("../../migrations/releases.toml");
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub version: String,
+    /// Module → the last file of each category.
+    pub last: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    #[error("the manifest of releases cannot be read: {0}")]
+    Manifest(#[from] toml::de::Error),
+    #[error("release {release}: there is no module {module:?}")]
+    UnknownModule { release: String, module: String },
+    #[error("release {release}: {module}/{file} is neither shipped nor superseded by a file that is")]
+    UnknownFile { release: String, module: String, file: String },
+    #[error("release {release}: {name}")]
+    Name { release: String, name: BadName },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    release: Vec<Release>,
+}
+
+/// The releases of this binary's own manifest.
+pub fn supported() -> Result<Vec<Release>, ReleaseError> {
+    parse(MANIFEST)
+}
+
+pub fn parse(text: &str) -> Result<Vec<Release>, ReleaseError> {
+    Ok(toml::from_str::<Manifest>(text)?.release)
+}
+
+/// The modules as `release` shipped them. Where a file was squashed since, the squash stands for it.
+pub fn modules_at(release: &Release, modules: &[Module]) -> Result<Vec<Module>, ReleaseError> {
+    let version = || release.version.clone();
+    if let Some(module) = release.last.keys().find(|name| !modules.iter().any(|module| module.name == **name)) {
+        return Err(ReleaseError::UnknownModule { release: version(), module: module.clone() });
+    }
+    let mut shipped = Vec::new();
+    for module in modules {
+        let Some(last) = release.last.get(&module.name) else { continue };
+        let mut upto: Vec<Name> = Vec::new();
+        for file in last {
+            let name = Name::parse(file).map_err(|name| ReleaseError::Name { release: version(), name })?;
+            if !module.files.iter().any(|known| known.file() == *file || stands_for(known, file)) {
+                let (module, file) = (module.name.clone(), file.clone());
+                return Err(ReleaseError::UnknownFile { release: version(), module, file });
+            }
+            upto.push(name);
+        }
+        let files = module.files.iter().filter(|file| belongs(file, &upto)).cloned().collect();
+        shipped.push(Module { files, ..module.clone() });
+    }
+    Ok(shipped)
+}
+
+fn stands_for(file: &File, superseded: &str) -> bool {
+    file.head.supersedes.iter().any(|one| one.file == superseded)
+}
+
+/// A file that was there then, or a squash of nothing but such files.
+fn belongs(file: &File, upto: &[Name]) -> bool {
+    let was_there = |name: &Name| upto.iter().any(|l| l.category == name.category && name.number <= l.number);
+    match file.head.supersedes.as_slice() {
+        [] => was_there(&file.name),
+        all => all.iter().all(|one| Name::parse(&one.file).is_ok_and(|name| was_there(&name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::modules;
+    use super::*;
+
+    fn module(files: &[(&str, &str)]) -> Module {
+        let head = "-- Description: d\n-- Breaking: no\n-- Manual: no\n";
+        let texts: Vec<_> = files.iter().map(|(name, more)| (*name, format!("{head}{more}\nSELECT 1;\n"))).collect();
+        Module::new("m", texts.iter().map(|(name, text)| (*name, text.as_str())), false).unwrap()
+    }
+
+    fn release(last: &[&str]) -> Release {
+        let last = last.iter().map(|file| (*file).to_owned()).collect();
+        Release { version: "1.0.0".into(), last: BTreeMap::from([("m".to_owned(), last)]) }
+    }
+
+    fn names(modules: &[Module]) -> Vec<String> {
+        modules.iter().flat_map(|module| module.files.iter().map(File::file)).collect()
+    }
+
+    #[test]
+    fn a_release_ends_in_each_category_where_it_says() {
+        let all = [module(&[("001_a.sql", ""), ("002_b.sql", ""), ("100_c.sql", ""), ("S001_d.sql", "")])];
+        assert_eq!(
+            names(&modules_at(&release(&["001_a.sql", "S001_d.sql"]), &all).unwrap()),
+            ["001_a.sql", "S001_d.sql"]
+        );
+        assert_eq!(names(&modules_at(&release(&["002_b.sql", "100_c.sql"]), &all).unwrap()).len(), 3);
+        assert!(matches!(modules_at(&release(&["003_x.sql"]), &all), Err(ReleaseError::UnknownFile { .. })));
+        assert!(matches!(modules_at(&release(&["nonsense"]), &all), Err(ReleaseError::Name { .. })));
+        let mut elsewhere = release(&[]);
+        elsewhere.last.insert("gone".into(), Vec::new());
+        assert!(matches!(modules_at(&elsewhere, &all), Err(ReleaseError::UnknownModule { .. })));
+    }
+
+    #[test]
+    fn a_squash_stands_for_what_it_superseded() {
+        let sum = "ab".repeat(32);
+        let supersedes = format!("-- Supersedes: 001_a.sql sha256:{sum}\n-- Supersedes: 002_b.sql sha256:{sum}");
+        let all = [module(&[("003_squash.sql", supersedes.as_str()), ("004_later.sql", "")])];
+        assert_eq!(names(&modules_at(&release(&["002_b.sql"]), &all).unwrap()), ["003_squash.sql"]);
+    }
+
+    #[test]
+    fn our_own_manifest_fits_our_own_files() {
+        let (releases, modules) = (supported().unwrap(), modules::internal().unwrap());
+        assert!(!releases.is_empty());
+        for release in releases {
+            assert!(!modules_at(&release, &modules).unwrap().is_empty(), "{}", release.version);
+        }
+    }
+}

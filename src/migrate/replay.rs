@@ -1,0 +1,152 @@
+//! The replay proof: every road to this binary's schema ends in the same database.
+//!
+//! It works on scratch databases and drops them; it never touches the database it was pointed at.
+
+use serde::Serialize;
+
+use super::{
+    fingerprint::{Comparison, Fingerprint},
+    modules::{File, Module, ModuleError},
+    names::Category,
+    plan::Wish,
+    releases::{self, Release, ReleaseError},
+    run::{MigrateError, Request, Runner, Settings, silent},
+    squash::{self, Squash},
+};
+use crate::{
+    model::Ids,
+    store::{Endpoint, StoreError, catalog, ddl::Session, scratch::Scratch},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Modules(#[from] ModuleError),
+    #[error(transparent)]
+    Releases(#[from] ReleaseError),
+    #[error("{road}: {module}/{file} failed: {error}")]
+    Failed { road: String, module: String, file: String, error: String },
+}
+
+/// One way to come to the schema: sets of modules, each applied on top of the one before.
+#[derive(Clone, Debug)]
+pub struct Road {
+    pub name: String,
+    pub stages: Vec<Vec<Module>>,
+}
+
+/// Where one road ended, and how that differs from the clean database.
+#[derive(Clone, Debug, Serialize)]
+pub struct Arrival {
+    pub road: String,
+    pub digest: String,
+    #[serde(flatten)]
+    pub comparison: Comparison,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplayReport {
+    /// Of the clean database.
+    pub digest: String,
+    pub objects: usize,
+    pub arrivals: Vec<Arrival>,
+}
+
+impl ReplayReport {
+    pub fn same(&self) -> bool {
+        self.arrivals.iter().all(|arrival| arrival.comparison.same())
+    }
+}
+
+/// Every road there has to be: clean, up from each release, and squashed on an empty and on a filled database.
+pub fn roads(modules: &[Module], releases: &[Release]) -> Result<Vec<Road>, ReplayError> {
+    let mut roads = vec![Road { name: "clean".to_owned(), stages: vec![modules.to_vec()] }];
+    for release in releases {
+        let stages = vec![releases::modules_at(release, modules)?, modules.to_vec()];
+        roads.push(Road { name: format!("upgraded from {}", release.version), stages });
+    }
+    let squashed = modules.iter().map(squashed).collect::<Result<Vec<_>, _>>()?;
+    roads.push(Road { name: "squashed".to_owned(), stages: vec![squashed.clone()] });
+    roads.push(Road { name: "squashed later".to_owned(), stages: vec![modules.to_vec(), squashed] });
+    Ok(roads)
+}
+
+/// The module with as many of its files squashed into one as can be.
+fn squashed(module: &Module) -> Result<Module, ModuleError> {
+    let candidates = module.files.iter().filter(|f| matches!(f.category(), Category::Startup | Category::Release));
+    let squash = candidates.rev().find_map(|file| squash::squash(module, &file.file(), "squashed").ok());
+    let Some(Squash { name, text, down, supersedes }) = squash else { return Ok(module.clone()) };
+    let kept = module.files.iter().filter(|file| !supersedes.contains(&file.file()));
+    let mut files: Vec<File> = kept.cloned().collect();
+    files.push(File::new(&module.name, &name.file(), &text, Some(&down))?);
+    files.sort_by_key(|file| (file.name.category, file.name.number));
+    Ok(Module { files, ..module.clone() })
+}
+
+/// Walks every road on a scratch database of its own and compares where they end.
+pub async fn replay(
+    server: &Endpoint,
+    roads: &[Road],
+    ids: &Ids,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<ReplayReport, ReplayError> {
+    let mut ends: Vec<(String, Fingerprint)> = Vec::new();
+    for road in roads {
+        progress(&road.name);
+        let scratch = Scratch::create(server, ids).await?;
+        let walked = walk(&scratch.endpoint, road).await;
+        scratch.drop().await?;
+        ends.push((road.name.clone(), walked?));
+    }
+    let Some((_, clean)) = ends.first().cloned() else {
+        return Ok(ReplayReport { digest: String::new(), objects: 0, arrivals: Vec::new() });
+    };
+    let arrivals = ends
+        .into_iter()
+        .skip(1)
+        .map(|(road, end)| Arrival { road, comparison: clean.compare(&end), digest: end.digest })
+        .collect();
+    Ok(ReplayReport { objects: clean.lines().count(), digest: clean.digest, arrivals })
+}
+
+async fn walk(endpoint: &Endpoint, road: &Road) -> Result<Fingerprint, ReplayError> {
+    let mut schemas: Vec<String> = Vec::new();
+    for stage in &road.stages {
+        let runner = Runner::new(stage.clone(), endpoint.clone(), Settings::default());
+        // Nobody lives in a scratch database: gates and approvals have nobody to protect.
+        let wish = Wish { force: true, approved_by: Some("replay".to_owned()), ..Wish::default() };
+        let request = Request { wish, dry_run: false, applied_by: "replay".to_owned() };
+        let report = runner.run(&request, &silent).await?;
+        if let Some(failure) = report.failed {
+            let (module, file, error) = (failure.module, failure.file, failure.error);
+            return Err(ReplayError::Failed { road: road.name.clone(), module, file, error });
+        }
+        schemas.extend(stage.iter().map(|module| module.schema.clone()));
+    }
+    schemas.sort();
+    schemas.dedup();
+    let session = Session::connect(endpoint).await?;
+    Ok(catalog::listing(&session, &schemas).await?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::modules;
+    use super::*;
+
+    #[test]
+    fn there_is_a_road_for_each_release_and_two_for_the_squash() {
+        let modules = modules::internal().unwrap();
+        let releases = releases::supported().unwrap();
+        let roads = roads(&modules, &releases).unwrap();
+        assert_eq!(roads.len(), 3 + releases.len());
+        assert_eq!(roads[0].name, "clean");
+        let last = roads.last().unwrap();
+        let files = |stage: &[Module]| stage.iter().map(|module| module.files.len()).sum::<usize>();
+        assert!(files(&last.stages[1]) < files(&last.stages[0]), "the squash made nothing smaller");
+    }
+}
