@@ -13,13 +13,14 @@ pub use self::{database::Database, schema::APPLIED_BY};
 use crate::{
     config::Config,
     http::{
-        Edge, Lifecycle, Phase,
+        Edge, Lifecycle, Phase, admin_migrations,
         health::{self, Check},
         server,
         xapi::{self, Xapi},
     },
     identity::{Identity, Issued},
     ingest::Ingest,
+    migrate::jobs::Jobs,
     model::{Clock, Ids},
     partitions,
     query::Reader,
@@ -44,6 +45,7 @@ pub struct Rooms {
     pub store: Store,
     pub identity: Data<Identity>,
     pub xapi: Data<Xapi>,
+    pub migrations: Data<Jobs>,
     pub worker: Worker,
     clock: Clock,
 }
@@ -110,6 +112,7 @@ impl Rooms {
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
         let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
+        let migrations = Jobs::new(store.clone(), database.runner(config)?, clock.clone(), ids.clone());
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
             reader: Reader::new(store.clone()),
@@ -119,17 +122,26 @@ impl Rooms {
             clock: clock.clone(),
             ids,
         };
-        Ok(Self { edge, store, identity: Data::new(identity), xapi: Data::new(xapi), worker, clock })
+        Ok(Self {
+            edge,
+            store,
+            identity: Data::new(identity),
+            xapi: Data::new(xapi),
+            migrations: Data::new(migrations),
+            worker,
+            clock,
+        })
     }
 
     /// All routes, in the order in which they are tried.
     fn routes(&self, config: &Config) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
-        let identity = self.identity.clone();
+        let (identity, migrations) = (self.identity.clone(), self.migrations.clone());
         move |cfg: &mut ServiceConfig| {
-            cfg.app_data(identity.clone());
+            cfg.app_data(identity.clone()).app_data(migrations.clone());
             health(cfg);
+            admin_migrations::routes(cfg);
             xapi(cfg);
         }
     }

@@ -1,5 +1,6 @@
 //! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
 
+pub mod admin_migrations;
 pub mod body;
 pub mod caller;
 pub mod edge;

@@ -9,6 +9,7 @@ pub mod create;
 pub mod down;
 pub mod fingerprint;
 pub mod head;
+pub mod jobs;
 pub mod lint;
 pub mod modules;
 pub mod names;

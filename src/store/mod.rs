@@ -11,6 +11,7 @@ pub mod ddl;
 pub mod documents;
 pub mod embedded;
 pub mod error;
+pub mod jobs;
 pub mod leases;
 pub mod migrations;
 pub mod months;

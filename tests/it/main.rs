@@ -13,6 +13,7 @@
 #[macro_use]
 mod support;
 
+mod admin_migrations;
 mod catalog;
 mod checks;
 mod doors;
@@ -21,6 +22,7 @@ mod house;
 mod identity;
 mod loops;
 mod migrate;
+mod replay;
 mod services;
 mod serving;
 mod xapi;

@@ -1,0 +1,117 @@
+//! The migration runner over HTTP: who may, what is told, and a run as a job that opens the data plane.
+
+use std::{path::Path, time::Duration};
+
+use progress_service::{
+    identity::{Identity, IdentitySettings},
+    model::{Clock, Ids, Secret},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::{KEY, SECRET, TestApp, send},
+    patience::until,
+    pg::TestDatabase,
+};
+
+const ROOT: &str = "/api/v1/admin/migrations";
+
+/// The credential that a first start would make; one in maintenance makes none.
+async fn credential(db: &TestDatabase) {
+    let settings = IdentitySettings {
+        account_home_page: "https://lrs.example/credentials".to_owned(),
+        credential_cache: Duration::from_secs(30),
+    };
+    let identity = Identity::new(db.store(), Clock::system(), Ids::random(), settings).unwrap();
+    identity.ensure_bootstrap(&Secret::new(format!("{KEY}:{SECRET}"))).await.unwrap();
+}
+
+/// A plug-in module with a release file that waits for an operator.
+fn plug_in(folder: &Path, release: &str) {
+    let head = "-- Description: for a test\n-- Breaking: no\n-- Manual: no\n";
+    std::fs::create_dir(folder.join("extra")).unwrap();
+    for (file, body) in [("001_a.sql", "CREATE TABLE extra.t (a int);"), ("100_b.sql", release)] {
+        std::fs::write(folder.join("extra").join(file), format!("{head}{body}\n")).unwrap();
+        let down = file.replace(".sql", ".down.sql");
+        std::fs::write(folder.join("extra").join(down), "SELECT 1;\n").unwrap();
+    }
+}
+
+async fn with_plug_in(db: TestDatabase, release: &str) -> (TestApp, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    plug_in(folder.path(), release);
+    credential(&db).await;
+    let path = folder.path().to_string_lossy().into_owned();
+    let variables = [("PROGRESS_MIGRATIONS_PLUGIN_DIR", path.as_str())];
+    (TestApp::with(db, &variables, Clock::system(), Ids::random()).await, folder)
+}
+
+async fn finished(app: &TestApp, href: &str) -> Value {
+    until("the end of the run", async || {
+        let run = app.get(href).await.expect(200).json();
+        if run["state"] == "running" { Err(run) } else { Ok(run) }
+    })
+    .await
+}
+
+on_each_server! {
+    async fn only_an_operator_may(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        for (method, path) in [(Method::GET, "/modules"), (Method::GET, "/status"), (Method::GET, "/verify"), (Method::POST, "/run")] {
+            let answer = send(app.anonymous(method, &format!("{ROOT}{path}"))).await.expect(401);
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        }
+    }
+
+    async fn modules_status_and_verify_tell(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.db.owner().await.batch_execute("SELECT ledger.ensure_month(now() + interval '2 months')").await.unwrap();
+        let modules = app.get(&format!("{ROOT}/modules")).await.expect(200).json();
+        assert_eq!(modules["modules"][0]["name"], "platform");
+        assert!(modules["modules"][0]["files"]["startup"].as_u64().unwrap() > 0);
+        let status = app.get(&format!("{ROOT}/status")).await.expect(200).json();
+        assert_eq!((&status["pending"], &status["problems"]), (&json!(0), &json!([])));
+        let verify = app.get(&format!("{ROOT}/verify")).await.expect(200).json();
+        assert_eq!(verify["sound"], true, "{verify:#}");
+        app.db.owner().await.batch_execute("ALTER TABLE ledger.documents NO FORCE ROW LEVEL SECURITY").await.unwrap();
+        let verify = app.get(&format!("{ROOT}/verify")).await.expect(200).json();
+        assert_eq!(verify["sound"], false);
+    }
+
+    async fn a_run_is_a_job_and_opens_the_data_plane(db: TestDatabase) {
+        let (app, _folder) = with_plug_in(db, "CREATE INDEX t_a ON extra.t (a);").await;
+        app.get("/xapi/statements").await.expect(503);
+        let status = app.get(&format!("{ROOT}/status")).await.expect(200).json();
+        assert_eq!(status["gated"], json!(["extra/100_b.sql"]));
+        // Without the operator's word the file stays where it is.
+        let started = app.post(&format!("{ROOT}/run"), &json!({})).await.expect(202);
+        let run = finished(&app, started.header("location")).await;
+        assert_eq!((&run["state"], &run["outcome"]["done"]), (&json!("succeeded"), &json!([])), "{run:#}");
+        let rehearsed = app.post(&format!("{ROOT}/run"), &json!({ "module": "extra", "force": true, "dry_run": true })).await;
+        let run = finished(&app, rehearsed.expect(202).header("location")).await;
+        assert_eq!(run["outcome"]["planned"][0]["file"], "100_b.sql", "{run:#}");
+        let order = json!({ "module": "extra", "category": "release", "force": true });
+        let started = app.post(&format!("{ROOT}/run"), &order).await.expect(202);
+        let run = finished(&app, started.json()["href"].as_str().unwrap()).await;
+        assert_eq!((&run["state"], &run["progress"]["done"]), (&json!("succeeded"), &json!(1)), "{run:#}");
+        assert_eq!(run["requested_by"], format!("key:{KEY}"));
+        until("the opening of the data plane", async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 200 { Ok(()) } else { Err(ready.text()) }
+        }).await;
+        let audit = "SELECT count(*) FROM platform.audit WHERE action = 'migrations.run'";
+        assert_eq!(app.db.superuser().await.query_one(audit, &[]).await.unwrap().get::<_, i64>(0), 3);
+    }
+
+    async fn a_run_that_fails_says_where(db: TestDatabase) {
+        let (app, _folder) = with_plug_in(db, "CREATE INDEX t_b ON extra.t (nowhere);").await;
+        let started = app.post(&format!("{ROOT}/run"), &json!({ "force": true })).await.expect(202);
+        let run = finished(&app, started.header("location")).await;
+        assert_eq!((&run["state"], &run["outcome"]["failed"]["file"]), (&json!("failed"), &json!("100_b.sql")), "{run:#}");
+        for (order, status) in [(json!({ "module": "none" }), 404), (json!({ "category": "odd" }), 400), (json!({ "odd": 1 }), 400)] {
+            app.post(&format!("{ROOT}/run"), &order).await.expect(status);
+        }
+        app.get(&format!("{ROOT}/runs/{}", Ids::random().uuid())).await.expect(404);
+    }
+}
