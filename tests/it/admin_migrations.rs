@@ -22,6 +22,7 @@ async fn credential(db: &TestDatabase) {
     let settings = IdentitySettings {
         account_home_page: "https://lrs.example/credentials".to_owned(),
         credential_cache: Duration::from_secs(30),
+        issuer: None,
     };
     let identity = Identity::new(db.store(), Clock::system(), Ids::random(), settings).unwrap();
     identity.ensure_bootstrap(&Secret::new(format!("{KEY}:{SECRET}"))).await.unwrap();
