@@ -13,7 +13,7 @@ pub use self::{database::Database, schema::APPLIED_BY};
 use crate::{
     config::Config,
     http::{
-        Edge, Lifecycle, Phase, admin_migrations,
+        Edge, Lifecycle, Phase, RateLimits, admin_credentials, admin_migrations, admin_tenants,
         health::{self, Check},
         server,
         xapi::{self, Xapi},
@@ -46,6 +46,7 @@ pub struct Rooms {
     pub identity: Data<Identity>,
     pub xapi: Data<Xapi>,
     pub migrations: Data<Jobs>,
+    pub limits: Data<RateLimits>,
     pub worker: Worker,
     clock: Clock,
 }
@@ -128,6 +129,7 @@ impl Rooms {
             identity: Data::new(identity),
             xapi: Data::new(xapi),
             migrations: Data::new(migrations),
+            limits: Data::new(RateLimits::new(&config.limits)),
             worker,
             clock,
         })
@@ -137,12 +139,14 @@ impl Rooms {
     fn routes(&self, config: &Config) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
-        let (identity, migrations) = (self.identity.clone(), self.migrations.clone());
+        let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
         move |cfg: &mut ServiceConfig| {
-            cfg.app_data(identity.clone()).app_data(migrations.clone());
+            cfg.app_data(identity.clone()).app_data(migrations.clone()).app_data(limits.clone());
             health(cfg);
             admin_migrations::routes(cfg);
             xapi(cfg);
+            admin_credentials::routes(cfg);
+            admin_tenants::routes(cfg);
         }
     }
 

@@ -3,10 +3,11 @@
 use super::settings;
 use crate::{
     config::Config,
+    identity::{Identity, IdentityError},
     migrate::{self, MigrateError, Module, Runner},
     model::{Clock, Ids, Secret},
     store::{
-        Endpoint, StoreSettings,
+        Endpoint, Store, StoreSettings,
         embedded::{self, Embedded, EmbeddedError},
     },
 };
@@ -52,6 +53,11 @@ impl Database {
     /// The migration runner for this database and these modules.
     pub fn runner_of(&self, modules: Vec<Module>, config: &Config) -> Runner {
         Runner::new(modules, self.settings.owner.clone(), settings::migrations(config))
+    }
+
+    /// Who may do what over this database, for commands without a listener.
+    pub fn identity(&self, config: &Config, clock: Clock, ids: Ids) -> Result<Identity, IdentityError> {
+        Identity::new(Store::open(&self.settings)?, clock, ids, settings::identity(config))
     }
 
     /// Stops the embedded server; a configured one is somebody else's.

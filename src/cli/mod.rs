@@ -1,10 +1,13 @@
 //! The command line: a file per subcommand. Errors say what to do next; exit codes stand in `docs/operations.md`.
 
+mod access;
 mod config;
+mod credentials;
 mod db;
 mod migrations;
 mod replay;
 mod serve;
+mod tenants;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,10 @@ enum Command {
     Migrations(migrations::Args),
     /// Look at the database: ping, permissions, checks, indexes
     Db(db::Args),
+    /// Create, list, suspend and resume tenants
+    Tenants(tenants::Args),
+    /// Create, list, rotate and revoke the credentials of a tenant
+    Credentials(credentials::Args),
     /// Print the version
     Version,
 }
@@ -57,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
+        Command::Tenants(args) => tenants::run(args),
+        Command::Credentials(args) => credentials::run(args),
         Command::Version => {
             println!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
 use uuid::Uuid;
 
-use super::{HttpError, Problem};
+use super::{HttpError, Problem, RateLimits};
 pub use crate::identity::Caller;
 use crate::identity::{AuthError, Identity};
 
@@ -38,6 +38,9 @@ pub async fn identify(req: &HttpRequest, authorization: &str) -> Result<Caller, 
         if wanted != Some(caller.tenant.0) {
             return Err(AuthError::TenantMismatch.into());
         }
+    }
+    if let Some(limits) = req.app_data::<Data<RateLimits>>() {
+        limits.check(&caller.credential)?;
     }
     Ok(caller)
 }

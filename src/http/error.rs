@@ -45,8 +45,8 @@ pub enum HttpError {
     MediaType(String),
     #[error("the headers are larger than the limit of {limit} bytes")]
     Headers { limit: usize },
-    #[error("too many requests with this credential")]
-    TooMany { retry_after: Duration },
+    #[error("this credential may make {limit} requests a second")]
+    TooMany { limit: u32, retry_after: Duration },
     /// Nothing is wrong with the request; it should come again.
     #[error("{why}")]
     Unavailable { why: String, retry_after: Duration },
@@ -124,7 +124,7 @@ impl HttpError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMany { retry_after } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
             Self::Store(error) if error.is_temporary() => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -1,13 +1,17 @@
 //! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
 
+pub mod admin_credentials;
 pub mod admin_migrations;
+pub mod admin_tenants;
 pub mod body;
 pub mod caller;
+pub mod cors;
 pub mod edge;
 pub mod error;
 pub mod health;
 pub mod lifecycle;
 pub mod problem;
+pub mod rate_limit;
 pub mod server;
 pub mod tls;
 pub mod xapi;
@@ -16,3 +20,4 @@ pub use edge::{Edge, RequestContext};
 pub use error::HttpError;
 pub use lifecycle::{Lifecycle, Phase};
 pub use problem::Problem;
+pub use rate_limit::RateLimits;

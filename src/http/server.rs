@@ -10,7 +10,7 @@ use actix_web::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Edge, HttpError, Phase, tls};
+use super::{Edge, HttpError, Phase, cors, tls};
 use crate::config::Config;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +39,13 @@ pub fn start<R>(config: &Config, edge: Edge, routes: R) -> Result<Running, Serve
 where
     R: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let inner = edge.clone();
+    let (inner, origins) = (edge.clone(), config.limits.cors_origins.clone());
     let server = HttpServer::new(move || {
         let edge = inner.clone();
         App::new()
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(cors::middleware(&origins))
             .configure(routes.clone())
             .default_service(web::to(|| async { Err::<&str, _>(HttpError::NotFound("no such resource".to_owned())) }))
     })

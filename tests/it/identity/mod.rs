@@ -1,5 +1,7 @@
 //! Who may do what, against a real database with the service's own login.
 
+mod admin;
+mod cli;
 mod isolation;
 mod issuer;
 mod keys;

@@ -1,0 +1,35 @@
+//! What the commands about tenants and credentials share: the way to them, and how a tenant is named.
+
+use std::process::ExitCode;
+
+use crate::{
+    app::Database,
+    identity::Identity,
+    model::{Clock, Ids, TenantId},
+};
+
+/// The name in the audit trail for what is done here.
+pub const BY: &str = "command-line";
+
+/// Runs `work` over the configured database, which may serve at the same time.
+pub fn run(work: impl AsyncFnOnce(&Identity) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let loaded = super::begin()?;
+    super::runtime()?.block_on(async {
+        let (clock, ids) = (Clock::system(), Ids::random());
+        let database = Database::open(&loaded.config, &clock, &ids).await?;
+        let done = match database.identity(&loaded.config, clock, ids) {
+            Ok(identity) => work(&identity).await,
+            Err(error) => Err(error.into()),
+        };
+        database.close().await;
+        done.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+/// A tenant by its id or its name; `default` is there from the first start on.
+pub async fn tenant(identity: &Identity, text: &str) -> anyhow::Result<TenantId> {
+    match text.parse() {
+        Ok(id) => Ok(TenantId(id)),
+        Err(_) => Ok(identity.tenant_named(text).await?.id),
+    }
+}

@@ -1,0 +1,81 @@
+//! `tenants`: create, list, suspend, resume.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::access::{self, BY};
+use crate::{
+    identity::Identity,
+    store::tenants::{Tenant, TenantStatus},
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add a tenant
+    Create { name: String },
+    /// Print all tenants by name
+    List,
+    /// Refuse a tenant's callers from now on; its data stays
+    Suspend {
+        /// Id or name
+        tenant: String,
+    },
+    /// Serve a suspended tenant again
+    Resume {
+        /// Id or name
+        tenant: String,
+    },
+}
+
+const PAGE: i64 = 500;
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    access::run(async |identity| {
+        match &args.command {
+            Command::Create { name } => print(&identity.create_tenant(BY, name).await?, args.json),
+            Command::List => list(identity, args.json).await?,
+            Command::Suspend { tenant } => set(identity, tenant, TenantStatus::Suspended, args.json).await?,
+            Command::Resume { tenant } => set(identity, tenant, TenantStatus::Active, args.json).await?,
+        }
+        Ok(())
+    })
+}
+
+async fn list(identity: &Identity, json: bool) -> anyhow::Result<()> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = identity.list_tenants(after.as_deref(), PAGE).await?;
+        page.iter().for_each(|tenant| print(tenant, json));
+        match page.last().filter(|_| page.len() as i64 == PAGE) {
+            Some(last) => after = Some(last.name.clone()),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn set(identity: &Identity, tenant: &str, status: TenantStatus, json: bool) -> anyhow::Result<()> {
+    let id = access::tenant(identity, tenant).await?;
+    print(&identity.set_tenant_status(BY, id, status).await?, json);
+    Ok(())
+}
+
+fn print(tenant: &Tenant, json: bool) {
+    if json {
+        let line = json!({ "id": tenant.id, "name": tenant.name, "status": tenant.status.name(),
+                           "createdAt": tenant.created_at, "statusChangedAt": tenant.status_changed_at });
+        println!("{line}");
+    } else {
+        println!("{}  {:<9}  {}", tenant.id, tenant.status.name(), tenant.name);
+    }
+}
