@@ -91,7 +91,7 @@ fn detached(facts: &AfterFacts) -> Check {
 
 /// Statements of next month need a partition before next month comes.
 fn ahead(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Check {
-    let todo = "start the service, or run `partitions ensure`";
+    let todo = "start the service: it makes the months ahead";
     let Some(until) = until else {
         return Check::of(Status::Warn, "partitions-ahead", "no month can be written to", todo);
     };
