@@ -96,8 +96,7 @@ fn body(file: &File) -> Result<String, SquashError> {
 
 fn strip_head(text: &str) -> &str {
     let mut rest = text;
-    while let Some((line, after)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("--")) {
-        debug_assert!(!line.is_empty());
+    while let Some((_, after)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("--")) {
         rest = after;
     }
     rest

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     names::Category,
-    plan::{self, Known, Wish},
+    plan::{self, Known, Problem, Wish},
     report::{Failure, RunReport},
     run::{self, MigrateError, Progress, Request, Runner, World},
 };
@@ -125,8 +125,20 @@ fn sentence(failure: &Failure) -> String {
 /// The verdict where a start has nothing to write.
 fn settled(known: &[Known<'_>]) -> Option<Verdict> {
     let problems = plan::problems(known);
+    // A file that stopped half-way waits for a person, whom maintenance lets in.
+    let half = |problem: &Problem| match problem {
+        Problem::Unresolved { module, file } => Some(format!("{module}/{file}")),
+        _ => None,
+    };
+    let wrong: Vec<_> = problems.iter().filter(|p| half(p).is_none()).map(ToString::to_string).collect();
+    if !wrong.is_empty() {
+        return Some(Verdict::Refuse { why: wrong });
+    }
     if !problems.is_empty() {
-        return Some(Verdict::Refuse { why: problems.iter().map(ToString::to_string).collect() });
+        let mut pending = run::gated(known);
+        let more: Vec<_> = problems.iter().filter_map(half).filter(|file| !pending.contains(file)).collect();
+        pending.extend(more);
+        return Some(Verdict::Maintenance { pending, failed: None });
     }
     let pending = || known.iter().flat_map(|one| Category::ALL.into_iter().flat_map(|c| plan::pending(*one, c)));
     if pending().next().is_none() {
