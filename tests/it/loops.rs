@@ -13,7 +13,7 @@ use progress_service::{
     worker::{Loop, Step, Turn, Worker},
 };
 
-use crate::support::{patience, pg::TestDatabase};
+use crate::support::patience;
 
 const TERM: Duration = Duration::from_secs(30);
 

@@ -53,7 +53,7 @@ fn refuses_at(pointer: &str, values: &[Value], place: &str, rule: &str) {
 
 fn refuses_without(pointer: &str, place: &str, rule: &str) {
     each_way(pointer, None, |prefix, found| {
-        assert_eq!(found, [(format!("{prefix}{place}"), rule)], "without {pointer}")
+        assert_eq!(found, [(format!("{prefix}{place}"), rule)], "without {pointer}");
     });
 }
 

@@ -122,7 +122,8 @@ fn run(text: &str, start: usize, end: usize, class: u8, private: bool) -> Result
             at += 3;
         } else {
             let c = text[at..].chars().next().unwrap_or_default();
-            if !is_ucs(c) && !(private && is_private(c)) {
+            let allowed = is_ucs(c) || (private && is_private(c));
+            if !allowed {
                 return Err(Fault::Character(at, c));
             }
             at += c.len_utf8();
