@@ -15,7 +15,7 @@ use crate::{
     http::{
         Edge, Lifecycle, Phase, RateLimits, admin_credentials, admin_migrations, admin_tenants,
         health::{self, Check},
-        server,
+        registries, server,
         xapi::{self, Xapi},
     },
     identity::{Identity, Issued},
@@ -140,6 +140,7 @@ impl Rooms {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
+        let registries = registries::routes(Data::new(self.store.clone()));
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(identity.clone()).app_data(migrations.clone()).app_data(limits.clone());
             health(cfg);
@@ -147,6 +148,7 @@ impl Rooms {
             xapi(cfg);
             admin_credentials::routes(cfg);
             admin_tenants::routes(cfg);
+            registries(cfg);
         }
     }
 

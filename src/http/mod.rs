@@ -12,6 +12,7 @@ pub mod health;
 pub mod lifecycle;
 pub mod problem;
 pub mod rate_limit;
+pub mod registries;
 pub mod server;
 pub mod tls;
 pub mod xapi;

@@ -17,6 +17,7 @@ pub mod migrations;
 pub mod months;
 pub mod pages;
 pub mod pool;
+pub mod registries;
 pub mod reindex;
 pub mod run_tx;
 pub mod scratch;

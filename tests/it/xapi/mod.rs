@@ -8,6 +8,7 @@ mod hostile;
 mod ledger;
 mod paging;
 mod references;
+mod registries;
 mod versions;
 mod writing;
 
