@@ -11,6 +11,7 @@ use actix_web::web::{Data, ServiceConfig};
 
 pub use self::{database::Database, schema::APPLIED_BY};
 use crate::{
+    bus::producer::Producer,
     config::Config,
     http::{
         Edge, Lifecycle, Phase, RateLimits, admin_credentials, admin_migrations, admin_tenants,
@@ -24,6 +25,7 @@ use crate::{
     model::{Clock, Ids},
     partitions,
     query::Reader,
+    relay::Relay,
     store::Store,
     telemetry::Metrics,
     worker::Worker,
@@ -48,6 +50,8 @@ pub struct Rooms {
     pub migrations: Data<Jobs>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
+    /// Absent without brokers.
+    relay: Option<Arc<Relay>>,
     clock: Clock,
 }
 
@@ -110,6 +114,7 @@ impl Rooms {
     fn build(config: &Config, database: &Database, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let store = Store::open(&database.settings)?.measured(&metrics);
+        let relay = relay(config, &store, &metrics, &clock)?;
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
         let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
@@ -131,6 +136,7 @@ impl Rooms {
             migrations: Data::new(migrations),
             limits: Data::new(RateLimits::new(&config.limits)),
             worker,
+            relay,
             clock,
         })
     }
@@ -173,7 +179,7 @@ impl Rooms {
             return Ok(None);
         }
         partitions::make_ahead(&self.store, self.clock.now()).await?;
-        for work in loops::all(&self.store, &self.clock) {
+        for work in loops::all(&self.store, &self.clock, self.relay.clone()) {
             self.worker.spawn(work);
         }
         if let Some(credential) = &config.service.bootstrap_credential {
@@ -181,4 +187,12 @@ impl Rooms {
         }
         Ok(if embedded { self.identity.first_credential().await? } else { None })
     }
+}
+
+fn relay(config: &Config, store: &Store, metrics: &Metrics, clock: &Clock) -> anyhow::Result<Option<Arc<Relay>>> {
+    if config.kafka.brokers.is_empty() {
+        return Ok(None);
+    }
+    let producer = Producer::connect(&config.kafka)?;
+    Ok(Some(Arc::new(Relay::new(store.clone(), producer, metrics.clone(), clock.clone()))))
 }

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod migrate;
 pub mod partitions;
 pub mod query;
+pub mod relay;
 
 // floor 3: surfaces
 pub mod http;

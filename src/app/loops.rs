@@ -1,18 +1,28 @@
 //! The background loops of a serving node: which steps there are, and how often they look.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     ingest::settle,
     model::Clock,
     partitions,
+    relay::Relay,
     store::Store,
     worker::{Loop, Step},
 };
 
-/// Every loop. A lease decides which node runs it.
-pub fn all(store: &Store, clock: &Clock) -> Vec<Loop> {
-    vec![months(store, clock), references(store)]
+/// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
+pub fn all(store: &Store, clock: &Clock, relay: Option<Arc<Relay>>) -> Vec<Loop> {
+    let mut loops = vec![months(store, clock), references(store)];
+    loops.extend(relay.map(events));
+    loops
+}
+
+fn events(relay: Arc<Relay>) -> Loop {
+    Loop::new("relay", Duration::from_millis(500), move |_| {
+        let relay = Arc::clone(&relay);
+        async move { Ok(if relay.step().await? { Step::More } else { Step::Idle }) }
+    })
 }
 
 fn months(store: &Store, clock: &Clock) -> Loop {

@@ -1,3 +1,4 @@
 //! The door to Kafka. Nothing else speaks to a broker.
 
 pub mod connection;
+pub mod producer;

@@ -165,6 +165,12 @@ keys! {
         sasl_user: Option<String> = "",
         /// Password for `kafka.sasl_mechanism`.
         sasl_password: Option<Secret> = "",
+        /// What stands before every topic's name: one for each installation that shares the brokers.
+        topic_prefix: String = "",
+        /// Whether missing topics are made, with a retention of 180 days.
+        create_topics: bool = "true",
+        /// Partitions of a topic that is made here.
+        topic_partitions: usize = "6",
     }
     /// Where archived months lie.
     "archive." archive: Archive {

@@ -1,12 +1,14 @@
 //! The nouns every room shares: tenants, scopes, clock and ids as values. Pure; no IO.
 
 pub mod clock;
+pub mod event;
 pub mod ids;
 pub mod scope;
 pub mod secret;
 pub mod tenant;
 
 pub use clock::Clock;
+pub use event::Event;
 pub use ids::Ids;
 pub use scope::{Scope, Scopes};
 pub use secret::Secret;

@@ -19,6 +19,7 @@ pub mod pages;
 pub mod pool;
 pub mod registries;
 pub mod reindex;
+pub mod relay;
 pub mod run_tx;
 pub mod scratch;
 pub mod signing_keys;

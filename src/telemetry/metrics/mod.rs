@@ -4,6 +4,7 @@
 
 mod http;
 mod ingest;
+mod relay;
 mod store;
 mod worker;
 
@@ -11,7 +12,9 @@ use std::sync::Arc;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-pub use self::{http::HttpMetrics, ingest::IngestMetrics, store::StoreMetrics, worker::WorkerMetrics};
+pub use self::{
+    http::HttpMetrics, ingest::IngestMetrics, relay::RelayMetrics, store::StoreMetrics, worker::WorkerMetrics,
+};
 
 /// Every metric of one service; cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,6 +26,7 @@ pub struct Areas {
     registry: Registry,
     pub http: HttpMetrics,
     pub ingest: IngestMetrics,
+    pub relay: RelayMetrics,
     pub store: StoreMetrics,
     pub worker: WorkerMetrics,
 }
@@ -41,9 +45,10 @@ impl Metrics {
         let registry = Registry::new();
         let http = HttpMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
+        let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
-        Ok(Self(Arc::new(Areas { registry, http, ingest, store, worker })))
+        Ok(Self(Arc::new(Areas { registry, http, ingest, relay, store, worker })))
     }
 
     /// All values in Prometheus' text format.
