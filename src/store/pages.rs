@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError, Tx,
-    run_tx::column,
+    run_tx::{Param, column},
     statements::{authority_form, related_form},
 };
 use crate::model::TenantId;
@@ -49,23 +49,26 @@ pub struct Found {
 /// One page, at most `span.limit` statements.
 pub async fn page(tx: &Tx<'_>, tenant: TenantId, filter: &Filter, span: &Span) -> Result<Vec<Found>, StoreError> {
     let query = Query::new(tenant, filter, span);
-    let params: Vec<&(dyn ToSql + Sync)> = query.params.iter().map(|p| &**p as &(dyn ToSql + Sync)).collect();
-    let rows = tx.query(&query.sql, &params).await?;
+    let rows = tx.query(&query.sql, &query.params()).await?;
     rows.iter().map(found).collect()
 }
 
 /// A statement by its id, and whether it is voided.
 pub async fn by_id(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<(Found, bool)>, StoreError> {
-    let sql = format!(
+    let row = tx.query_opt(&by_id_sql(), &[&tenant.0, &id]).await?;
+    row.map(|row| Ok((found(&row)?, column(&row, "voided")?))).transpose()
+}
+
+/// Takes the tenant and the id.
+pub fn by_id_sql() -> String {
+    format!(
         "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload,
                 NOT {VISIBLE} AS voided
          FROM ledger.statements s
          WHERE s.tenant_id = $1 AND s.id = $2
            AND s.stored = (SELECT i.stored FROM ledger.statement_ids i
                            WHERE i.tenant_id = $1 AND i.id = $2 AND NOT i.erased)"
-    );
-    let row = tx.query_opt(&sql, &[&tenant.0, &id]).await?;
-    row.map(|row| Ok((found(&row)?, column(&row, "voided")?))).transpose()
+    )
 }
 
 fn found(row: &Row) -> Result<Found, StoreError> {
@@ -91,8 +94,9 @@ enum Way {
 }
 
 /// The SQL of a page with its parameters: a union of branches, each one an index walked in order and cut at the limit.
-struct Query {
-    sql: String,
+/// Public so that its plan can be looked at and its bare cost measured.
+pub struct Query {
+    pub sql: String,
     params: Vec<Box<dyn ToSql + Sync + Send>>,
     tenant: String,
     limit: String,
@@ -100,7 +104,11 @@ struct Query {
 }
 
 impl Query {
-    fn new(tenant: TenantId, filter: &Filter, span: &Span) -> Self {
+    pub fn params(&self) -> Vec<Param<'_>> {
+        self.params.iter().map(|param| &**param as Param<'_>).collect()
+    }
+
+    pub fn new(tenant: TenantId, filter: &Filter, span: &Span) -> Self {
         let mut query = Self {
             sql: String::new(),
             params: Vec::new(),

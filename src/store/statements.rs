@@ -205,7 +205,7 @@ impl Relations {
 }
 
 /// The keys a statement is found by beside those in its own columns.
-fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
+pub fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
     let related = statement.related.iter().copied().map(related_form);
     statement.object_agent_key.into_iter().chain(related).chain([authority_form(statement.authority_key)])
 }

@@ -7,6 +7,7 @@ mod documents;
 mod hostile;
 mod ledger;
 mod paging;
+mod plans;
 mod references;
 mod registries;
 mod versions;

@@ -1,0 +1,144 @@
+//! What PostgreSQL itself can do on this machine: the same rows copied into tables of the same shape with the same
+//! indexes, and rows inserted and committed one at a time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::DateTime;
+use rand::{SeedableRng, rngs::SmallRng};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{
+    options::Options,
+    place::Place,
+    report::{Latencies, Report, heading},
+    rows::{self, Chunk},
+    statements::Stock,
+};
+
+/// Statements in one COPY transaction.
+const CHUNK: usize = 2_000;
+
+pub async fn run(place: &Place, stock: &Stock, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let chunks = Arc::new(chunks(stock, options.copied)?);
+    heading(
+        "PostgreSQL alone: COPY into the same tables and indexes",
+        "sessions  statements/s  ratio of batches of 100",
+    );
+    for sessions in [1, 2] {
+        let rate = copy(place, &chunks, sessions).await?;
+        let best =
+            ["batch_100_at_4", "batch_100_at_8"].into_iter().filter_map(|n| report.number("write", n, "per_second"));
+        let best = best.fold(None, |most: Option<f64>, rate| Some(most.map_or(rate, |most| most.max(rate))));
+        let ratio = best.map(|best| best / rate);
+        println!("{sessions:>8} {rate:>13.0}  {}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
+        report.add("limit", &format!("copy_{sessions}"), json!({"per_second": rate, "ratio": ratio}));
+    }
+    heading("PostgreSQL alone: one row, one commit", "sessions     commits/s    p50 ms    p95 ms    p99 ms");
+    for sessions in [1, 2] {
+        let (rate, latencies) = commits(place, sessions, Duration::from_secs(options.seconds.div_ceil(3))).await?;
+        println!("{sessions:>8} {rate:>13.0} {}", latencies.columns());
+        let figures = json!({"per_second": rate, "latency": latencies.json()});
+        report.add("limit", &format!("commit_{sessions}"), figures);
+    }
+    ratio_of_single(report);
+    Ok(())
+}
+
+/// A lone caller's POST by one commit of a bare row: what the service adds.
+fn ratio_of_single(report: &mut Report) {
+    let Some(post) = report.number("write", "batch_1_at_1", "per_second") else { return };
+    let Some(commit) = report.number("limit", "commit_1", "per_second") else { return };
+    println!("a single POST at a time takes {:.2} of one bare commit", commit / post.max(1.0));
+    report.add("limit", "post_by_commit", json!(commit / post.max(1.0)));
+}
+
+fn chunks(stock: &Stock, count: usize) -> anyhow::Result<Vec<Chunk>> {
+    let mut rng = SmallRng::seed_from_u64(11);
+    let (first, step) = (DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap_or_default(), 100);
+    let mut stored = first;
+    let mut chunks = Vec::new();
+    for _ in 0..count.div_ceil(CHUNK) {
+        let mut statements = Vec::with_capacity(CHUNK);
+        for _ in 0..CHUNK / 100 {
+            statements.extend(rows::prepared(&stock.body(100, &mut rng))?);
+        }
+        chunks.push(Chunk::new(&statements, stored, step));
+        stored += chrono::TimeDelta::microseconds(CHUNK as i64 * step);
+    }
+    Ok(chunks)
+}
+
+/// Tables like the ledger's, empty, in a schema of their own.
+async fn make_tables(owner: &Client) -> anyhow::Result<()> {
+    let mut sql =
+        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS bare CASCADE; CREATE SCHEMA bare;".to_owned();
+    for table in ["statement_ids", "statements", "relations"] {
+        sql += &format!("CREATE TABLE bare.{table} (LIKE ledger.{table} INCLUDING ALL);");
+    }
+    owner.batch_execute(&sql).await?;
+    owner.batch_execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+async fn copy(place: &Place, chunks: &Arc<Vec<Chunk>>, sessions: usize) -> anyhow::Result<f64> {
+    make_tables(&place.owner().await?).await?;
+    let mut clients = Vec::new();
+    for _ in 0..sessions {
+        clients.push(place.owner().await?);
+    }
+    let begun = Instant::now();
+    let mut work = JoinSet::new();
+    for (session, mut client) in clients.into_iter().enumerate() {
+        let chunks = Arc::clone(chunks);
+        work.spawn(async move {
+            let mut copied = 0;
+            for chunk in chunks.iter().skip(session).step_by(sessions) {
+                chunk.copy(&mut client, "bare").await?;
+                copied += chunk.statements;
+            }
+            anyhow::Ok(copied)
+        });
+    }
+    let mut copied = 0;
+    while let Some(done) = work.join_next().await {
+        copied += done??;
+    }
+    Ok(copied as f64 / begun.elapsed().as_secs_f64())
+}
+
+async fn commits(place: &Place, sessions: usize, length: Duration) -> anyhow::Result<(f64, Latencies)> {
+    make_tables(&place.owner().await?).await?;
+    let begun = Instant::now();
+    let mut work = JoinSet::new();
+    for session in 0..sessions {
+        let client = place.owner().await?;
+        work.spawn(async move {
+            let insert = client
+                .prepare("INSERT INTO bare.statement_ids (tenant_id, id, stored, digest) VALUES ($1, $2, clock_timestamp(), $3)")
+                .await?;
+            let mut latencies = Latencies::default();
+            let mut number = (session as u128) << 100;
+            while begun.elapsed() < length {
+                number += 1;
+                let sent = Instant::now();
+                let digest: &[u8] = &[7; 32];
+                client.execute(&insert, &[&Uuid::nil(), &Uuid::from_u128(number), &digest]).await?;
+                latencies.add(sent.elapsed());
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(done) = work.join_next().await {
+        all.push(done??);
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let latencies = Latencies::merge(all);
+    Ok((latencies.len() as f64 / took, latencies))
+}

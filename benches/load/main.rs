@@ -1,0 +1,75 @@
+//! The load driver: starts a database with its default durability and the service as a process of its own, measures
+//! writes, reads and PostgreSQL's own limit in one run, and prints tables and then JSON. See `docs/performance.md`.
+#![allow(clippy::large_futures, reason = "the driver awaits one story from its beginning to its end")]
+
+mod cases;
+mod fill;
+mod http;
+mod limit;
+mod options;
+mod place;
+mod process;
+mod read;
+mod report;
+mod rows;
+mod statements;
+mod write;
+
+use std::{path::Path, sync::Arc};
+
+use serde_json::json;
+
+use options::{Options, Part};
+use place::Place;
+use report::Report;
+use statements::Stock;
+
+/// Different statements kept in memory; each goes out many times, under new ids.
+const STOCK: usize = 20_000;
+
+// One thread: the client must not take more of the machine than it needs.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::read();
+    std::fs::create_dir_all(&options.data)?;
+    let data = tempfile::Builder::new().prefix("run-").tempdir_in(&options.data)?;
+    let mut report = Report::default();
+    let machine = process::machine(data.path());
+    println!("{machine:#}");
+    report.add("run", "machine", machine);
+    report.add("run", "seconds", json!(options.seconds));
+    let stock = Arc::new(Stock::new(STOCK));
+    if options.wants(Part::Write) || options.wants(Part::Limit) {
+        writes(&data.path().join("write"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Read) {
+        reads(&data.path().join("read"), &stock, &options, &mut report).await?;
+    }
+    report.print_json();
+    Ok(())
+}
+
+async fn writes(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let place = Place::start(data).await?;
+    report.add("run", "postgresql", json!(place.database_version()));
+    if options.wants(Part::Write) {
+        write::run(&place, stock, options, report).await?;
+    }
+    if options.wants(Part::Limit) {
+        limit::run(&place, stock, options, report).await?;
+    }
+    place.stop().await?;
+    std::fs::remove_dir_all(data)?;
+    Ok(())
+}
+
+async fn reads(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let place = Place::start(data).await?;
+    report.add("run", "postgresql", json!(place.database_version()));
+    let filled = fill::run(&place, stock, options.statements).await?;
+    read::run(&place, filled, options, "warm", report).await?;
+    place.stop().await?;
+    let place = Place::start(data).await?;
+    read::run(&place, filled, options, "after a restart", report).await?;
+    place.stop().await
+}

@@ -1,0 +1,153 @@
+//! What is measured: a PostgreSQL with its default durability and a service, each a process tree of its own.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use anyhow::{Context, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use progress_service::{
+    model::{Clock, Ids},
+    store::embedded::{self, Embedded, Options},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::{http::Target, process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_progress-service");
+const CREDENTIAL: &str = "load:a-secret-for-the-load-driver";
+
+/// Both servers, started and ready.
+pub struct Place {
+    database: Database,
+    service: Child,
+    pub target: Target,
+}
+
+struct Database {
+    server: Embedded,
+    postmaster: u32,
+    owner: Config,
+    login: Config,
+}
+
+impl Place {
+    /// Starts both over `data`, which may hold what an earlier start left.
+    pub async fn start(data: &Path) -> anyhow::Result<Self> {
+        let database = Database::start(data).await?;
+        let (service, target) = start_service(data, &database).await?;
+        Ok(Self { database, service, target })
+    }
+
+    /// Asks both to end, and waits.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.service.id().context("the service has ended")?.to_string();
+        Command::new("kill").args(["-s", "TERM", &id]).status().await?;
+        tokio::time::timeout(Duration::from_secs(60), self.service.wait())
+            .await
+            .context("the service does not stop")??;
+        self.database.server.stop().await?;
+        Ok(())
+    }
+
+    /// The version the database says it has.
+    pub fn database_version(&self) -> &str {
+        self.database.server.version()
+    }
+
+    /// A session of the superuser who owns the schema.
+    pub async fn owner(&self) -> anyhow::Result<Client> {
+        connect(&self.database.owner).await
+    }
+
+    /// A session such as the service has.
+    pub async fn login(&self) -> anyhow::Result<Client> {
+        connect(&self.database.login).await
+    }
+
+    pub fn service_process(&self) -> u32 {
+        self.service.id().unwrap_or_default()
+    }
+
+    /// CPU seconds so far of the service, the database and this process.
+    pub fn cpu(&self) -> Cpu {
+        Cpu {
+            service: process::cpu_seconds(self.service_process()),
+            database: process::cpu_seconds(self.database.postmaster),
+            client: process::own_cpu_seconds(),
+        }
+    }
+}
+
+/// CPU seconds by who spent them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    pub service: f64,
+    pub database: f64,
+    pub client: f64,
+}
+
+impl Cpu {
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            service: self.service - earlier.service,
+            database: self.database - earlier.database,
+            client: self.client - earlier.client,
+        }
+    }
+}
+
+impl Database {
+    async fn start(data: &Path) -> anyhow::Result<Self> {
+        let programs = std::env::var_os("TEST_PG_PROGRAMS").map(Into::into);
+        let options = Options { data_dir: data.to_owned(), programs, cache_dir: data.join("programs"), port: None };
+        let server = embedded::start(options, &Clock::system(), &Ids::random()).await?;
+        let owner: Config = server.owner_url().expose().parse()?;
+        let login = server.service_url().expose().parse()?;
+        let client = connect(&owner).await?;
+        for promise in ["fsync", "synchronous_commit", "full_page_writes"] {
+            let value: String = client.query_one(&format!("SHOW {promise}"), &[]).await?.get(0);
+            if value != "on" {
+                bail!("{promise} is {value}: nothing measured here would be durable");
+            }
+        }
+        let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        let postmaster = process::parent(backend.cast_unsigned()).context("the backend has no parent")?;
+        Ok(Self { server, postmaster, owner, login })
+    }
+}
+
+async fn connect(config: &Config) -> anyhow::Result<Client> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn start_service(data: &Path, database: &Database) -> anyhow::Result<(Child, Target)> {
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg("serve")
+        .env("PROGRESS_LISTEN", "127.0.0.1:0")
+        .env("PROGRESS_LOG", "warn")
+        .env("PROGRESS_DATA_DIR", data)
+        .env("PROGRESS_DATABASE_URL", database.server.service_url().expose())
+        .env("PROGRESS_DATABASE_MIGRATION_URL", database.server.owner_url().expose())
+        .env("PROGRESS_BOOTSTRAP_CREDENTIAL", CREDENTIAL)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut service = command.spawn().context("the service cannot be started")?;
+    let mut lines = BufReader::new(service.stdout.take().context("no output")?).lines();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(url) = line.strip_prefix("listening on http://") {
+            let address = url.trim().parse()?;
+            // Nobody reads what follows, but the pipe must not fill.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            let authorization = format!("Basic {}", BASE64_STANDARD.encode(CREDENTIAL)).parse()?;
+            return Ok((service, Target { address, authorization }));
+        }
+    }
+    bail!("the service ended before it listened: {}", service.wait().await?)
+}

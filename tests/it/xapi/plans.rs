@@ -1,0 +1,192 @@
+//! How the database answers a page: every filter walks an index in the order of the page and stops when it is full.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use progress_service::{
+    model::TenantId,
+    store::{
+        As,
+        pages::{self, Filter, Query, Span},
+        statements::{self, Entry, authority_form},
+    },
+    xapi::{Author, Limits, Prepared, Version, keys, keys::Ifi, prepare, read},
+};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::support::pg::TestDatabase;
+
+const TENANT: TenantId = TenantId::DEFAULT;
+const STATEMENTS: u128 = 20_000;
+/// Different ones; the rest are the same again under other ids.
+const DISTINCT: u128 = 400;
+const LIMIT: i64 = 51;
+/// Branches of a page times its limit, and some for the lookups of a nested loop.
+const MOST_ROWS: f64 = 6.0 * LIMIT as f64;
+
+fn iri(kind: &str, n: u128) -> String {
+    format!("http://example.com/{kind}/{n}")
+}
+
+fn account(n: u128) -> Ifi {
+    Ifi::Account { home_page: "http://example.com".to_owned(), name: format!("learner-{n}") }
+}
+
+/// Learner 0 is in every second statement, as a busy account is; one in ten has an instructor.
+fn body(n: u128) -> Value {
+    let learner = if n.is_multiple_of(2) { 0 } else { n % 50 };
+    let agent = |n: u128| json!({"objectType": "Agent", "account": {"homePage": "http://example.com", "name": format!("learner-{n}")}});
+    let mut context = json!({"registration": Uuid::from_u128(0x4000_8000_0000_0000_0000 + n % 100),
+        "contextActivities": {"parent": [{"id": iri("course", n % 5)}], "grouping": [{"id": iri("program", 1)}]}});
+    if n.is_multiple_of(10) {
+        context["instructor"] = agent(1_000 + n % 3);
+    }
+    json!({"actor": agent(learner), "verb": {"id": iri("verb", n % 4)}, "context": context,
+        "object": {"objectType": "Activity", "id": iri("lesson", n % 40)}, "timestamp": "2026-01-02T03:04:05Z"})
+}
+
+fn authority() -> Ifi {
+    Ifi::Mbox("mailto:lrs@example.com".to_owned())
+}
+
+fn prepared() -> Vec<Prepared> {
+    let author = Author::new(TENANT.0, &authority().to_map(), Version::V1_0_3);
+    let body = Value::from_iter((0..DISTINCT).map(body)).to_string();
+    let batch = read::statements(body.as_bytes(), Version::V1_0_3, &Limits::default()).expect("valid statements");
+    let distinct: Vec<Prepared> =
+        batch.statements.into_iter().map(|s| prepare(s, &author, Uuid::nil, DateTime::UNIX_EPOCH)).collect();
+    (0..STATEMENTS)
+        .map(|n| {
+            let mut statement = distinct[usize::try_from(n % DISTINCT).unwrap()].clone();
+            statement.id = Uuid::from_u128(n + 1);
+            statement
+        })
+        .collect()
+}
+
+/// Writes as the service does, through its own door.
+async fn fill(db: &TestDatabase) {
+    let (store, prepared) = (db.store(), prepared());
+    store.ensure_month(clock(db).await).await.expect("a month to write to");
+    for group in prepared.chunks(1_000) {
+        store
+            .run_tx("fill", As::Tenant(TENANT), |tx| {
+                Box::pin(async move {
+                    let ids: Vec<Uuid> = group.iter().map(|statement| statement.id).collect();
+                    let first = statements::moment(statements::beforehand(tx, TENANT, &ids).await?.first_micros)?;
+                    let entry =
+                        |(offset, statement)| Entry { statement, stored: first + TimeDelta::microseconds(offset) };
+                    let entries: Vec<Entry<'_>> = (0..).zip(group).map(entry).collect();
+                    statements::append(tx, TENANT, &entries).await
+                })
+            })
+            .await
+            .expect("a group written");
+    }
+    db.superuser().await.batch_execute("ANALYZE").await.expect("statistics");
+}
+
+async fn clock(db: &TestDatabase) -> DateTime<Utc> {
+    db.superuser().await.query_one("SELECT clock_timestamp()", &[]).await.expect("the time").get(0)
+}
+
+/// Every filter by name, with keys that stand in many rows.
+fn filters() -> Vec<(&'static str, Filter)> {
+    let tenant = TENANT.0;
+    let agent = |n| Some(keys::agent(tenant, &account(n)));
+    let activity = |kind, n| Some(keys::activity(tenant, &iri(kind, n)));
+    let verb = Some(keys::verb(tenant, &iri("verb", 2)));
+    let registration = Some(keys::registration(tenant, Uuid::from_u128(0x4000_8000_0000_0000_0000 + 6)));
+    let authority = Some(authority_form(keys::agent(tenant, &self::authority())));
+    vec![
+        ("none", Filter::default()),
+        ("busy agent", Filter { agent: agent(0), ..Filter::default() }),
+        ("agent", Filter { agent: agent(7), ..Filter::default() }),
+        ("unknown agent", Filter { agent: agent(999_999), ..Filter::default() }),
+        ("verb", Filter { verb, ..Filter::default() }),
+        ("activity", Filter { activity: activity("lesson", 6), ..Filter::default() }),
+        ("registration", Filter { registration, ..Filter::default() }),
+        ("mine", Filter { authority, ..Filter::default() }),
+        ("related agent", Filter { agent: agent(1_000), related_agents: true, ..Filter::default() }),
+        ("related activity", Filter { activity: activity("course", 1), related_activities: true, ..Filter::default() }),
+        ("related to all", Filter { activity: activity("program", 1), related_activities: true, ..Filter::default() }),
+    ]
+}
+
+/// First page, the one after it, and forward from a moment in the middle.
+async fn spans(client: &Client) -> Vec<(&'static str, Span)> {
+    let row = client.query_one("SELECT min(stored), max(stored) FROM ledger.statements", &[]).await.unwrap();
+    let (first, last): (DateTime<Utc>, DateTime<Utc>) = (row.get(0), row.get(1));
+    let middle = first + (last - first) / 2;
+    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+    vec![
+        ("first page", newest.clone()),
+        ("deep page", Span { until: Some(middle), ..newest.clone() }),
+        ("forward", Span { ascending: true, since: Some(middle), until: Some(last), ..newest }),
+    ]
+}
+
+/// All nodes of a plan, children with their parent.
+fn nodes(plan: &Value) -> Vec<(&Value, Option<&Value>)> {
+    let mut waiting = vec![(plan, None)];
+    let mut all = Vec::new();
+    while let Some((node, parent)) = waiting.pop() {
+        all.push((node, parent));
+        let children = node["Plans"].as_array().into_iter().flatten();
+        waiting.extend(children.map(|child| (child, Some(node))));
+    }
+    all
+}
+
+/// What is wrong with the plan: a table read from end to end, or more rows handled than a page needs.
+fn faults(plan: &Value) -> Vec<String> {
+    let large = |name: &str| ["statements", "relations"].iter().any(|table| name.starts_with(table));
+    let mut faults = Vec::new();
+    for (node, parent) in nodes(plan) {
+        let kind = node["Node Type"].as_str().unwrap_or_default();
+        let table = node["Relation Name"].as_str().unwrap_or_default();
+        let rows = node["Actual Rows"].as_f64().unwrap_or_default() * node["Actual Loops"].as_f64().unwrap_or(1.0);
+        let removed = node["Rows Removed by Filter"].as_f64().unwrap_or_default();
+        if kind == "Seq Scan" && large(table) {
+            faults.push(format!("reads all of {table}"));
+        }
+        if rows + removed > MOST_ROWS {
+            let parent = parent.and_then(|parent| parent["Node Type"].as_str()).unwrap_or("the page");
+            faults.push(format!("{kind} {table} gives {rows} rows and throws {removed} away for {parent}"));
+        }
+    }
+    faults
+}
+
+async fn explained(client: &Client, sql: &str, params: &[progress_service::store::run_tx::Param<'_>]) -> Value {
+    let sql = format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}");
+    let row = client.query_one(&sql, params).await.expect("a plan");
+    let answer: Value = row.get(0);
+    answer[0]["Plan"].clone()
+}
+
+on_each_server! {
+    async fn every_filter_walks_an_index_and_stops_when_the_page_is_full(db: TestDatabase) {
+        fill(&db).await;
+        let client = db.service().await;
+        client.batch_execute(&format!(
+            "SET ROLE progress_service; SET app.tenant_id = '{TENANT}'; SET search_path = pg_catalog; SET jit = off"
+        )).await.unwrap();
+        let mut wrong = Vec::new();
+        for (place, span) in spans(&client).await {
+            for (name, filter) in filters() {
+                let query = Query::new(TENANT, &filter, &span);
+                let plan = explained(&client, &query.sql, &query.params()).await;
+                let found = plan["Actual Rows"].as_f64().unwrap();
+                let wanted = if name == "unknown agent" { 0.0 } else { LIMIT as f64 };
+                if (found - wanted).abs() > 0.1 {
+                    wrong.push(format!("{name}, {place}: {found} statements, not {wanted}"));
+                }
+                wrong.extend(faults(&plan).into_iter().map(|fault| format!("{name}, {place}: {fault}")));
+            }
+        }
+        let by_id = explained(&client, &pages::by_id_sql(), &[&TENANT.0, &Uuid::from_u128(77)]).await;
+        wrong.extend(faults(&by_id).into_iter().map(|fault| format!("by id: {fault}")));
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
