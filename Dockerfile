@@ -6,6 +6,7 @@ RUN apt-get update \
 WORKDIR /build
 # Dependencies first, over an empty crate: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
+COPY benches benches
 RUN mkdir src && echo 'fn main() {}' | tee src/main.rs build.rs && touch src/lib.rs \
  && cargo build --locked --release && rm -r src
 COPY build.rs ./
