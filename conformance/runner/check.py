@@ -21,10 +21,10 @@ def problems(expect, answer):
         found += differs(f"header {name}", MISSING if value is None else value, wanted)
     if "body" in expect:
         found += differs("body", answer.text, expect["body"])
-    for text in expect.get("contains", []):
+    for text in map(str, expect.get("contains", [])):
         if text not in answer.text:
             found.append(f"the body does not contain {text!r}")
-    for text in expect.get("lacks", []):
+    for text in map(str, expect.get("lacks", [])):
         if text in answer.text:
             found.append(f"the body contains {text!r}")
     if "json" in expect or "ids" in expect:
@@ -79,6 +79,15 @@ def same(value, wanted):
     return value == wanted
 
 
+def covers(value, wanted):
+    """Whether everything wanted is in the value; a server may add properties."""
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return all(key in value and covers(value[key], wanted[key]) for key in wanted)
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(covers, value, wanted))
+    return same(value, wanted)
+
+
 def instant(text):
     """A moment from ISO 8601 or an HTTP date, or None. Finer than microseconds is cut."""
     if not isinstance(text, str):
@@ -113,6 +122,7 @@ MATCHERS = {
     "$type": lambda value, wanted: isinstance(value, TYPES[wanted]) and (wanted == "boolean" or not isinstance(value, bool)),
     "$not": lambda value, wanted: not same(value, wanted),
     "$keys": lambda value, wanted: isinstance(value, dict) and sorted(value) == sorted(wanted),
+    "$covers": covers,
     "$instant": lambda value, wanted: instant(value) is not None and instant(value) == instant(wanted),
     "$second": same_second,
     "$isInstant": lambda value, wanted: (instant(value) is not None) == wanted,

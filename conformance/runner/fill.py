@@ -49,10 +49,7 @@ def dump(value):
 def fill(value, names, fixtures):
     """The value with every name and every `$…` object replaced."""
     if isinstance(value, str):
-        whole = NAME.fullmatch(value)
-        if whole:
-            return copy.deepcopy(names[whole[1]])
-        return NAME.sub(lambda found: as_text(names[found[1]]), value)
+        return filled_text(value, names, fixtures)
     if isinstance(value, list):
         return [fill(item, names, fixtures) for item in value]
     if not isinstance(value, dict):
@@ -61,6 +58,8 @@ def fill(value, names, fixtures):
         return used(value, names, fixtures)
     if "$json" in value:
         return dump(fill(value["$json"], names, fixtures))
+    if "$merge" in value:
+        return {key: item for part in fill(value["$merge"], names, fixtures) for key, item in part.items()}
     if "$repeat" in value:
         return repeated(value["$repeat"], names, fixtures)
     if "$nest" in value:
@@ -69,6 +68,22 @@ def fill(value, names, fixtures):
         long = value["$long"]
         return long.get("prefix", "") + long.get("of", "a") * long["times"]
     return {fill(key, names, fixtures): fill(item, names, fixtures) for key, item in value.items()}
+
+
+def filled_text(text, names, fixtures):
+    """A text that is one name becomes its value, of any type; names inside of a text become text."""
+
+    def value_of(name):
+        value = names[name]
+        # A row may itself use names, some of which get their value in the middle of a case.
+        return fill(value, names, fixtures) if name.startswith("row.") else copy.deepcopy(value)
+
+    whole = NAME.fullmatch(text)
+    if whole:
+        return value_of(whole[1])
+    filled = NAME.sub(lambda found: as_text(value_of(found[1])), text)
+    # `{{a.{{b}}}}` is a name made of a name.
+    return filled_text(filled, names, fixtures) if NAME.search(filled) and filled != text else filled
 
 
 def as_text(value):

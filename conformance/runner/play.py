@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 
 from .check import instant, problems
-from .fill import MISSING, Names, fill, get
+from .fill import MISSING, Names, Unknown, fill, get
 from .send import blob, pause, sha2
 
 
@@ -24,7 +24,7 @@ def play(client, topic, case, fixtures, patience):
     result = Result(topic, case, client.version)
     names = Names({"version": client.version})
     for name, value in case["row"].items():
-        names[f"row.{name}"] = fill(value, names, fixtures)
+        names[f"row.{name}"] = value
     state = {"written": None}
     for number, step in enumerate(case["steps"], 1):
         for _ in range(step.get("times", 1)):
@@ -36,7 +36,11 @@ def play(client, topic, case, fixtures, patience):
 
 def play_step(client, step, names, fixtures, patience, state, result, number):
     pause(float(step.get("pause", 0)))
-    filled = prepare(step, names, fixtures)
+    try:
+        filled = prepare(step, names, fixtures)
+    except (Unknown, KeyError, IndexError, TypeError) as error:
+        result.problems = [f"step {number}: the case cannot be filled in: {error!r}"]
+        return
     began = datetime.now(timezone.utc)
     while True:
         try:

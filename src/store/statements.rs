@@ -207,7 +207,7 @@ impl Relations {
 /// The keys a statement is found by beside those in its own columns.
 pub fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
     let related = statement.related.iter().copied().map(related_form);
-    statement.object_agent_key.into_iter().chain(related).chain([authority_form(statement.authority_key)])
+    statement.other_agent_keys.iter().copied().chain(related).chain([authority_form(statement.authority_key)])
 }
 
 /// The form in which a key stands in `relations` when the agent or activity is merely related: a filter without

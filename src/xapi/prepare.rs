@@ -63,8 +63,9 @@ pub struct Prepared {
     pub agent_key: Option<Uuid>,
     /// The authority under which it is stored.
     pub authority_key: Uuid,
-    /// The object, if it is an agent or identified group other than the actor. An `agent` filter finds it as it finds the actor.
-    pub object_agent_key: Option<Uuid>,
+    /// The object, if it is an agent or identified group, and the members of actor and object, if those are groups: sorted,
+    /// each once, without the actor. An `agent` filter finds them as it finds the actor.
+    pub other_agent_keys: Vec<Uuid>,
     pub registration_key: Option<Uuid>,
     /// All other agents and activities anywhere in the statement: sorted, each once, none of the direct ones above and not
     /// the authority (but the members of an OAuth group).
@@ -107,11 +108,10 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
     // From here on the document is taken apart.
     let verb = seen_verb(doc.get_mut("verb"));
     let mut relations = Relations::new(author.tenant);
-    let mut direct = relations.statement(&mut doc);
+    let direct = relations.statement(&mut doc);
     // A single agent is found by the authority's key; the members of an OAuth group are related like any other.
     let related_alone = (author.agents.len() == 1).then(|| relations.related(&direct));
     relations.agents.extend_from_slice(&author.agents);
-    direct.object_agent = direct.object_agent.filter(|key| Some(*key) != direct.agent);
     let related = related_alone.unwrap_or_else(|| relations.related(&direct));
     relations.settle();
 
@@ -129,7 +129,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         activity_key: direct.activity,
         agent_key: direct.agent,
         authority_key: author.key(),
-        object_agent_key: direct.object_agent,
+        other_agent_keys: direct.other_agents,
         registration_key,
         related,
         refers_to: direct.refers_to,
@@ -261,10 +261,11 @@ mod tests {
                 "contextAgents": [{"objectType": "contextAgent", "agent": mbox("ca")}],
                 "contextGroups": [{"objectType": "contextGroup", "group": {"objectType": "Group", "member": [mbox("cg")]}}]}
         }));
-        assert_eq!((p.agent_key, p.object_agent_key), (None, Some(agent_key("o"))), "an anonymous group has no key");
-        let names = ["m1", "m2", "i", "t", "m3", "ca", "cg"];
+        assert_eq!(p.agent_key, None, "an anonymous group has no key");
+        assert_eq!(p.other_agent_keys, sorted(["m1", "m2", "o"].map(agent_key).to_vec()), "its members stand for it");
+        let names = ["i", "t", "m3", "ca", "cg"];
         assert_eq!(p.related, sorted(names.map(agent_key).to_vec()));
-        assert_eq!(p.agents.len(), names.len() + 2, "with the object and the authority");
+        assert_eq!(p.agents.len(), names.len() + 4, "with the group's members, the object and the authority");
         assert!(p.agents.is_sorted_by_key(|a| a.key));
         let seen = |name: &str| p.agents.iter().find(|a| a.key == agent_key(name)).unwrap();
         assert_eq!((seen("o").name.as_deref(), seen("o").object_type), (Some("O"), ActorType::Agent));
@@ -277,7 +278,7 @@ mod tests {
     fn an_actor_who_is_also_the_object_counts_once() {
         let object = json!({"objectType": "Agent", "mbox": "mailto:a@x.example", "name": "A"});
         let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "object": object}));
-        assert_eq!((p.agent_key, p.object_agent_key), (Some(agent_key("a")), None));
+        assert_eq!((p.agent_key, p.other_agent_keys), (Some(agent_key("a")), Vec::new()));
         let named: Vec<_> = p.agents.iter().filter(|a| a.key == agent_key("a")).map(|a| a.name.as_deref()).collect();
         assert_eq!(named, [Some("A")]);
     }

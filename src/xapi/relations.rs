@@ -59,7 +59,8 @@ pub struct AttachmentRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Direct {
     pub agent: Option<Uuid>,
-    pub object_agent: Option<Uuid>,
+    /// Who else a filter by agent finds it by: the object, and the members of the groups that actor and object are.
+    pub other_agents: Vec<Uuid>,
     pub activity: Option<Uuid>,
     pub refers_to: Option<Uuid>,
 }
@@ -81,11 +82,14 @@ impl Relations {
     pub fn statement(&mut self, doc: &mut Map<String, Value>) -> Direct {
         let mut direct = Direct::default();
         if let Some(Value::Object(actor)) = doc.get_mut("actor") {
-            direct.agent = self.actor(actor);
+            direct.agent = self.with_members(actor, &mut direct.other_agents);
         }
         if let Some(Value::Object(object)) = doc.get_mut("object") {
             match object.get("objectType").and_then(Value::as_str) {
-                Some("Agent" | "Group") => direct.object_agent = self.actor(object),
+                Some("Agent" | "Group") => {
+                    let key = self.with_members(object, &mut direct.other_agents);
+                    direct.other_agents.extend(key);
+                }
                 Some("SubStatement") => drop(self.statement(object)),
                 Some("StatementRef") => direct.refers_to = uuid(object, "id"),
                 _ => direct.activity = self.activity(object),
@@ -94,6 +98,9 @@ impl Relations {
         if let Some(Value::Object(context)) = doc.get_mut("context") {
             self.context(context);
         }
+        direct.other_agents.retain(|key| Some(*key) != direct.agent);
+        direct.other_agents.sort_unstable();
+        direct.other_agents.dedup();
         for attachment in doc.get("attachments").and_then(Value::as_array).into_iter().flatten() {
             self.attachments.push(attachment_ref(attachment));
         }
@@ -123,6 +130,14 @@ impl Relations {
                 _ => {}
             }
         }
+    }
+
+    /// Notes an agent or group; its members, who match a filter as well as the group does, go into `members`.
+    fn with_members(&mut self, actor: &mut Map<String, Value>, members: &mut Vec<Uuid>) -> Option<Uuid> {
+        let known = self.agents.len();
+        let key = self.actor(actor);
+        members.extend(self.agents[known..].iter().map(|agent| agent.key).filter(|member| Some(*member) != key));
+        key
     }
 
     /// Notes an agent or group and its members; its key, unless the group is anonymous.
@@ -155,7 +170,8 @@ impl Relations {
 
     /// Sorted keys of all agents and activities but the ones the statement is directly about.
     pub fn related(&self, direct: &Direct) -> Vec<Uuid> {
-        let is_direct = |key: &Uuid| [direct.agent, direct.object_agent, direct.activity].contains(&Some(*key));
+        let is_direct =
+            |key: &Uuid| [direct.agent, direct.activity].contains(&Some(*key)) || direct.other_agents.contains(key);
         let agents = self.agents.iter().map(|agent| agent.key);
         let activities = self.activities.iter().map(|activity| activity.key);
         let mut related: Vec<_> = agents.chain(activities).filter(|key| !is_direct(key)).collect();
