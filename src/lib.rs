@@ -19,6 +19,7 @@ pub mod identity;
 pub mod ingest;
 pub mod migrate;
 pub mod partitions;
+pub mod projections;
 pub mod query;
 pub mod relay;
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     ingest::settle,
     model::Clock,
-    partitions,
+    partitions, projections,
     relay::Relay,
     store::Store,
     worker::{Loop, Step},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
 pub fn all(store: &Store, clock: &Clock, relay: Option<Arc<Relay>>) -> Vec<Loop> {
-    let mut loops = vec![months(store, clock), references(store)];
+    let mut loops = vec![months(store, clock), references(store), progress(store)];
     loops.extend(relay.map(events));
     loops
 }
@@ -41,5 +41,13 @@ fn references(store: &Store) -> Loop {
     Loop::new("references", Duration::from_secs(2), move |_| {
         let store = store.clone();
         async move { Ok(if settle::step(&store).await? > 0 { Step::More } else { Step::Idle }) }
+    })
+}
+
+fn progress(store: &Store) -> Loop {
+    let store = store.clone();
+    Loop::new("projections", Duration::from_millis(500), move |_| {
+        let store = store.clone();
+        async move { Ok(if projections::run::step(&store).await? > 0 { Step::More } else { Step::Idle }) }
     })
 }

@@ -1,9 +1,11 @@
 //! The nouns every room shares: tenants, scopes, clock and ids as values. Pure; no IO.
 
+pub mod attempt;
 pub mod clock;
 pub mod event;
 pub mod ids;
 pub mod scope;
+pub mod score;
 pub mod secret;
 pub mod tenant;
 

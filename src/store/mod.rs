@@ -3,6 +3,7 @@
 //! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
 
 pub mod attachments;
+pub mod attempts;
 pub mod audit;
 pub mod catalog;
 pub mod checks;
@@ -17,6 +18,7 @@ pub mod migrations;
 pub mod months;
 pub mod pages;
 pub mod pool;
+pub mod projections;
 pub mod registries;
 pub mod reindex;
 pub mod relay;

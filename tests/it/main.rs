@@ -22,6 +22,7 @@ mod house;
 mod identity;
 mod loops;
 mod migrate;
+mod projections;
 mod relay;
 mod replay;
 mod services;

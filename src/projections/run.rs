@@ -1,0 +1,143 @@
+//! The step: what the ledger has gained since the last one, folded; state, events and cursor in one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    effects::EFFECTS,
+    events::{completion_id, events},
+    facts::{self, AttemptFact},
+    fold,
+};
+use crate::{
+    model::{
+        TenantId,
+        attempt::{Fact, Outcome},
+    },
+    store::{
+        As, Store, StoreError, Tx,
+        attempts::{self, Projected},
+        projections::{self as rows, Line, Numbered},
+        run_tx::AsStoreError,
+        statements,
+    },
+};
+
+/// Statements read in one transaction.
+const BATCH: i64 = 1_000;
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("statement {0} cannot be read back from the ledger: {1}")]
+    Unreadable(Uuid, serde_json::Error),
+    #[error("an event cannot be written: {0}")]
+    Event(serde_json::Error),
+}
+
+impl AsStoreError for ProjectionError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Unreadable(..) | Self::Event(_) => None,
+        }
+    }
+}
+
+/// Reads one batch of every tenant that has something new; answers how many statements those were. Two nodes may do
+/// it at once: a tenant's cursor row lets one of them in at a time.
+pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
+    let bound = store.run_tx("projection_bound", As::Worker, |tx| Box::pin(statements::safe_bound(tx))).await?;
+    let tenants = store
+        .run_tx("tenants_behind", As::Worker, |tx| Box::pin(async move { rows::tenants_behind(tx, bound).await }))
+        .await?;
+    let mut read = 0;
+    for tenant in tenants {
+        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, bound))).await?;
+    }
+    Ok(read)
+}
+
+/// One batch of one tenant.
+async fn project(tx: &Tx<'_>, tenant: TenantId, bound: DateTime<Utc>) -> Result<usize, ProjectionError> {
+    let position = rows::lock_cursor(tx, tenant, EFFECTS.version).await?;
+    let lines = rows::ledger_lines(tx, tenant, position, bound, BATCH).await?;
+    let Some(last) = lines.last() else { return Ok(0) };
+    let mut found = Vec::new();
+    for line in &lines {
+        found.extend(read(tenant, line)?);
+    }
+    name_attempts(tx, tenant, &found).await?;
+    let facts: Vec<(&str, &Fact)> = found.iter().map(|found| (found.attempt.id.as_str(), &found.fact)).collect();
+    if !facts.is_empty() {
+        rows::insert_facts(tx, tenant, &facts).await?;
+    }
+
+    let mut affected: BTreeSet<String> = found.iter().map(|found| found.attempt.id.clone()).collect();
+    let voided: Vec<Uuid> = lines.iter().filter_map(|line| line.voids).collect();
+    if !voided.is_empty() {
+        affected.extend(rows::attempts_of(tx, tenant, &voided).await?);
+    }
+    let affected: Vec<String> = affected.into_iter().collect();
+    if !affected.is_empty() {
+        let standing = refold(tx, tenant, &affected, last.stored).await?;
+        attempts::put(tx, tenant, &affected, &standing).await?;
+    }
+    rows::move_cursor(tx, tenant, last.stored).await?;
+    Ok(lines.len())
+}
+
+/// Most statements name no attempt, and most of those can be told without reading them.
+fn read(tenant: TenantId, line: &Line) -> Result<Option<AttemptFact>, ProjectionError> {
+    if !line.has_registration && !line.payload.contains(facts::EXTENSIONS) {
+        return Ok(None);
+    }
+    let statement: Map<String, Value> =
+        serde_json::from_str(&line.payload).map_err(|error| ProjectionError::Unreadable(line.id, error))?;
+    // Whether it is voided is asked again when the attempt is folded.
+    Ok(facts::read(tenant, &statement, line.id, line.stored, false))
+}
+
+/// Gives new attempts their numbers, in the order in which the ledger first names them.
+async fn name_attempts(tx: &Tx<'_>, tenant: TenantId, found: &[AttemptFact]) -> Result<(), StoreError> {
+    let ids: Vec<&str> = found.iter().map(|found| found.attempt.id.as_str()).collect();
+    let mut known = rows::known_attempts(tx, tenant, &ids).await?;
+    let new: Vec<&AttemptFact> = found.iter().filter(|found| known.insert(found.attempt.id.clone())).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let enrollments: Vec<&str> = new.iter().map(|found| found.attempt.enrollment.as_str()).collect();
+    let mut highest: HashMap<String, i32> = rows::highest_numbers(tx, tenant, &enrollments).await?;
+    let mut numbered = Vec::with_capacity(new.len());
+    for AttemptFact { attempt, fact } in new {
+        let highest = highest.entry(attempt.enrollment.clone()).or_default();
+        *highest = fold::number(attempt.wanted_number, *highest);
+        numbered.push(Numbered { name: attempt.clone(), number: *highest, first_stored: fact.stored });
+    }
+    rows::insert_names(tx, tenant, &numbered).await
+}
+
+/// The attempts as their facts up to `until` make them; one whose facts are all voided is not among them.
+async fn refold(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    ids: &[String],
+    until: DateTime<Utc>,
+) -> Result<Vec<Projected>, ProjectionError> {
+    let names = rows::names(tx, tenant, ids).await?;
+    let facts = rows::facts(tx, tenant, ids, until).await?;
+    let mut standing = Vec::with_capacity(names.len());
+    for named in names {
+        let Some(attempt) = facts.get(&named.name.id).and_then(|facts| fold::fold(facts)) else { continue };
+        let events = events(tenant, &named.name, named.number, &attempt).map_err(ProjectionError::Event)?;
+        let is_passed = attempt.closing.as_ref().is_some_and(|closing| closing.outcome == Outcome::Passed);
+        let completion = is_passed.then(|| completion_id(tenant, &named.name.id));
+        standing.push(Projected { named, attempt, completion, events });
+    }
+    Ok(standing)
+}

@@ -1,0 +1,252 @@
+//! Projections of the ledger: the cursor that says how far they have read, what each statement says of its attempt,
+//! and the attempts, completion records, scores and events that follow.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{StoreError, Tx, run_tx::column};
+use crate::model::{
+    TenantId,
+    attempt::{AttemptName, Effect, Fact},
+    score::Score,
+};
+
+/// A statement as the projections read it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub id: Uuid,
+    pub stored: DateTime<Utc>,
+    pub has_registration: bool,
+    /// The statement it voids.
+    pub voids: Option<Uuid>,
+    pub payload: String,
+}
+
+/// An attempt's name with the number it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    pub name: AttemptName,
+    pub number: i32,
+    pub first_stored: DateTime<Utc>,
+}
+
+/// Tenants whose ledger holds statements beyond their cursor and below the bound.
+pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
+    let rows = tx
+        .query(
+            "/* tenants_behind */ SELECT t.tenant_id FROM platform.tenants t
+             LEFT JOIN progress.projection_cursors c ON c.tenant_id = t.tenant_id
+             WHERE EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
+                           AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1)
+             ORDER BY t.tenant_id",
+            &[&bound],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(TenantId(column(row, "tenant_id")?))).collect()
+}
+
+/// Where the tenant's projections are; no other step of this tenant gets here before the transaction ends.
+pub async fn lock_cursor(tx: &Tx<'_>, tenant: TenantId, effects_version: i32) -> Result<DateTime<Utc>, StoreError> {
+    tx.execute(
+        "/* make_cursor */ INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)
+         VALUES ($1, 'epoch', $2) ON CONFLICT DO NOTHING",
+        &[&tenant.0, &effects_version],
+    )
+    .await?;
+    let row = tx
+        .query_one(
+            "/* lock_cursor */ SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 FOR UPDATE",
+            &[&tenant.0],
+        )
+        .await?;
+    column(&row, "position")
+}
+
+pub async fn move_cursor(tx: &Tx<'_>, tenant: TenantId, to: DateTime<Utc>) -> Result<(), StoreError> {
+    let moved = tx
+        .execute(
+            "/* move_cursor */ UPDATE progress.projection_cursors SET position = $2, updated_at = clock_timestamp()
+             WHERE tenant_id = $1 AND position < $2",
+            &[&tenant.0, &to],
+        )
+        .await?;
+    match moved {
+        1 => Ok(()),
+        _ => Err(StoreError::Shape { name: "move_cursor", detail: "a cursor only moves forward".to_owned() }),
+    }
+}
+
+/// The next statements of the ledger, in its order.
+pub async fn ledger_lines(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    after: DateTime<Utc>,
+    bound: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<Line>, StoreError> {
+    let rows = tx
+        .query(
+            "/* ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
+                    CASE WHEN voiding THEN refers_to END AS voids, payload
+             FROM ledger.statements WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
+            &[&tenant.0, &after, &bound, &most],
+        )
+        .await?;
+    let line = |row: &Row| {
+        Ok(Line {
+            id: column(row, "id")?,
+            stored: column(row, "stored")?,
+            has_registration: column(row, "has_registration")?,
+            voids: column(row, "voids")?,
+            payload: column(row, "payload")?,
+        })
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Those of the attempts that have a name already.
+pub async fn known_attempts(tx: &Tx<'_>, tenant: TenantId, ids: &[&str]) -> Result<HashSet<String>, StoreError> {
+    let sql = "/* known_attempts */ SELECT id FROM progress.attempt_names WHERE tenant_id = $1 AND id = ANY($2)";
+    let rows = tx.query(sql, &[&tenant.0, &ids]).await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// The highest number given so far in each of the enrollments.
+pub async fn highest_numbers(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    enrollments: &[&str],
+) -> Result<HashMap<String, i32>, StoreError> {
+    let rows = tx
+        .query(
+            "/* highest_numbers */ SELECT enrollment_id, max(attempt_number) AS highest FROM progress.attempt_names
+             WHERE tenant_id = $1 AND enrollment_id = ANY($2) GROUP BY enrollment_id",
+            &[&tenant.0, &enrollments],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((column(row, "enrollment_id")?, column(row, "highest")?))).collect()
+}
+
+pub async fn insert_names(tx: &Tx<'_>, tenant: TenantId, new: &[Numbered]) -> Result<(), StoreError> {
+    let text = |of: fn(&AttemptName) -> &str| new.iter().map(|n| of(&n.name)).collect::<Vec<_>>();
+    let numbers: Vec<i32> = new.iter().map(|n| n.number).collect();
+    let stored: Vec<DateTime<Utc>> = new.iter().map(|n| n.first_stored).collect();
+    tx.execute(
+        "/* insert_attempt_names */ INSERT INTO progress.attempt_names
+             (tenant_id, id, enrollment_id, user_id, course_id, course_version_id, attempt_number, first_stored)
+         SELECT $1, new.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
+             $8::timestamptz[]) AS new",
+        &[
+            &tenant.0,
+            &text(|name| &name.id),
+            &text(|name| &name.enrollment),
+            &text(|name| &name.user),
+            &text(|name| &name.course),
+            &text(|name| &name.course_version),
+            &numbers,
+            &stored,
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Keeps what statements say of their attempts; a statement that is kept already stays as it is.
+pub async fn insert_facts(tx: &Tx<'_>, tenant: TenantId, facts: &[(&str, &Fact)]) -> Result<(), StoreError> {
+    let attempts: Vec<&str> = facts.iter().map(|(attempt, _)| *attempt).collect();
+    let statements: Vec<Uuid> = facts.iter().map(|(_, fact)| fact.statement).collect();
+    let stored: Vec<DateTime<Utc>> = facts.iter().map(|(_, fact)| fact.stored).collect();
+    let occurred: Vec<DateTime<Utc>> = facts.iter().map(|(_, fact)| fact.occurred).collect();
+    let effects: Vec<&str> = facts.iter().map(|(_, fact)| fact.effect.as_str()).collect();
+    let successes: Vec<Option<bool>> = facts.iter().map(|(_, fact)| fact.success).collect();
+    let scores: Vec<Option<i32>> = facts.iter().map(|(_, fact)| fact.score.map(Score::ten_thousandths)).collect();
+    let seconds: Vec<Option<i64>> = facts.iter().map(|(_, fact)| fact.seconds).collect();
+    tx.execute(
+        "/* insert_attempt_statements */ INSERT INTO progress.attempt_statements
+             (tenant_id, attempt_id, statement_id, stored, occurred, effect, success, score, seconds)
+         SELECT $1, new.* FROM unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[],
+             $7::bool[], $8::int[], $9::bigint[]) AS new
+         ON CONFLICT DO NOTHING",
+        &[&tenant.0, &attempts, &statements, &stored, &occurred, &effects, &successes, &scores, &seconds],
+    )
+    .await
+    .map(drop)
+}
+
+/// The attempts that the statements belong to.
+pub async fn attempts_of(tx: &Tx<'_>, tenant: TenantId, statements: &[Uuid]) -> Result<Vec<String>, StoreError> {
+    let rows = tx
+        .query(
+            "/* attempts_of */ SELECT DISTINCT attempt_id FROM progress.attempt_statements
+             WHERE tenant_id = $1 AND statement_id = ANY($2)",
+            &[&tenant.0, &statements],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "attempt_id")).collect()
+}
+
+/// The names of the attempts, by id.
+pub async fn names(tx: &Tx<'_>, tenant: TenantId, attempts: &[String]) -> Result<Vec<Numbered>, StoreError> {
+    let rows = tx
+        .query(
+            "/* attempt_names */ SELECT id, enrollment_id, user_id, course_id, course_version_id, attempt_number,
+                 first_stored
+             FROM progress.attempt_names WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id",
+            &[&tenant.0, &attempts],
+        )
+        .await?;
+    let numbered = |row: &Row| {
+        let name = AttemptName {
+            id: column(row, "id")?,
+            enrollment: column(row, "enrollment_id")?,
+            user: column(row, "user_id")?,
+            course: column(row, "course_id")?,
+            course_version: column(row, "course_version_id")?,
+            wanted_number: None,
+        };
+        Ok(Numbered { name, number: column(row, "attempt_number")?, first_stored: column(row, "first_stored")? })
+    };
+    rows.iter().map(numbered).collect()
+}
+
+/// What statements stored up to `until` say of the attempts, and which of them are voided by then.
+pub async fn facts(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    attempts: &[String],
+    until: DateTime<Utc>,
+) -> Result<HashMap<String, Vec<Fact>>, StoreError> {
+    let rows = tx
+        .query(
+            "/* attempt_facts */ SELECT a.attempt_id, a.statement_id, a.stored, a.occurred, a.effect, a.success,
+                 a.score, a.seconds,
+                 coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = a.tenant_id
+                           AND v.target_id = a.statement_id AND v.voids AND v.stored <= $3 LIMIT 1), false) AS voided
+             FROM progress.attempt_statements a WHERE a.tenant_id = $1 AND a.attempt_id = ANY($2) AND a.stored <= $3",
+            &[&tenant.0, &attempts, &until],
+        )
+        .await?;
+    let mut facts: HashMap<String, Vec<Fact>> = HashMap::new();
+    for row in &rows {
+        facts.entry(column(row, "attempt_id")?).or_default().push(fact(row)?);
+    }
+    Ok(facts)
+}
+
+fn fact(row: &Row) -> Result<Fact, StoreError> {
+    let effect: &str = column(row, "effect")?;
+    let unknown = || StoreError::Shape { name: "attempt_facts", detail: format!("unknown effect {effect:?}") };
+    Ok(Fact {
+        statement: column(row, "statement_id")?,
+        stored: column(row, "stored")?,
+        occurred: column(row, "occurred")?,
+        effect: Effect::named(effect).ok_or_else(unknown)?,
+        success: column(row, "success")?,
+        score: column::<Option<i32>>(row, "score")?.and_then(Score::from_ten_thousandths),
+        seconds: column(row, "seconds")?,
+        voided: column(row, "voided")?,
+    })
+}
