@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     IngestError, Job, attach,
     plan::{self, Fate},
-    seen::Seen,
+    seen::{Seen, Unseen, Written},
 };
 use crate::{
     model::TenantId,
@@ -19,7 +19,11 @@ use crate::{
         vocabulary::{self, NamedAgent},
     },
     telemetry::Metrics,
-    xapi::{activity, prepare::Prepared},
+    xapi::{
+        activity,
+        prepare::Prepared,
+        relations::{SeenActivity, SeenAgent},
+    },
 };
 
 /// Attempts at a group whose ids another transaction takes at the same moment.
@@ -72,8 +76,9 @@ impl Writer {
                 .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group)))
                 .await;
             match result {
-                Ok(fates) => {
-                    self.note(group, &fates);
+                Ok((fates, written)) => {
+                    self.seen.note(written);
+                    self.count(group, &fates);
                     return Ok(fates);
                 }
                 Err(error) if race < RACES && error.code() == Some("23505") => {
@@ -97,7 +102,12 @@ impl Writer {
         self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
     }
 
-    async fn transaction(&self, tx: &Tx<'_>, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, StoreError> {
+    async fn transaction(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        group: &[Job],
+    ) -> Result<(Vec<Fate>, Written), StoreError> {
         let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
         let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
         let before = statements::beforehand(tx, tenant, &ids).await?;
@@ -120,95 +130,74 @@ impl Writer {
         if !linked.is_empty() {
             statements::link(tx, tenant, &linked).await?;
         }
-        self.remember(tx, tenant, &entries).await?;
+        let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
+        remember(tx, tenant, unseen).await?;
         for (job, fate) in group.iter().zip(&fates) {
             if matches!(fate, Fate::Accepted(_)) {
                 attach::store(tx, tenant, &job.submission.attachments).await?;
             }
         }
-        Ok(fates)
+        Ok((fates, written))
     }
 
-    /// Merges what this process has not seen before: agents, activities and verbs, in this order and sorted by key in
-    /// every transaction, so that two groups that share them wait for each other instead of deadlocking.
-    async fn remember(&self, tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
-        let mut agents: Vec<NamedAgent> = entries
-            .iter()
-            .flat_map(|entry| &entry.statement.agents)
-            .filter(|agent| !self.seen.agent(agent.key, agent.name.as_deref()))
-            .map(|agent| NamedAgent { key: agent.key, ifi: agent.ifi.clone(), name: agent.name.clone() })
-            .collect();
-        agents.sort_by_key(|agent| agent.key);
-        if !agents.is_empty() {
-            vocabulary::remember_agents(tx, tenant, &agents).await?;
-        }
-        self.remember_activities(tx, tenant, entries).await?;
-        let mut verbs: Vec<_> = entries
-            .iter()
-            .map(|entry| entry.statement)
-            .filter(|s| !self.seen.verb(s.verb_key))
-            .map(|s| (s.verb_key, s.verb.iri.as_str(), s.verb.display.as_ref().map(to_text)))
-            .collect();
-        verbs.sort_by_key(|(key, ..)| *key);
-        verbs.dedup_by_key(|(key, ..)| *key);
-        if !verbs.is_empty() {
-            vocabulary::remember_verbs(tx, tenant, &verbs).await?;
-        }
-        Ok(())
-    }
-
-    async fn remember_activities(
-        &self,
-        tx: &Tx<'_>,
-        tenant: TenantId,
-        entries: &[Entry<'_>],
-    ) -> Result<(), StoreError> {
-        let mut unseen: Vec<_> = entries
-            .iter()
-            .flat_map(|entry| &entry.statement.activities)
-            .filter(|activity| !self.seen.activity(activity.key, activity.definition.as_ref()))
-            .collect();
-        if unseen.is_empty() {
-            return Ok(());
-        }
-        // Stable: statements of one group keep their order, so the later definition wins.
-        unseen.sort_by_key(|activity| activity.key);
-        let mut names: Vec<(Uuid, &str)> = unseen.iter().map(|a| (a.key, a.iri.as_str())).collect();
-        names.dedup_by_key(|(key, _)| *key);
-        let mut known = vocabulary::lock_activities(tx, tenant, &names).await?;
-        let mut changed: HashMap<Uuid, String> = HashMap::new();
-        for activity in unseen {
-            let Some(definition) = &activity.definition else { continue };
-            let merged = known.entry(activity.key).or_default();
-            let (before, target) = (merged.clone(), merged.get_or_insert_default());
-            activity::merge(target, definition.clone());
-            if before.as_ref() != Some(target) {
-                changed.insert(activity.key, to_text(target));
-            }
-        }
-        let mut changed: Vec<(Uuid, String)> = changed.into_iter().collect();
-        changed.sort_by_key(|(key, _)| *key);
-        vocabulary::write_definitions(tx, tenant, &changed).await
-    }
-
-    fn note(&self, group: &[Job], fates: &[Fate]) {
+    fn count(&self, group: &[Job], fates: &[Fate]) {
         for (job, fate) in group.iter().zip(fates) {
             let new = accepted(&job.submission.statements, fate).count() as u64;
             let all = job.submission.statements.len() as u64;
             let others = if matches!(fate, Fate::Accepted(_)) { "same" } else { "conflict" };
             self.metrics.ingest.statements.with_label_values(&["new"]).inc_by(new);
             self.metrics.ingest.statements.with_label_values(&[others]).inc_by(all - new);
-            for statement in accepted(&job.submission.statements, fate) {
-                self.seen.note_verb(statement.verb_key);
-                for agent in &statement.agents {
-                    self.seen.note_agent(agent.key, agent.name.as_deref());
-                }
-                for activity in &statement.activities {
-                    self.seen.note_activity(activity.key, activity.definition.as_ref());
-                }
-            }
         }
     }
+}
+
+/// Merges what this process has not seen before: agents, activities and verbs, in this order and sorted by key in
+/// every transaction, so that two groups that share them wait for each other instead of deadlocking.
+async fn remember(tx: &Tx<'_>, tenant: TenantId, unseen: Unseen<'_>) -> Result<(), StoreError> {
+    if !unseen.agents.is_empty() {
+        let named = |agent: &SeenAgent| NamedAgent { key: agent.key, ifi: agent.ifi.clone(), name: agent.name.clone() };
+        let mut agents: Vec<NamedAgent> = unseen.agents.into_iter().map(named).collect();
+        agents.sort_by_key(|agent| agent.key);
+        vocabulary::remember_agents(tx, tenant, &agents).await?;
+    }
+    remember_activities(tx, tenant, unseen.activities).await?;
+    if unseen.verbs.is_empty() {
+        return Ok(());
+    }
+    let mut users = unseen.verbs;
+    users.sort_by_key(|s| s.verb_key);
+    users.dedup_by_key(|s| s.verb_key);
+    let verbs: Vec<_> =
+        users.iter().map(|s| (s.verb_key, s.verb.iri.as_str(), s.verb.display.as_ref().map(to_text))).collect();
+    vocabulary::remember_verbs(tx, tenant, &verbs).await
+}
+
+async fn remember_activities(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    mut unseen: Vec<&SeenActivity>,
+) -> Result<(), StoreError> {
+    if unseen.is_empty() {
+        return Ok(());
+    }
+    // Stable: statements of one group keep their order, so the later definition wins.
+    unseen.sort_by_key(|activity| activity.key);
+    let mut names: Vec<(Uuid, &str)> = unseen.iter().map(|a| (a.key, a.iri.as_str())).collect();
+    names.dedup_by_key(|(key, _)| *key);
+    let mut known = vocabulary::lock_activities(tx, tenant, &names).await?;
+    let mut changed: HashMap<Uuid, String> = HashMap::new();
+    for activity in unseen {
+        let Some(definition) = &activity.definition else { continue };
+        let merged = known.entry(activity.key).or_default();
+        let (before, target) = (merged.clone(), merged.get_or_insert_default());
+        activity::merge(target, definition.clone());
+        if before.as_ref() != Some(target) {
+            changed.insert(activity.key, to_text(target));
+        }
+    }
+    let mut changed: Vec<(Uuid, String)> = changed.into_iter().collect();
+    changed.sort_by_key(|(key, _)| *key);
+    vocabulary::write_definitions(tx, tenant, &changed).await
 }
 
 /// The statements of a caller that are to be written.
