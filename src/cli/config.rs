@@ -8,6 +8,7 @@ use std::{
 
 use clap::Subcommand;
 
+use super::print;
 use crate::{
     bus::connection,
     config::{self, Config, Plan},
@@ -45,16 +46,16 @@ pub enum Command {
 
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Docs => print!("{}", config::markdown()),
-        Command::Show => print!("{}", config::show(&config::load()?)),
+        Command::Docs => print::text(&config::markdown()),
+        Command::Show => print::text(&config::show(&config::load()?)),
         Command::Validate { connect } => {
             let loaded = config::load()?;
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
             }
             match &loaded.file {
-                Some(file) => println!("valid: {} and the environment", file.display()),
-                None => println!("valid: the environment (no file)"),
+                Some(file) => say!("valid: {} and the environment", file.display()),
+                None => say!("valid: the environment (no file)"),
             }
             if connect && !super::runtime()?.block_on(reach(&loaded.config)) {
                 return Ok(ExitCode::from(super::exit::UNREACHABLE));
@@ -99,10 +100,10 @@ async fn reach(config: &Config) -> bool {
     let mut all = true;
     for (name, answer, absent) in doors {
         match answer {
-            None => println!("{name}: {absent}"),
-            Some(Ok(word)) => println!("{name}: {word}"),
+            None => say!("{name}: {absent}"),
+            Some(Ok(word)) => say!("{name}: {word}"),
             Some(Err(why)) => {
-                println!("{name}: FAILED: {why}");
+                say!("{name}: FAILED: {why}");
                 all = false;
             }
         }
@@ -112,16 +113,16 @@ async fn reach(config: &Config) -> bool {
 
 fn migrate(path: &Path, plan: Plan, apply: bool) -> anyhow::Result<()> {
     if plan.edits.is_empty() {
-        println!("{}: nothing to change", path.display());
+        say!("{}: nothing to change", path.display());
         return Ok(());
     }
     for edit in &plan.edits {
-        println!("{}: {edit}", path.display());
+        say!("{}: {edit}", path.display());
     }
     if !apply {
-        println!("nothing written; run again with --apply");
+        say!("nothing written; run again with --apply");
     } else if let Some(backup) = plan.apply()? {
-        println!("written; the old file is {}", backup.display());
+        say!("written; the old file is {}", backup.display());
     }
     Ok(())
 }

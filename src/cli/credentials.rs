@@ -121,16 +121,16 @@ fn print_issued(issued: &Issued, json: bool) {
     if json {
         let mut line = shown(credential);
         line["secret"] = secret.expose().into();
-        println!("{line}");
+        say!("{line}");
     } else {
-        println!("id      {}\nkey     {}\nsecret  {}", credential.id, credential.api_key, secret.expose());
-        println!("The secret is stored hashed and is not shown again.");
+        say!("id      {}\nkey     {}\nsecret  {}", credential.id, credential.api_key, secret.expose());
+        say!("The secret is stored hashed and is not shown again.");
     }
 }
 
 fn print(credential: &Credential, json: bool) {
     if json {
-        println!("{}", shown(credential));
+        say!("{}", shown(credential));
         return;
     }
     let state = match (credential.revoked_at, credential.expires_at) {
@@ -139,5 +139,5 @@ fn print(credential: &Credential, json: bool) {
         (None, None) => "active".to_owned(),
     };
     let scopes = credential.scopes.names().join(" ");
-    println!("{}  {}  {state:<18}  {scopes}  {}", credential.id, credential.api_key, credential.label);
+    say!("{}  {}  {state:<18}  {scopes}  {}", credential.id, credential.api_key, credential.label);
 }

@@ -108,12 +108,12 @@ async fn ping(json: bool, database: &Database) -> anyhow::Result<ExitCode> {
                 json!({ "login": login, "answers": answer.is_ok(), "error": answer.as_ref().err(), "ms": took.as_millis() as u64 })
             })
             .collect();
-        println!("{}", json!({ "format": 1, "kind": "ping", "logins": lines }));
+        say!("{}", json!({ "format": 1, "kind": "ping", "logins": lines }));
     } else {
         for (login, answer, took) in &lines {
             match answer {
-                Ok(()) => println!("{login}: connected in {} ms", took.as_millis()),
-                Err(why) => println!("{login}: {why}"),
+                Ok(()) => say!("{login}: connected in {} ms", took.as_millis()),
+                Err(why) => say!("{login}: {why}"),
             }
         }
     }
@@ -123,10 +123,10 @@ async fn ping(json: bool, database: &Database) -> anyhow::Result<ExitCode> {
 
 fn report(json: bool, lines: &[Check]) -> ExitCode {
     if json {
-        println!("{}", json!({ "format": 1, "kind": "checks", "worst": checks::worst(lines), "checks": lines }));
+        say!("{}", json!({ "format": 1, "kind": "checks", "worst": checks::worst(lines), "checks": lines }));
     } else {
         for line in lines {
-            println!("{line}");
+            say!("{line}");
         }
     }
     if checks::worst(lines) == Status::Fail { ExitCode::from(exit::FOUND) } else { ExitCode::SUCCESS }
@@ -137,19 +137,12 @@ async fn rebuild(json: bool, args: &ReindexArgs, runner: &Runner, owner: &Endpoi
     let schemas: Vec<String> = runner.modules().iter().map(|module| module.schema.clone()).collect();
     let found = reindex::candidates(&session, &schemas, i64::from(args.smallest) << 20).await?;
     if json {
-        println!("{}", json!({ "format": 1, "kind": "reindex", "applied": args.apply, "indexes": found }));
+        say!("{}", json!({ "format": 1, "kind": "reindex", "applied": args.apply, "indexes": found }));
     } else {
         for one in &found {
-            println!(
-                "{:?}: {} on {}, {} KiB: {}",
-                one.why,
-                one.index,
-                one.table,
-                one.bytes / 1024,
-                reindex::remedy(one)
-            );
+            say!("{:?}: {} on {}, {} KiB: {}", one.why, one.index, one.table, one.bytes / 1024, reindex::remedy(one));
         }
-        println!("{} indexes{}", found.len(), if args.apply || found.is_empty() { "" } else { "; do it with --apply" });
+        say!("{} indexes{}", found.len(), if args.apply || found.is_empty() { "" } else { "; do it with --apply" });
     }
     if args.apply {
         let watcher = Session::connect(owner).await?;

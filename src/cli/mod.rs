@@ -1,5 +1,8 @@
 //! The command line: a file per subcommand. Errors say what to do next; exit codes stand in `docs/operations.md`.
 
+#[macro_use]
+mod print;
+
 mod access;
 mod config;
 mod credentials;
@@ -67,15 +70,16 @@ pub fn main() -> ExitCode {
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Version => {
-            println!("progress-service {}", env!("CARGO_PKG_VERSION"));
+            say!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
     };
-    outcome.unwrap_or_else(|error| {
+    let code = outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         let code = if error.is::<ConfigError>() { exit::CONFIG } else { exit::FAILED };
         ExitCode::from(code)
-    })
+    });
+    if print::lost() { ExitCode::from(exit::FAILED) } else { code }
 }
 
 fn begin_migrations(args: migrations::Args) -> anyhow::Result<ExitCode> {

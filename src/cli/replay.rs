@@ -40,7 +40,7 @@ pub async fn run(args: &Args, json: bool, modules: &[Module], owner: &Endpoint) 
     let roads = replay::roads(modules, &releases)?;
     let report = replay::replay(&server, &roads, &Ids::random(), &|road| eprintln!("building: {road}")).await?;
     if json {
-        println!("{}", json!({ "format": 1, "kind": "replay", "same": report.same(), "report": report }));
+        say!("{}", json!({ "format": 1, "kind": "replay", "same": report.same(), "report": report }));
     } else {
         print(&report);
     }
@@ -48,17 +48,17 @@ pub async fn run(args: &Args, json: bool, modules: &[Module], owner: &Endpoint) 
 }
 
 fn print(report: &ReplayReport) {
-    println!("clean: {} ({} lines)", report.digest, report.objects);
+    say!("clean: {} ({} lines)", report.digest, report.objects);
     for Arrival { road, comparison, .. } in &report.arrivals {
         let order = match comparison.order_only.len() {
             0 => "",
             _ => ", columns in another order",
         };
-        println!("{road}: {}{order}", if comparison.same() { "the same" } else { "NOT the same" });
+        say!("{road}: {}{order}", if comparison.same() { "the same" } else { "NOT the same" });
         for difference in &comparison.differences {
             match difference {
-                Difference::Left(line) => println!("  only clean: {line}"),
-                Difference::Right(line) => println!("  only {road}: {line}"),
+                Difference::Left(line) => say!("  only clean: {line}"),
+                Difference::Right(line) => say!("  only {road}: {line}"),
             }
         }
     }

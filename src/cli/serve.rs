@@ -30,9 +30,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     };
     let url = service.running.url();
     // Scripts and tests wait for exactly this line.
-    println!("listening on {url}");
+    say!("listening on {url}");
     if let Some(issued) = service.first_credential.take() {
-        print!("{}", welcome(&url, config, &issued));
+        super::print::text(&welcome(&url, config, &issued));
     }
     tokio::select! {
         stopped = service.running.stopped() => stopped?,

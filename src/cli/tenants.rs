@@ -74,8 +74,8 @@ fn print(tenant: &Tenant, json: bool) {
     if json {
         let line = json!({ "id": tenant.id, "name": tenant.name, "status": tenant.status.name(),
                            "createdAt": tenant.created_at, "statusChangedAt": tenant.status_changed_at });
-        println!("{line}");
+        say!("{line}");
     } else {
-        println!("{}  {:<9}  {}", tenant.id, tenant.status.name(), tenant.name);
+        say!("{}  {:<9}  {}", tenant.id, tenant.status.name(), tenant.name);
     }
 }

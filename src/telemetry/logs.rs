@@ -14,7 +14,7 @@ pub enum LogError {
 
 /// Starts logging for the whole process; a second call is an error.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(filter)?;
+    let filter = self::filter(filter)?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => {
@@ -27,4 +27,24 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
         }
     }
     Ok(())
+}
+
+/// What the operator asks for. The migration library tells every file it looks at, and the runner tells what matters
+/// of it: only its warnings pass, unless the operator names it.
+fn filter(asked: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::try_new(asked)?;
+    Ok(if asked.contains("refinery_core") { filter } else { filter.add_directive("refinery_core=warn".parse()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migration_library_is_quiet_unless_it_is_named() {
+        assert!(filter("info").unwrap().to_string().contains("refinery_core=warn"));
+        let named = filter("info,refinery_core=debug").unwrap().to_string();
+        assert!(named.contains("refinery_core=debug") && !named.contains("refinery_core=warn"), "{named}");
+        assert!(filter("a=b=c").is_err());
+    }
 }

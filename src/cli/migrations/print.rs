@@ -33,7 +33,7 @@ struct Document<'a, T> {
 impl Output {
     fn document(kind: &str, body: impl Serialize) {
         match serde_json::to_string_pretty(&Document { format: FORMAT, kind, body }) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => say!("{text}"),
             Err(error) => eprintln!("error: the answer cannot be written as JSON: {error}"),
         }
     }
@@ -68,7 +68,7 @@ impl Output {
         if self.json {
             return Self::document("status", report);
         }
-        println!("PostgreSQL {} as {}", report.server, report.role);
+        say!("PostgreSQL {} as {}", report.server, report.role);
         let rows = report.modules.iter().flat_map(|module| {
             module.files.iter().map(|file| {
                 let at = file.applied_at.map_or(String::new(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string());
@@ -79,12 +79,12 @@ impl Output {
             })
         });
         table(&["module", "file", "category", "state", "applied at", "took", "by"], rows);
-        println!("{} applied, {} pending", report.applied, report.pending);
+        say!("{} applied, {} pending", report.applied, report.pending);
         for file in &report.gated {
-            println!("waits for an operator: {file}");
+            say!("waits for an operator: {file}");
         }
         for problem in &report.problems {
-            println!("problem: {}", problem.message);
+            say!("problem: {}", problem.message);
         }
     }
 
@@ -94,11 +94,11 @@ impl Output {
             return Self::document("verify", body);
         }
         for problem in &report.problems {
-            println!("problem: {}", problem.message);
+            say!("problem: {}", problem.message);
         }
         print_reviews(reviews);
         if report.problems.is_empty() {
-            println!("{} applied files are as shipped; {} pending", report.applied, report.pending);
+            say!("{} applied files are as shipped; {} pending", report.applied, report.pending);
         }
     }
 
@@ -108,7 +108,7 @@ impl Output {
         }
         print_reviews(reviews);
         if reviews.is_empty() {
-            println!("all files are sound");
+            say!("all files are sound");
         }
     }
 
@@ -121,11 +121,11 @@ impl Output {
         }
         print_done(&report.done);
         for file in &report.withheld {
-            println!("withheld  {}/{}: {}", file.module, file.file, because(file.withheld.as_ref()));
+            say!("withheld  {}/{}: {}", file.module, file.file, because(file.withheld.as_ref()));
         }
         print_failure(report.failed.as_ref());
         if report.planned.is_empty() && report.withheld.is_empty() {
-            println!("nothing to do");
+            say!("nothing to do");
         }
     }
 
@@ -136,9 +136,9 @@ impl Output {
         if !report.applied {
             for step in &report.planned {
                 let loss = if step.destructive { ", loses data" } else { "" };
-                println!("would undo {}/{}{loss}", step.module, step.file);
+                say!("would undo {}/{}{loss}", step.module, step.file);
             }
-            println!("{}", if report.planned.is_empty() { "nothing to undo" } else { "nothing done: add --apply" });
+            say!("{}", if report.planned.is_empty() { "nothing to undo" } else { "nothing done: add --apply" });
         }
         print_done(&report.done);
         print_failure(report.failed.as_ref());
@@ -165,7 +165,7 @@ impl Output {
         let Forced { module, file, word, approved_by, applied, .. } = forced;
         let word = format!("{word:?}").to_lowercase();
         let done = if *applied { "recorded" } else { "nothing written, add --apply" };
-        println!("{word} {module}/{file} on the word of {approved_by}: {done}");
+        say!("{word} {module}/{file} on the word of {approved_by}: {done}");
     }
 
     pub fn squashed(self, squash: &Squash, paths: &[PathBuf; 2], written: bool) {
@@ -175,9 +175,9 @@ impl Output {
             return Self::document("squash", body);
         }
         let done = if written { "wrote" } else { "would write" };
-        println!("{done} {} and {}", up.display(), down.display());
+        say!("{done} {} and {}", up.display(), down.display());
         for file in &squash.supersedes {
-            println!("takes the place of {file}, which can be removed then");
+            say!("takes the place of {file}, which can be removed then");
         }
     }
 
@@ -195,9 +195,9 @@ impl Output {
             ("out of order", &report.out_of_order),
             ("pending afterwards", &report.pending),
         ] {
-            files.iter().for_each(|file| println!("{what}: {file}"));
+            files.iter().for_each(|file| say!("{what}: {file}"));
         }
-        println!("{}", if report.applied { "adopted" } else { "nothing written" });
+        say!("{}", if report.applied { "adopted" } else { "nothing written" });
     }
 
     pub fn created(self, paths: &[PathBuf; 2]) {
@@ -205,14 +205,14 @@ impl Output {
         if self.json {
             return Self::document("create", json!({ "file": up, "down_file": down }));
         }
-        println!("wrote {}\nwrote {}", up.display(), down.display());
+        say!("wrote {}\nwrote {}", up.display(), down.display());
     }
 }
 
 fn print_reviews(reviews: &[Review]) {
     for review in reviews {
         for finding in &review.findings {
-            println!("{}/{} {finding}", review.module, review.file);
+            say!("{}/{} {finding}", review.module, review.file);
         }
     }
 }
@@ -220,13 +220,13 @@ fn print_reviews(reviews: &[Review]) {
 fn print_done(done: &[Done]) {
     for Done { module, file, action, duration_ms, lock_wait_ms, .. } in done {
         let waited = if *lock_wait_ms > 0 { format!(", after {lock_wait_ms} ms of locks") } else { String::new() };
-        println!("{action:<9} {module}/{file} in {duration_ms} ms{waited}");
+        say!("{action:<9} {module}/{file} in {duration_ms} ms{waited}");
     }
 }
 
 fn print_failure(failed: Option<&Failure>) {
     if let Some(Failure { module, file, error, .. }) = failed {
-        println!("failed    {module}/{file}: {error}");
+        say!("failed    {module}/{file}: {error}");
     }
 }
 
@@ -234,16 +234,16 @@ fn print_rehearsed(planned: &Planned) {
     let Planned { module, file, .. } = planned;
     match &planned.rehearsal {
         Some(RehearsalNote::Ran { duration_ms, locks }) => {
-            println!("would run {module}/{file}: {duration_ms} ms");
+            say!("would run {module}/{file}: {duration_ms} ms");
             for lock in locks {
-                println!("          {} on {}", lock.mode, lock.relation);
+                say!("          {} on {}", lock.mode, lock.relation);
             }
         }
-        Some(RehearsalNote::Failed { error }) => println!("would fail {module}/{file}: {error}"),
+        Some(RehearsalNote::Failed { error }) => say!("would fail {module}/{file}: {error}"),
         Some(RehearsalNote::NotExecutable) => {
-            println!("would run {module}/{file}: outside a transaction, so not rehearsed");
+            say!("would run {module}/{file}: outside a transaction, so not rehearsed");
         }
-        Some(RehearsalNote::NotReached) | None => println!("not reached {module}/{file}"),
+        Some(RehearsalNote::NotReached) | None => say!("not reached {module}/{file}"),
     }
 }
 
@@ -267,7 +267,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(&mut head.iter().copied());
     for row in &rows {
