@@ -89,9 +89,17 @@ async fn with_database(args: &Args, loaded: &Loaded, database: &Database) -> any
 }
 
 /// The data of an embedded server lie under our own folder; another server's disk cannot be seen from here.
-fn place(loaded: &Loaded, database: &Database) -> Place {
+pub(super) fn place(loaded: &Loaded, database: &Database) -> Place {
     let data_directory: Option<PathBuf> = database.is_embedded().then(|| loaded.config.service.data_dir.clone());
     Place { data_directory, backup_marker: loaded.config.database.backup_marker.clone() }
+}
+
+/// Checks beside other work: a line each on standard error, where they never mix with the answer.
+pub(super) fn tell(lines: &[Check]) {
+    for Check { name, status, found, todo } in lines {
+        let todo = if todo.is_empty() { String::new() } else { format!(": {todo}") };
+        eprintln!("{:<8} {name}: {found}{todo}", format!("{status:?}").to_lowercase());
+    }
 }
 
 async fn ping(json: bool, database: &Database) -> anyhow::Result<ExitCode> {

@@ -9,12 +9,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{exit, replay};
+use super::{db, exit, replay};
 use crate::{
     app::Database,
     config::Loaded,
     migrate::{
         Event, MigrateError, Request, Runner, Wish,
+        checks::{self, Place, Status},
         lint::{self, Review},
         modules::{self, Module},
         names::Category,
@@ -143,7 +144,8 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         command => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let runner = database.runner_of(modules, &loaded.config);
-            let code = with_database(out, command, &runner).await;
+            let place = db::place(loaded, &database);
+            let code = with_database(out, command, &runner, &place).await;
             database.close().await;
             return Ok(code.unwrap_or_else(|error| out.error(&error)));
         }
@@ -151,7 +153,12 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn with_database(out: Output, command: Command, runner: &Runner) -> Result<ExitCode, MigrateError> {
+async fn with_database(
+    out: Output,
+    command: Command,
+    runner: &Runner,
+    place: &Place,
+) -> Result<ExitCode, MigrateError> {
     match command {
         Command::Status { one } => {
             let report = only(runner.status().await?, &one)?;
@@ -169,7 +176,8 @@ async fn with_database(out: Output, command: Command, runner: &Runner) -> Result
             let sound = report.problems.is_empty() && !reviews.iter().any(Review::has_errors);
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
         }
-        Command::Run(args) => apply(out, &args, runner).await,
+        Command::Run(args) if args.dry_run => apply(out, &args, runner).await,
+        Command::Run(args) => checked(out, &args, runner, place).await,
         Command::Down(args) => change::down(out, &args, runner).await,
         Command::Logs { one } => {
             out.logs(&runner.logs(one.name().as_deref()).await?);
@@ -180,6 +188,19 @@ async fn with_database(out: Output, command: Command, runner: &Runner) -> Result
         Command::Adopt(args) => change::adopt(out, &args, runner).await,
         Command::Modules | Command::Validate { .. } | Command::Create(_) | Command::Replay(_) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// A run between the checks before and after it. What fails before stops it, unless `--force` says to go on.
+async fn checked(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> Result<ExitCode, MigrateError> {
+    let before = checks::gather_before(runner, place, &Clock::system()).await?;
+    db::tell(&before);
+    if !args.force && before.iter().any(|check| check.status == Status::Fail) {
+        eprintln!("nothing was applied: mend what failed above, or go on all the same with --force");
+        return Ok(ExitCode::from(exit::FOUND));
+    }
+    let code = apply(out, args, runner).await?;
+    db::tell(&checks::gather_after(runner, &Clock::system()).await?);
+    Ok(code)
 }
 
 async fn apply(out: Output, args: &RunArgs, runner: &Runner) -> Result<ExitCode, MigrateError> {

@@ -1,6 +1,6 @@
 //! The command line: exit codes, JSON, and that nothing destructive happens without `--apply`.
 
-use std::process::Output;
+use std::{collections::BTreeMap, process::Output};
 
 use serde_json::Value;
 
@@ -104,4 +104,22 @@ async fn new_files_are_written_in_pairs() {
     assert_eq!(code, 0, "{made}");
     assert!(folder.path().join("alpha/100_add_a_column.sql").exists());
     assert!(folder.path().join("alpha/100_add_a_column.down.sql").exists());
+}
+
+on_each_server! {
+    async fn a_run_stands_between_its_checks_and_a_failing_one_stops_it(db: TestDatabase) {
+        let empty = TestDatabase::empty(db.server()).await;
+        let run = |more: &[&str], url: String| {
+            let variables = BTreeMap::from([("PROGRESS_DATABASE_URL".to_owned(), url)]);
+            command(&[&["migrations", "run"], more].concat(), &variables).output().expect("the binary runs")
+        };
+        let done = run(&[], empty.superuser_url());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(said.contains("connection:") && said.contains("row-level-security"), "{said}");
+        // The service's own login may not migrate: the checks say so before anything is tried.
+        let refused = run(&[], db.service_url());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(4), "{said}");
+        assert!(said.contains("fail") && said.contains("nothing was applied"), "{said}");
+    }
 }
