@@ -1,10 +1,14 @@
 //! How to reach the brokers: addresses, TLS and SASL from the configuration, for producers and consumers alike.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
+    ClientConfig, ClientContext,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
 };
 
@@ -14,6 +18,9 @@ use crate::config::Kafka;
 pub enum BusError {
     #[error("the brokers do not answer: {0}")]
     Unreachable(KafkaError),
+    /// The same, with what a broker or the connection to it said: a refused certificate or password stands only there.
+    #[error("the brokers do not answer: {error}: {reason}")]
+    Refused { error: KafkaError, reason: String },
     #[error("the connection to the brokers cannot be configured: {0}")]
     Config(KafkaError),
     #[error("the brokers' answer was not waited for: {0}")]
@@ -44,13 +51,33 @@ pub fn client_config(kafka: &Kafka) -> ClientConfig {
     client
 }
 
+/// Keeps the first thing that went wrong; what follows is only that nothing works.
+#[derive(Default)]
+struct FirstReason(Mutex<Option<String>>);
+
+impl ClientContext for FirstReason {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the brokers refuse");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| reason.to_owned());
+    }
+}
+
+impl ConsumerContext for FirstReason {}
+
 /// Asks the brokers who they are; the answer is how many there are.
 pub async fn ping(kafka: &Kafka, patience: Duration) -> Result<usize, BusError> {
     let client = client_config(kafka);
     let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = client.create().map_err(BusError::Config)?;
-        let metadata = consumer.fetch_metadata(None, patience).map_err(BusError::Unreachable)?;
-        Ok(metadata.brokers().len())
+        let consumer: BaseConsumer<FirstReason> =
+            client.create_with_context(FirstReason::default()).map_err(BusError::Config)?;
+        consumer.fetch_metadata(None, patience).map(|metadata| metadata.brokers().len()).map_err(|error| {
+            // Reasons wait in a queue, behind lines for the log; this ends with the first.
+            let _ = consumer.poll(Duration::from_millis(100));
+            match consumer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                Some(reason) => BusError::Refused { error, reason },
+                None => BusError::Unreachable(error),
+            }
+        })
     });
     asking.await?
 }

@@ -27,4 +27,5 @@ mod relay;
 mod replay;
 mod services;
 mod serving;
+mod tls;
 mod xapi;

@@ -6,6 +6,7 @@
 #[macro_use]
 pub mod pg;
 pub mod app;
+pub mod authority;
 pub mod background;
 pub mod http;
 pub mod kafka;

@@ -4,7 +4,10 @@ use std::{
     fs::{File, OpenOptions},
     io::Write,
     net::TcpListener,
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -14,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-use super::{patience, pg, settings};
+use super::{authority::Pair, patience, pg, settings};
 
 /// Dropped with everything in it.
 pub struct PgServer {
@@ -27,6 +30,15 @@ pub struct PgServer {
 impl PgServer {
     /// A new cluster, started.
     pub async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// A new cluster that also offers TLS, with this certificate.
+    pub async fn encrypted(pair: &Pair) -> Self {
+        Self::with(Some(pair)).await
+    }
+
+    async fn with(pair: Option<&Pair>) -> Self {
         let programs = PathBuf::from(settings::required("TEST_PG_PROGRAMS"));
         let folder = tempfile::tempdir().expect("a folder");
         if let Some((user, group)) = unprivileged() {
@@ -34,6 +46,9 @@ impl PgServer {
         }
         let mut server = Self { programs, folder, port: free_port(), postmaster: None };
         server.initialise();
+        if let Some(pair) = pair {
+            server.encrypt(pair);
+        }
         server.resume().await;
         server
     }
@@ -47,9 +62,24 @@ impl PgServer {
             .output()
             .expect("initdb runs");
         assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
-        let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).expect("its settings");
-        let lines = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = on\ntimezone = 'UTC'\n";
+        self.set("listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = on\ntimezone = 'UTC'\n");
+    }
+
+    fn set(&self, lines: &str) {
+        let file = self.data().join("postgresql.conf");
+        let mut settings = OpenOptions::new().append(true).open(file).expect("its settings");
         settings.write_all(lines.as_bytes()).expect("settings written");
+    }
+
+    /// The server takes a key only from a file that nobody else can read.
+    fn encrypt(&self, pair: &Pair) {
+        let [certificate, key, _] = pair.write(&self.data());
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("the right to hide a key");
+        if let Some((user, group)) = unprivileged() {
+            chown(&key, Some(user), Some(group)).expect("the right to give a file away");
+        }
+        let (certificate, key) = (certificate.display(), key.display());
+        self.set(&format!("ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n"));
     }
 
     /// Starts the server over its data and waits until it answers.
@@ -152,6 +182,7 @@ fn unprivileged() -> Option<(u32, u32)> {
     (id(&["-u"]) == 0).then(|| (id(&["-u", "nobody"]), id(&["-g", "nobody"])))
 }
 
-fn free_port() -> u16 {
+/// A port nobody listens on at this moment.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
