@@ -1,6 +1,7 @@
 //! The door to object storage: S3-compatible servers and plain folders, under one prefix. Never decides what is kept.
 
 use std::{
+    error::Error,
     ops::Range,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
@@ -24,7 +25,7 @@ pub enum ObjectsError {
     #[error("{path}: {message}")]
     File { path: String, message: String },
     /// The store refused or could not be reached.
-    #[error("object storage: {0}")]
+    #[error("object storage: {}", innermost(.0))]
     Store(object_store::Error),
 }
 
@@ -34,6 +35,16 @@ impl From<object_store::Error> for ObjectsError {
             object_store::Error::NotFound { path, .. } => Self::NotFound(path),
             other => Self::Store(other),
         }
+    }
+}
+
+/// The error and the cause behind all others: a refused certificate stands only there.
+fn innermost(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let causes = std::iter::successors(Error::source(error), |cause| Error::source(*cause));
+    match causes.last().map(ToString::to_string) {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
+        _ => text,
     }
 }
 
