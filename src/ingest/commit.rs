@@ -172,11 +172,7 @@ async fn remember(tx: &Tx<'_>, tenant: TenantId, unseen: Unseen<'_>) -> Result<(
     vocabulary::remember_verbs(tx, tenant, &verbs).await
 }
 
-async fn remember_activities(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    mut unseen: Vec<&SeenActivity>,
-) -> Result<(), StoreError> {
+async fn remember_activities(tx: &Tx<'_>, tenant: TenantId, mut unseen: Vec<&SeenActivity>) -> Result<(), StoreError> {
     if unseen.is_empty() {
         return Ok(());
     }
