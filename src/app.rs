@@ -169,7 +169,12 @@ impl Rooms {
             let phase = lifecycle.phase();
             async move { phase.closed().map_or_else(|| Ok("up to date".to_owned()), Err) }
         });
-        Arc::from([database, schema])
+        let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.edge.metrics.clone());
+        let months = Check::new("months", move || {
+            let (store, now, metrics) = (store.clone(), clock.now(), metrics.clone());
+            async move { partitions::look(&store, now, &metrics).await.map(|r| r.to_string()).map_err(|e| e.to_string()) }
+        });
+        Arc::from([database, schema, months])
     }
 
     /// What follows once the schema stands: the months of the ledger, the loops, the operator's credential, and on
@@ -178,8 +183,8 @@ impl Rooms {
         if self.edge.lifecycle.phase() != Phase::Serving {
             return Ok(None);
         }
-        partitions::make_ahead(&self.store, self.clock.now()).await?;
-        for work in loops::all(&self.store, &self.clock, self.relay.clone()) {
+        partitions::make_ahead(&self.store, self.clock.now(), &self.edge.metrics).await?;
+        for work in loops::all(&self.store, &self.clock, &self.edge.metrics, self.relay.clone()) {
             self.worker.spawn(work);
         }
         if let Some(credential) = &config.service.bootstrap_credential {

@@ -8,12 +8,13 @@ use crate::{
     partitions, projections,
     relay::Relay,
     store::Store,
+    telemetry::Metrics,
     worker::{Loop, Step},
 };
 
 /// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
-pub fn all(store: &Store, clock: &Clock, relay: Option<Arc<Relay>>) -> Vec<Loop> {
-    let mut loops = vec![months(store, clock), references(store), progress(store)];
+pub fn all(store: &Store, clock: &Clock, metrics: &Metrics, relay: Option<Arc<Relay>>) -> Vec<Loop> {
+    let mut loops = vec![months(store, clock, metrics), references(store), progress(store)];
     loops.extend(relay.map(events));
     loops
 }
@@ -25,12 +26,12 @@ fn events(relay: Arc<Relay>) -> Loop {
     })
 }
 
-fn months(store: &Store, clock: &Clock) -> Loop {
-    let (store, clock) = (store.clone(), clock.clone());
+fn months(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
+    let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
     Loop::new("months", Duration::from_secs(3600), move |_| {
-        let (store, clock) = (store.clone(), clock.clone());
+        let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
         async move {
-            partitions::make_ahead(&store, clock.now()).await?;
+            partitions::make_ahead(&store, clock.now(), &metrics).await?;
             Ok(Step::Idle)
         }
     })

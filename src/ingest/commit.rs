@@ -10,6 +10,7 @@ use super::{
     IngestError, Job, attach,
     plan::{self, Fate},
     seen::{Seen, Unseen, Written},
+    verbs::UnregisteredVerbs,
 };
 use crate::{
     model::TenantId,
@@ -32,12 +33,14 @@ const RACES: u32 = 8;
 pub(super) struct Writer {
     store: Store,
     seen: Seen,
+    verbs: UnregisteredVerbs,
     metrics: Metrics,
 }
 
 impl Writer {
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, seen: Seen::default(), metrics }
+        let verbs = UnregisteredVerbs::start(store.clone(), metrics.clone());
+        Self { store, seen: Seen::default(), verbs, metrics }
     }
 
     /// Writes the group and answers every caller in it.
@@ -90,7 +93,9 @@ impl Writer {
                 {
                     // The months are made ahead; one that is missing is made now, and is an alarm.
                     warn!("a month of the ledger was missing and is being made");
-                    self.store.ensure_month(self.ledger_time(tenant).await?).await?;
+                    if self.store.ensure_month(self.ledger_time(tenant).await?).await? {
+                        self.metrics.ledger.months_on_demand.inc();
+                    }
                     race += 1;
                 }
                 Err(error) => return Err(error),
@@ -143,6 +148,7 @@ impl Writer {
     fn count(&self, group: &[Job], fates: &[Fate]) {
         for (job, fate) in group.iter().zip(fates) {
             let new = accepted(&job.submission.statements, fate).count() as u64;
+            self.verbs.note(accepted(&job.submission.statements, fate).map(|statement| statement.verb.iri.as_str()));
             let all = job.submission.statements.len() as u64;
             let others = if matches!(fate, Fate::Accepted(_)) { "same" } else { "conflict" };
             self.metrics.ingest.statements.with_label_values(&["new"]).inc_by(new);

@@ -10,6 +10,7 @@ mod plan;
 mod seen;
 pub mod settle;
 pub mod spool;
+mod verbs;
 
 use std::{sync::Arc, time::Duration};
 

@@ -252,7 +252,7 @@ impl Query {
     }
 }
 
-/// The actor stands in the statement's own column, an object agent in `relations`; related ones there in their own forms.
+/// The actor stands in the statement's own column, an agent as object and the members of groups in `relations`; related ones there in their own forms.
 fn agent_ways(filter: &Filter) -> Vec<Way> {
     let Some(key) = filter.agent else { return vec![Way::Own] };
     let mut ways = vec![Way::Own, Way::Relation(key)];

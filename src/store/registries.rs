@@ -1,5 +1,7 @@
 //! The registries of verbs and extension namespaces: common to all tenants, and rows are only ever added.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -23,7 +25,14 @@ pub struct Entry {
 pub struct Unregistered {
     pub iri: String,
     pub first_seen_at: DateTime<Utc>,
+    /// How many statements use it, counted up to [`COUNTED`].
+    pub statements: i64,
+    /// Whether there are more than were counted.
+    pub and_more: bool,
 }
+
+/// Statements counted for each unregistered verb: what an index answers at once.
+pub const COUNTED: i64 = 1_000;
 
 /// Which registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,21 +91,43 @@ impl Store {
         .await
     }
 
+    /// Those of the verbs that are registered.
+    pub async fn registered_among(&self, verbs: &[&str]) -> Result<HashSet<String>, StoreError> {
+        self.run_tx("registered_among", As::Nobody, |tx| {
+            Box::pin(async move {
+                let sql = "/* registered_among */ SELECT iri FROM progress.verbs WHERE iri = ANY($1)";
+                tx.query(sql, &[&verbs]).await?.iter().map(|row| column(row, "iri")).collect()
+            })
+        })
+        .await
+    }
+
     /// The verbs of the tenant's statements that are not registered, oldest first.
     pub async fn unregistered_verbs(&self, tenant: TenantId) -> Result<Vec<Unregistered>, StoreError> {
         self.run_tx("unregistered_verbs", As::Tenant(tenant), |tx| {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        "/* unregistered_verbs */ SELECT seen.iri, seen.first_seen_at FROM ledger.verbs_seen seen
-                         WHERE seen.tenant_id = $1 AND NOT EXISTS (SELECT FROM progress.verbs v WHERE v.iri = seen.iri)
-                         ORDER BY seen.first_seen_at, seen.iri LIMIT 1000",
-                        &[&tenant.0],
+                        "/* unregistered_verbs */ SELECT seen.iri, seen.first_seen_at, used.statements
+                         FROM (SELECT key, iri, first_seen_at FROM ledger.verbs_seen s
+                               WHERE tenant_id = $1 AND NOT EXISTS (SELECT FROM progress.verbs v WHERE v.iri = s.iri)
+                               ORDER BY first_seen_at, iri LIMIT 1000) seen
+                         CROSS JOIN LATERAL (SELECT count(*) AS statements FROM
+                             (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 AND s.verb_key = seen.key
+                              LIMIT $2::bigint + 1) one) used
+                         ORDER BY seen.first_seen_at, seen.iri",
+                        &[&tenant.0, &COUNTED],
                     )
                     .await?;
                 rows.iter()
                     .map(|row| {
-                        Ok(Unregistered { iri: column(row, "iri")?, first_seen_at: column(row, "first_seen_at")? })
+                        let statements: i64 = column(row, "statements")?;
+                        Ok(Unregistered {
+                            iri: column(row, "iri")?,
+                            first_seen_at: column(row, "first_seen_at")?,
+                            statements: statements.min(COUNTED),
+                            and_more: statements > COUNTED,
+                        })
                     })
                     .collect()
             })

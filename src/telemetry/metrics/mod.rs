@@ -4,6 +4,7 @@
 
 mod http;
 mod ingest;
+mod ledger;
 mod relay;
 mod store;
 mod worker;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
-    http::HttpMetrics, ingest::IngestMetrics, relay::RelayMetrics, store::StoreMetrics, worker::WorkerMetrics,
+    http::HttpMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, relay::RelayMetrics, store::StoreMetrics,
+    worker::WorkerMetrics,
 };
 
 /// Every metric of one service; cheap to clone.
@@ -26,6 +28,7 @@ pub struct Areas {
     registry: Registry,
     pub http: HttpMetrics,
     pub ingest: IngestMetrics,
+    pub ledger: LedgerMetrics,
     pub relay: RelayMetrics,
     pub store: StoreMetrics,
     pub worker: WorkerMetrics,
@@ -45,10 +48,11 @@ impl Metrics {
         let registry = Registry::new();
         let http = HttpMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
+        let ledger = LedgerMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
-        Ok(Self(Arc::new(Areas { registry, http, ingest, relay, store, worker })))
+        Ok(Self(Arc::new(Areas { registry, http, ingest, ledger, relay, store, worker })))
     }
 
     /// All values in Prometheus' text format.

@@ -1,5 +1,6 @@
 //! The ledger is append-only by the database's own will, and apart for each tenant: asked with the service's own login.
 
+use progress_service::partitions;
 use tokio_postgres::error::SqlState;
 
 use super::{id, identified};
@@ -83,7 +84,27 @@ on_each_server! {
         owner.batch_execute("DO $$ DECLARE child regclass; BEGIN
             FOR child IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent IN ('ledger.statements'::regclass, 'ledger.relations'::regclass)
             LOOP EXECUTE format('DROP TABLE %s', child); END LOOP; END $$; DELETE FROM ledger.partitions").await.unwrap();
+        let metrics = &app.service().rooms.edge.metrics;
+        assert!(months_of(&app).await.starts_with("the current month is missing"));
+        assert_eq!(metrics.ledger.ends_at.get(), 0.0);
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
         app.get_statements(&[("statementId", &id(1))]).await.expect(200);
+        assert_eq!(metrics.ledger.months_on_demand.get(), 1);
+        assert!(months_of(&app).await.starts_with("0 months ahead"));
+        let alone = metrics.ledger.ends_at.get();
+        assert!(alone > app.clock.now().timestamp() as f64);
+
+        partitions::make_ahead(&app.service().rooms.store, app.clock.now(), metrics).await.unwrap();
+        app.post_statements(&identified(&id(2), "ann", "a")).await.expect(200);
+        assert!(months_of(&app).await.starts_with("3 months ahead"));
+        assert!(metrics.ledger.ends_at.get() >= alone + 89.0 * 86_400.0);
+        assert_eq!(metrics.ledger.months_on_demand.get(), 1, "months made ahead are no alarm");
     }
+}
+
+/// What `/readyz` says of the months.
+async fn months_of(app: &TestApp) -> String {
+    let ready = app.get("/readyz").await.expect(200).json();
+    let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == "months").cloned().unwrap();
+    check["detail"].as_str().unwrap().to_owned()
 }
