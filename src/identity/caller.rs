@@ -57,6 +57,14 @@ impl Caller {
         if self.scopes.allows(scope) { Ok(()) } else { Err(AuthError::Scope(scope)) }
     }
 
+    /// The agent that a token's user is; `None` for keys and for applications.
+    pub fn person(&self) -> Option<&Map<String, Value>> {
+        self.user.as_ref()?;
+        let members = self.authority.get("member").and_then(Value::as_array);
+        // Of the pair, the application comes first.
+        members.map_or(Some(&*self.authority), |members| members.last()?.as_object())
+    }
+
     /// Refuses unless the caller may manage every tenant: an administrator of the default one.
     pub fn require_operator(&self) -> Result<(), AuthError> {
         self.require(Scope::Admin)?;
@@ -105,6 +113,19 @@ mod tests {
         let error = caller(TenantId::DEFAULT, "state").require(Scope::StatementsRead).unwrap_err();
         assert!(error.to_string().contains("statements/read"));
         assert!(caller(TenantId::DEFAULT, "all").require(Scope::StatementsRead).is_ok());
+    }
+
+    #[test]
+    fn the_person_of_a_token_is_its_user_alone_or_beside_the_application() {
+        let token = |authority, user: Option<&str>| Caller {
+            authority: Arc::new(authority),
+            user: user.map(Into::into),
+            ..caller(TenantId::DEFAULT, "state")
+        };
+        let ada = account("https://issuer", "ada");
+        assert_eq!(token(token_authority("https://issuer", Some("app"), "ada"), Some("ada")).person(), Some(&ada));
+        assert_eq!(token(token_authority("https://issuer", None, "ada"), Some("ada")).person(), Some(&ada));
+        assert_eq!(token(token_authority("https://issuer", Some("app"), "app"), None).person(), None);
     }
 
     #[test]

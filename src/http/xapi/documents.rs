@@ -40,6 +40,7 @@ pub(super) async fn handle(
     let query = query::documents(resource, method, &incoming.given, &xapi.limits)?;
     let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = &query;
     keep_to_launch(scope, caller)?;
+    keep_to_person(scope, method, caller)?;
     let tenant = caller.tenant;
     match (query, method) {
         (DocumentQuery::Many { scope, since }, DocumentMethod::Get) => list(tenant, &scope, since, xapi).await,
@@ -92,6 +93,19 @@ fn keep_to_launch(scope: &DocumentScope, caller: &Caller) -> Result<(), HttpErro
         return Ok(());
     }
     Err(HttpError::Forbidden("this credential is for another learner or registration".to_owned()))
+}
+
+/// A person's token touches only that person's documents, unless its scopes reach everybody's.
+fn keep_to_person(scope: &DocumentScope, method: DocumentMethod, caller: &Caller) -> Result<(), HttpError> {
+    let wide = if method == DocumentMethod::Get { Scope::AllRead } else { Scope::All };
+    let (DocumentScope::State { agent, .. } | DocumentScope::AgentProfile { agent }) = scope else { return Ok(()) };
+    match caller.person() {
+        Some(person) if Ifi::of(person).as_ref() != Some(agent) && !caller.scopes.allows(wide) => {
+            let why = format!("this token is for its own person's documents; those of others need the scope {wide}");
+            Err(HttpError::Forbidden(why))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn place(tenant: TenantId, scope: &DocumentScope, id: String) -> Place {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod documents;
 mod isolation;
 mod issuer;
 mod keys;
