@@ -6,7 +6,7 @@ use crate::{
     ingest::settle,
     model::Clock,
     partitions, projections,
-    relay::Relay,
+    relay::{Relay, SHARES, Share},
     store::Store,
     telemetry::Metrics,
     worker::{Loop, Step},
@@ -15,14 +15,28 @@ use crate::{
 /// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
 pub fn all(store: &Store, clock: &Clock, metrics: &Metrics, relay: Option<Arc<Relay>>) -> Vec<Loop> {
     let mut loops = vec![months(store, clock, metrics), references(store), progress(store)];
-    loops.extend(relay.map(events));
+    if let Some(relay) = relay {
+        loops.extend(EVENTS.iter().zip(0..).map(|(name, index)| events(name, Share { index, of: SHARES }, &relay)));
+        loops.push(pruning(relay));
+    }
     loops
 }
 
-fn events(relay: Arc<Relay>) -> Loop {
-    Loop::new("relay", Duration::from_millis(500), move |_| {
+/// One lease for each share of the tenants, so that nodes can divide them.
+const EVENTS: [&str; SHARES as usize] = ["relay-0", "relay-1", "relay-2", "relay-3"];
+
+fn events(name: &'static str, share: Share, relay: &Arc<Relay>) -> Loop {
+    let relay = Arc::clone(relay);
+    Loop::new(name, Duration::from_millis(500), move |_| {
         let relay = Arc::clone(&relay);
-        async move { Ok(if relay.step().await? { Step::More } else { Step::Idle }) }
+        async move { Ok(if relay.step(share).await? { Step::More } else { Step::Idle }) }
+    })
+}
+
+fn pruning(relay: Arc<Relay>) -> Loop {
+    Loop::new("outbox", Duration::from_secs(600), move |_| {
+        let relay = Arc::clone(&relay);
+        async move { Ok(if relay.prune().await? { Step::More } else { Step::Idle }) }
     })
 }
 

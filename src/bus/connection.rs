@@ -23,6 +23,10 @@ pub enum BusError {
     Refused { error: KafkaError, reason: String },
     #[error("the connection to the brokers cannot be configured: {0}")]
     Config(KafkaError),
+    #[error("the connection to the brokers broke and is not made again yet")]
+    NotReady,
+    #[error("an event is no JSON: {0}")]
+    Encoding(serde_json::Error),
     #[error("the brokers' answer was not waited for: {0}")]
     Cancelled(#[from] tokio::task::JoinError),
 }

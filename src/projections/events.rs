@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::names::derived;
 use crate::{
     model::{
         TenantId,
         attempt::{Attempt, AttemptName, Outcome, ProjectionEvent},
+        names::derived,
         score::Score,
     },
     xapi::time,

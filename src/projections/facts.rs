@@ -4,14 +4,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    effects::EFFECTS,
-    names::{derived, given},
-};
+use super::effects::EFFECTS;
 use crate::{
     model::{
-        TenantId,
+        Pseudonyms, TenantId,
         attempt::{AttemptName, Effect, Fact},
+        names::{derived, given},
         score::Score,
     },
     xapi::{
@@ -39,6 +37,7 @@ pub struct AttemptFact {
 /// Reads a statement as the ledger keeps it. `None`: it names no attempt.
 pub fn read(
     tenant: TenantId,
+    pseudonyms: &Pseudonyms,
     statement: &Map<String, Value>,
     id: Uuid,
     stored: DateTime<Utc>,
@@ -49,7 +48,7 @@ pub fn read(
     if effect == Effect::Apart {
         return None;
     }
-    let attempt = name(tenant, statement)?;
+    let attempt = name(tenant, pseudonyms, statement)?;
     let result = object(statement, "result");
     let scaled = result.and_then(|result| object(result, "score")).and_then(|score| score.get("scaled"));
     let occurred = text(statement, "timestamp").and_then(timestamp::parse).unwrap_or(stored);
@@ -67,7 +66,7 @@ pub fn read(
 }
 
 /// The attempt by the platform's extensions, else by registration, actor and course.
-fn name(tenant: TenantId, statement: &Map<String, Value>) -> Option<AttemptName> {
+fn name(tenant: TenantId, pseudonyms: &Pseudonyms, statement: &Map<String, Value>) -> Option<AttemptName> {
     let context = object(statement, "context")?;
     let actor = Ifi::of(object(statement, "actor")?)?;
     let extensions = object(context, "extensions");
@@ -75,7 +74,8 @@ fn name(tenant: TenantId, statement: &Map<String, Value>) -> Option<AttemptName>
     let own = |name: &str| extension(name).and_then(scalar).and_then(|text| given(tenant, name, &text));
     let registration = text(context, "registration").and_then(|text| Uuid::parse_str(text).ok());
     let course = course(statement, context);
-    let actor_key = keys::agent(tenant.0, &actor).to_string();
+    // It goes out in events, and so does what is derived from it.
+    let pseudonym = pseudonyms.of(keys::agent(tenant.0, &actor));
     let wanted_number = extension("attempt-number").and_then(number);
 
     let (id, enrollment) = match (own("attempt-id"), own("enrollment-id"), registration) {
@@ -89,7 +89,7 @@ fn name(tenant: TenantId, statement: &Map<String, Value>) -> Option<AttemptName>
         }
         (None, enrollment, Some(registration)) => {
             let registration = registration.to_string();
-            let id = derived(tenant, "attempt by registration", &[&registration, &actor_key, course?]);
+            let id = derived(tenant, "attempt by registration", &[&registration, &pseudonym, course?]);
             (id.to_string(), enrollment.unwrap_or(registration))
         }
         (None, _, None) => return None,
@@ -98,14 +98,14 @@ fn name(tenant: TenantId, statement: &Map<String, Value>) -> Option<AttemptName>
     Some(AttemptName {
         id,
         enrollment,
-        user: user(&actor).unwrap_or(actor_key),
+        user: user(&actor).unwrap_or(pseudonym),
         course: own("course-id").unwrap_or_else(|| course_key.clone()),
         course_version: own("course-version-id").unwrap_or(course_key),
         wanted_number,
     })
 }
 
-/// The platform's users have accounts named by UUIDs. Any other actor is known by a key, which tells nobody who it is.
+/// The platform's users have accounts named by UUIDs. Any other actor is known by its pseudonym.
 fn user(actor: &Ifi) -> Option<String> {
     let Ifi::Account { name, .. } = actor else { return None };
     Uuid::parse_str(name).ok().map(|user| user.to_string())

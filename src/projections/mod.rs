@@ -7,5 +7,4 @@ pub mod effects;
 pub mod events;
 pub mod facts;
 pub mod fold;
-pub mod names;
 pub mod run;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{
-        TenantId,
+        Pseudonyms, TenantId,
         attempt::{Fact, Outcome},
     },
     store::{
@@ -56,21 +56,30 @@ pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
     let tenants = store
         .run_tx("tenants_behind", As::Worker, |tx| Box::pin(async move { rows::tenants_behind(tx, bound).await }))
         .await?;
+    if tenants.is_empty() {
+        return Ok(0);
+    }
+    let pseudonyms = &Pseudonyms::with_key(&store.signing_key(Pseudonyms::PURPOSE).await?);
     let mut read = 0;
     for tenant in tenants {
-        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, bound))).await?;
+        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, pseudonyms, bound))).await?;
     }
     Ok(read)
 }
 
 /// One batch of one tenant.
-async fn project(tx: &Tx<'_>, tenant: TenantId, bound: DateTime<Utc>) -> Result<usize, ProjectionError> {
+async fn project(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    pseudonyms: &Pseudonyms,
+    bound: DateTime<Utc>,
+) -> Result<usize, ProjectionError> {
     let position = rows::lock_cursor(tx, tenant, EFFECTS.version).await?;
     let lines = rows::ledger_lines(tx, tenant, position, bound, BATCH).await?;
     let Some(last) = lines.last() else { return Ok(0) };
     let mut found = Vec::new();
     for line in &lines {
-        found.extend(read(tenant, line)?);
+        found.extend(read(tenant, pseudonyms, line)?);
     }
     name_attempts(tx, tenant, &found).await?;
     let facts: Vec<(&str, &Fact)> = found.iter().map(|found| (found.attempt.id.as_str(), &found.fact)).collect();
@@ -93,14 +102,14 @@ async fn project(tx: &Tx<'_>, tenant: TenantId, bound: DateTime<Utc>) -> Result<
 }
 
 /// Most statements name no attempt, and most of those can be told without reading them.
-fn read(tenant: TenantId, line: &Line) -> Result<Option<AttemptFact>, ProjectionError> {
+fn read(tenant: TenantId, pseudonyms: &Pseudonyms, line: &Line) -> Result<Option<AttemptFact>, ProjectionError> {
     if !line.has_registration && !line.payload.contains(facts::EXTENSIONS) {
         return Ok(None);
     }
     let statement: Map<String, Value> =
         serde_json::from_str(&line.payload).map_err(|error| ProjectionError::Unreadable(line.id, error))?;
     // Whether it is voided is asked again when the attempt is folded.
-    Ok(facts::read(tenant, &statement, line.id, line.stored, false))
+    Ok(facts::read(tenant, pseudonyms, &statement, line.id, line.stored, false))
 }
 
 /// Gives new attempts their numbers, in the order in which the ledger first names them.

@@ -1,23 +1,42 @@
-//! From the ledger to the brokers: in the order of the ledger, at least once, acknowledged before the cursor moves.
+//! From the ledger and the outbox to the brokers: in order, at least once, acknowledged before the cursor moves.
 //!
-//! The ledger is append-only, so it is its own outbox. Without brokers nothing runs here, and everything stored so far
-//! goes out once there are some.
+//! The ledger is append-only, so it is its own outbox; what projections tell stands in a table. Without brokers nothing
+//! runs here, and everything stored so far goes out once there are some.
 
+mod outbox;
 mod stored;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OnceCell;
 
+pub use crate::store::relay::Share;
 pub use stored::STATEMENT_STORED;
 
 use crate::{
     bus::{connection::BusError, producer::Producer},
-    model::{Clock, Event},
-    store::{Store, StoreError, relay::Position},
+    model::{Clock, Event, Pseudonyms, event::DEAD_LETTER},
+    store::{
+        Store, StoreError,
+        relay::{Position, Told},
+    },
     telemetry::Metrics,
 };
 
-/// Statements of one tenant in one go: enough to keep the brokers busy, little enough to send again.
+/// Parts of the tenants that nodes share out among each other, each under a lease of its own.
+pub const SHARES: i32 = 4;
+/// Events in one go: enough to keep the brokers busy, little enough to send again.
 const BATCH: i64 = 5_000;
+/// How long an event stays in the outbox after it is out.
+const KEPT: TimeDelta = TimeDelta::days(7);
+/// Topics that are made where they are missing.
+const TOPICS: [&str; 6] = [
+    STATEMENT_STORED,
+    "progress.attempt.started.v1",
+    "progress.attempt.closed.v1",
+    "progress.completion.recorded.v1",
+    "progress.score.recorded.v1",
+    DEAD_LETTER,
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -27,49 +46,97 @@ pub enum RelayError {
     Bus(#[from] BusError),
 }
 
-/// Sends what is stored. One node at a time runs it, under a lease; two would only send some events twice.
+/// Sends what is stored and told. One node at a time does a share, under a lease; two would only send some events
+/// twice.
 pub struct Relay {
     store: Store,
     producer: Producer,
     metrics: Metrics,
     clock: Clock,
-    /// The key that makes actors unrecognisable, and the proof that the topics are there.
-    ready: OnceCell<Vec<u8>>,
+    pseudonyms: OnceCell<Pseudonyms>,
 }
 
 impl Relay {
     pub fn new(store: Store, producer: Producer, metrics: Metrics, clock: Clock) -> Self {
-        Self { store, producer, metrics, clock, ready: OnceCell::new() }
+        Self { store, producer, metrics, clock, pseudonyms: OnceCell::new() }
     }
 
-    /// Sends one batch of each tenant; answers whether there may be more.
-    pub async fn step(&self) -> Result<bool, RelayError> {
-        let key = self.ready.get_or_try_init(|| self.prepare()).await?;
+    /// Sends one batch of each of the share's tenants and one of its outbox; answers whether there may be more.
+    pub async fn step(&self, share: Share) -> Result<bool, RelayError> {
+        self.producer.ready(&TOPICS).await?;
+        let (statements, told) = tokio::join!(self.statements(share), self.told(share));
+        Ok(statements? | told?)
+    }
+
+    /// Forgets a part of what went out long ago; answers whether there may be more.
+    pub async fn prune(&self) -> Result<bool, RelayError> {
+        let gone = self.store.outbox_prune(self.clock.now() - KEPT, BATCH).await?;
+        Ok(i64::try_from(gone) == Ok(BATCH))
+    }
+
+    async fn statements(&self, share: Share) -> Result<bool, RelayError> {
+        let pseudonyms = self.pseudonyms.get_or_try_init(|| self.pseudonyms()).await?;
+        let positions = self.store.relay_positions(share).await?;
+        let oldest = positions.iter().map(|position| position.oldest).min();
+        self.lag("ledger", share, oldest);
         let mut more = false;
-        for position in self.store.relay_positions().await? {
-            more |= self.tenant(position, key).await?;
-        }
-        if !more {
-            self.metrics.relay.lag_seconds.set(0.0);
+        for position in positions {
+            more |= self.tenant(position, pseudonyms).await?;
         }
         Ok(more)
     }
 
-    async fn prepare(&self) -> Result<Vec<u8>, RelayError> {
-        self.producer.ensure_topics(&[STATEMENT_STORED]).await?;
-        Ok(self.store.signing_key("actor").await?)
+    async fn pseudonyms(&self) -> Result<Pseudonyms, StoreError> {
+        Ok(Pseudonyms::with_key(&self.store.signing_key(Pseudonyms::PURPOSE).await?))
     }
 
-    async fn tenant(&self, from: Position, key: &[u8]) -> Result<bool, RelayError> {
+    async fn tenant(&self, from: Position, pseudonyms: &Pseudonyms) -> Result<bool, RelayError> {
         let batch = self.store.relay_batch(from, BATCH).await?;
-        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(false) };
-        let lag = (self.clock.now() - first.stored).num_milliseconds();
-        // A gauge of seconds needs no more digits than a double has.
-        self.metrics.relay.lag_seconds.set(f64::from(i32::try_from(lag).unwrap_or(i32::MAX)) / 1_000.0);
-        let events: Vec<Event> = batch.iter().map(|outgoing| stored::event(from.tenant, outgoing, key)).collect();
-        self.producer.send_all(&events).await?;
-        self.metrics.relay.sent.inc_by(events.len() as u64);
+        let Some(last) = batch.last() else { return Ok(false) };
+        let events: Vec<Event> = batch.iter().map(|one| stored::event(from.tenant, one, pseudonyms)).collect();
+        self.send(&events, batch.iter().map(|one| one.stored)).await?;
         self.store.relay_advance(from, last.stored).await?;
         Ok(i64::try_from(batch.len()) == Ok(BATCH))
     }
+
+    async fn told(&self, share: Share) -> Result<bool, RelayError> {
+        let batch = self.store.outbox_batch(share, BATCH).await?;
+        self.lag("outbox", share, batch.first().map(|told| told.created));
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let events: Vec<Event> = batch.iter().map(outbox::event).collect();
+        self.send(&events, batch.iter().map(|told: &Told| told.created)).await?;
+        self.store.outbox_published(&batch).await?;
+        Ok(i64::try_from(batch.len()) == Ok(BATCH))
+    }
+
+    /// Returns when the brokers have every event, or the dead letter of it where it is too large for its topic.
+    async fn send(&self, events: &[Event], known: impl Iterator<Item = DateTime<Utc>>) -> Result<(), RelayError> {
+        let oversized = self.producer.send_all(events).await?;
+        let letters: Vec<Event> = oversized.iter().filter_map(|one| Some((events.get(one.at)?, one))).map(|(event, one)| {
+            let (topic, reason) = (self.producer.topic(&event.kind), format!("larger than {} bytes", one.limit));
+            tracing::error!(kind = %event.kind, id = %event.id, bytes = one.bytes, "an event is too large for its topic");
+            event.dead_letter(&topic, &reason, one.bytes)
+        }).collect();
+        if !letters.is_empty() {
+            self.producer.send_all(&letters).await?;
+            self.metrics.relay.dead_letters.inc_by(letters.len() as u64);
+        }
+        let now = self.clock.now();
+        known.for_each(|known| self.metrics.relay.delay_seconds.observe(seconds(now - known)));
+        self.metrics.relay.sent.inc_by((events.len() - oversized.len()) as u64);
+        Ok(())
+    }
+
+    /// What is not out yet is as old as its oldest part.
+    fn lag(&self, source: &str, share: Share, oldest: Option<DateTime<Utc>>) {
+        let lag = oldest.map_or(0.0, |oldest| seconds(self.clock.now() - oldest));
+        self.metrics.relay.lag_seconds.with_label_values(&[source, &share.index.to_string()]).set(lag);
+    }
+}
+
+/// A metric of seconds needs no more digits than milliseconds have.
+fn seconds(time: TimeDelta) -> f64 {
+    f64::from(i32::try_from(time.num_milliseconds()).unwrap_or(i32::MAX).max(0)) / 1_000.0
 }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use chrono::SecondsFormat;
-use ring::hmac;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
-    model::{Event, TenantId},
+    model::{Event, Pseudonyms, TenantId, names::given},
     store::relay::Outgoing,
+    xapi::time,
 };
 
 /// The event type, and the topic without its prefix.
@@ -45,53 +45,72 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn platform(&self, name: &str) -> Option<String> {
-        self.extensions.get(&format!("{PLATFORM}{name}")).and_then(Value::as_str).map(str::to_owned)
+    /// One of the platform's names, in the form in which projections know it too.
+    fn platform(&self, tenant: TenantId, name: &str) -> Option<String> {
+        let value = self.extensions.get(&format!("{PLATFORM}{name}"))?;
+        let text = value.as_str().map(Cow::from).or_else(|| value.as_number().map(|number| number.to_string().into()));
+        given(tenant, name, &text?)
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    statement_id: &'a str,
+    verb_id: &'a str,
+    timestamp: String,
+    stored: String,
+    actor_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrollment_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    course_version_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<&'a str>,
+}
+
 /// The event of one statement. The ledger's payloads are valid; one that is not still has its ids.
-pub(super) fn event(tenant: TenantId, statement: &Outgoing, key: &[u8]) -> Event {
+pub(super) fn event(tenant: TenantId, statement: &Outgoing, pseudonyms: &Pseudonyms) -> Event {
     let glimpse: Glimpse<'_> = serde_json::from_str(&statement.payload).unwrap_or_default();
     let id = statement.id.to_string();
-    let time = |moment: chrono::DateTime<chrono::Utc>| moment.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let actor = actor_key(statement, key);
-    let attempt = glimpse.context.platform("attempt-id");
-    let registration = glimpse.context.registration.as_deref().map(str::to_owned);
+    // The same actor has the same key; an anonymous group is known by its statement.
+    let actor = pseudonyms.of(statement.agent_key.unwrap_or(statement.id));
+    let attempt = glimpse.context.platform(tenant, "attempt-id");
+    let registration = glimpse.context.registration.as_deref();
     let is_activity = matches!(glimpse.object.object_type.as_deref(), None | Some("Activity"));
-    let activity = glimpse.object.id.as_deref().filter(|_| is_activity).map(str::to_owned);
-    let fields = [
-        ("statementId", Some(id.clone())),
-        ("verbId", Some(glimpse.verb.id.as_deref().unwrap_or_default().to_owned())),
-        ("timestamp", Some(time(statement.occurred.unwrap_or(statement.stored)))),
-        ("stored", Some(time(statement.stored))),
-        ("actorKey", Some(actor.clone())),
-        ("activityId", activity),
-        ("attemptId", attempt.clone()),
-        ("enrollmentId", glimpse.context.platform("enrollment-id")),
-        ("userId", glimpse.context.platform("user-id")),
-        ("courseVersionId", glimpse.context.platform("course-version-id")),
-        ("registration", registration.clone()),
-    ];
-    let present = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?))));
+    let data = Data {
+        statement_id: &id,
+        verb_id: glimpse.verb.id.as_deref().unwrap_or_default(),
+        timestamp: time::text(statement.occurred.unwrap_or(statement.stored)),
+        stored: time::text(statement.stored),
+        actor_key: &actor,
+        activity_id: glimpse.object.id.as_deref().filter(|_| is_activity),
+        attempt_id: attempt.as_deref(),
+        enrollment_id: glimpse.context.platform(tenant, "enrollment-id"),
+        // Another text may be somebody's name.
+        user_id: glimpse.context.platform(tenant, "user-id").filter(|user| Uuid::parse_str(user).is_ok()),
+        course_version_id: glimpse.context.platform(tenant, "course-version-id"),
+        registration,
+    };
+    let data = serde_json::to_string(&data).unwrap_or_else(|_| "{}".to_owned());
+    let correlation = attempt.as_deref().or(registration).unwrap_or(&id).to_owned();
     Event {
-        kind: STATEMENT_STORED,
+        kind: STATEMENT_STORED.into(),
         id: id.clone(),
         tenant,
         subject: id.clone(),
         time: statement.stored,
-        correlation: attempt.clone().or(registration).unwrap_or_else(|| id.clone()),
+        correlation,
         key: attempt.unwrap_or(actor),
         causation: id,
-        data: present.collect(),
+        data,
     }
-}
-
-/// The same actor has the same key; who it is cannot be told without ours. An anonymous group is known by its statement.
-fn actor_key(statement: &Outgoing, key: &[u8]) -> String {
-    let actor = statement.agent_key.unwrap_or(statement.id);
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), actor.as_bytes());
-    hex::encode(&tag.as_ref()[..16])
 }
 
 #[cfg(test)]
@@ -117,22 +136,26 @@ mod tests {
                     "context": {"registration": "r", "extensions":
                         {"http://ghasi.io/xapi/extensions/attempt-id": "attempt-1", "http://other.example/x": 1}}}"#,
             ),
-            b"key",
+            &Pseudonyms::with_key(b"key"),
         );
+        let data: Value = serde_json::from_str(&event.data).unwrap();
         assert_eq!((event.key.as_str(), event.correlation.as_str()), ("attempt-1", "attempt-1"));
-        assert_eq!(event.data["activityId"], "http://e.example/a");
-        assert_eq!(event.data["timestamp"], event.data["stored"]);
-        assert!(!event.to_json().contains("Ann") && !event.to_json().contains("ann@"));
+        assert_eq!(data["activityId"], "http://e.example/a");
+        assert_eq!(data["timestamp"], data["stored"]);
+        let text = event.to_json().unwrap();
+        assert!(!text.contains("Ann") && !text.contains("ann@"), "{text}");
     }
 
     #[test]
     fn without_an_attempt_the_actor_keeps_the_order() {
         let of = |key: &[u8]| {
-            event(TenantId::DEFAULT, &outgoing(r#"{"object": {"objectType": "StatementRef", "id": "x"}}"#), key)
+            let payload = r#"{"object": {"objectType": "StatementRef", "id": "x"}}"#;
+            event(TenantId::DEFAULT, &outgoing(payload), &Pseudonyms::with_key(key))
         };
         let event = of(b"key");
-        assert_eq!(event.key, event.data["actorKey"]);
-        assert!(!event.data.contains_key("activityId"));
+        let data: Value = serde_json::from_str(&event.data).unwrap();
+        assert_eq!(event.key, data["actorKey"]);
+        assert_eq!(data.get("activityId"), None);
         assert_ne!(event.key, of(b"another key").key);
     }
 }

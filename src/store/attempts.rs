@@ -207,6 +207,7 @@ async fn tell(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> Result<(
          SELECT $1, new.id, new.type, new.key, new.correlation, new.causation, new.occurred, new.data
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::text[])
               WITH ORDINALITY AS new (id, type, key, correlation, causation, occurred, data, place)
+         WHERE NOT EXISTS (SELECT FROM progress.told_events t WHERE t.tenant_id = $1 AND t.id = new.id)
          ORDER BY new.place ON CONFLICT DO NOTHING",
         &[&tenant.0, &ids, &kinds, &keys, &enrollments, &causes, &times, &data],
     )

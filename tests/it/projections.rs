@@ -13,14 +13,14 @@ const USER: &str = "00000000-0000-4000-8000-0000000000aa";
 const REGISTRATION: &str = "6d8b6a44-0d1c-4a44-9f0a-0b1d4f6f3a10";
 
 /// Statement `n` at minute `n`.
-fn statement(n: u128, verb: &str, context: &Value) -> Value {
+pub fn statement(n: u128, verb: &str, context: &Value) -> Value {
     json!({
         "id": id(n),
         "actor": {"account": {"homePage": "http://h.example", "name": USER}},
         "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}")},
         "object": {"id": "http://x.example/au"},
         "context": context,
-        "timestamp": format!("2026-11-01T10:{n:02}:00Z"),
+        "timestamp": format!("2026-11-01T{:02}:{:02}:00Z", 10 + n / 60, n % 60),
     })
 }
 
@@ -37,7 +37,7 @@ fn session() -> Value {
 }
 
 /// The platform's own context: attempt `attempt` of enrollment `e`, asking for `number`.
-fn platform(attempt: &str, number: i32) -> Value {
+pub fn platform(attempt: &str, number: i32) -> Value {
     json!({"extensions": {
         format!("{EXTENSIONS}attempt-id"): attempt,
         format!("{EXTENSIONS}enrollment-id"): "e",
@@ -47,7 +47,7 @@ fn platform(attempt: &str, number: i32) -> Value {
 }
 
 /// Steps until nothing is left.
-async fn settle(app: &TestApp) {
+pub async fn settle(app: &TestApp) {
     let store = app.service().rooms.store.clone();
     let all = async move { while run::step(&store).await.expect("a step") > 0 {} };
     background::runtime().spawn(all).await.expect("no panic");

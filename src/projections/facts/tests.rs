@@ -12,7 +12,7 @@ fn stored() -> DateTime<Utc> {
 }
 
 fn parse(statement: &Value) -> Option<AttemptFact> {
-    read(T, statement.as_object().unwrap(), Uuid::from_u128(1), stored(), false)
+    read(T, &Pseudonyms::with_key(b"key"), statement.as_object().unwrap(), Uuid::from_u128(1), stored(), false)
 }
 
 fn statement(verb: &str, context: &Value) -> Value {
@@ -75,7 +75,8 @@ fn registration_actor_and_course_name_an_attempt() {
     other_actor["actor"] = json!({"mbox": "mailto:ann@example.com"});
     let other_actor = parse(&other_actor).unwrap().attempt;
     assert_ne!(other_actor.id, first.id);
-    assert!(Uuid::parse_str(&other_actor.user).is_ok(), "a mailbox is never a user's name");
+    let ann = keys::agent(T.0, &Ifi::Mbox("mailto:ann@example.com".to_owned()));
+    assert_eq!(other_actor.user, Pseudonyms::with_key(b"key").of(ann), "a mailbox is never a user's name");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Kafka for tests: a topic per test, produced to and read from its beginning.
 
+use std::time::Duration;
+
 use progress_service::model::Ids;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
     message::{Header, Headers, OwnedHeaders},
@@ -18,9 +20,9 @@ pub fn brokers() -> String {
     settings::required("TEST_KAFKA_BROKERS")
 }
 
-fn client() -> ClientConfig {
+fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers());
+    config.set("bootstrap.servers", brokers);
     config
 }
 
@@ -48,6 +50,7 @@ impl Received {
 /// A topic of this test alone; deleted with it.
 pub struct Topic {
     pub name: String,
+    brokers: String,
     partitions: i32,
 }
 
@@ -57,22 +60,49 @@ impl Topic {
     }
 
     pub async fn named(name: String, partitions: i32) -> Self {
-        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-        let made = admin().create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
+        let topic = Self::existing(brokers(), name, partitions);
+        topic.make().await;
+        topic
+    }
+
+    /// A topic that somebody else makes, on any brokers.
+    pub fn existing(brokers: String, name: String, partitions: i32) -> Self {
+        Self { name, brokers, partitions }
+    }
+
+    /// Makes it, perhaps after it was deleted.
+    pub async fn make(&self) {
+        let topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        let made = self.admin().create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
         made.into_iter().collect::<Result<Vec<_>, _>>().expect("a new topic");
-        Self { name, partitions }
+    }
+
+    pub async fn delete(&self) {
+        let gone = self.admin().delete_topics(&[&self.name], &AdminOptions::new()).await.expect("the broker answers");
+        gone.into_iter().collect::<Result<Vec<_>, _>>().expect("a deleted topic");
+    }
+
+    /// Sets one of its properties.
+    pub async fn set(&self, name: &str, value: &str) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set(name, value);
+        let done = self.admin().alter_configs([&change], &AdminOptions::new()).await.expect("the broker answers");
+        done.into_iter().collect::<Result<Vec<_>, _>>().expect("a changed topic");
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        client(&self.brokers).create().expect("an administrator's client")
     }
 
     pub async fn send(&self, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
         let owned = headers
             .iter()
             .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
-        let producer: FutureProducer = client().create().expect("a producer");
+        let producer: FutureProducer = client(&self.brokers).create().expect("a producer");
         let record = FutureRecord::to(&self.name).key(key).payload(payload).headers(owned);
         producer.send(record, PATIENCE).await.expect("an acknowledgement");
     }
 
-    /// The first `count` messages of all partitions; fails when they do not come.
+    /// The first `count` messages of all partitions, each partition's in its order; fails when they do not come.
     pub async fn read(&self, count: usize) -> Vec<Received> {
         let consumer = self.consumer(0..self.partitions);
         let mut received = Vec::with_capacity(count);
@@ -107,8 +137,11 @@ impl Topic {
     }
 
     fn consumer(&self, partitions: std::ops::Range<i32>) -> StreamConsumer {
-        let consumer: StreamConsumer =
-            client().set("group.id", &self.name).set("enable.auto.commit", "false").create().expect("a consumer");
+        let consumer: StreamConsumer = client(&self.brokers)
+            .set("group.id", &self.name)
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer");
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition_offset(&self.name, partition, Offset::Beginning).expect("a valid offset");
@@ -120,16 +153,13 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        let name = std::mem::take(&mut self.name);
+        let (name, admin) = (std::mem::take(&mut self.name), self.admin());
         background::wait_for(async move {
             // A topic that cannot be deleted harms nobody: its name is never used again.
-            let _ = admin().delete_topics(&[&name], &AdminOptions::new()).await;
+            let patience = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+            let _ = admin.delete_topics(&[&name], &patience).await;
         });
     }
-}
-
-fn admin() -> AdminClient<DefaultClientContext> {
-    client().create().expect("an administrator's client")
 }
 
 fn own(message: &rdkafka::message::BorrowedMessage<'_>) -> Received {

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::model::TenantId;
+use super::TenantId;
 
 /// The longest name that is kept as it was given; an index entry has its bounds.
 const LONGEST: usize = 200;

@@ -1,0 +1,2 @@
+DROP INDEX IF EXISTS progress.outbox_published;
+DROP TABLE IF EXISTS progress.told_events;
