@@ -54,12 +54,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::Incomplete, Self::Abandoned];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
             Self::Incomplete => "incomplete",
             Self::Abandoned => "abandoned",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
+    /// The effect of a verb that leads to it.
+    pub fn effect(self) -> Effect {
+        match self {
+            Self::Passed => Effect::Passed,
+            Self::Failed => Effect::Failed,
+            Self::Incomplete => Effect::Terminated,
+            Self::Abandoned => Effect::Abandoned,
         }
     }
 }
@@ -135,5 +151,6 @@ mod tests {
             assert_eq!(serde_json::to_value(effect).unwrap(), effect.as_str());
         }
         assert_eq!(Effect::named("Passed"), None);
+        assert!(Outcome::ALL.into_iter().all(|outcome| Outcome::named(outcome.as_str()) == Some(outcome)));
     }
 }

@@ -8,9 +8,14 @@ use uuid::Uuid;
 use crate::model::attempt::{Attempt, Closing, Effect, Fact, Outcome};
 
 /// The attempt its facts make; `None` if every one of them is voided. Facts may come in any order and more than once.
-pub fn fold(facts: &[Fact]) -> Option<Attempt> {
+/// A closing by hand counts like a statement, but makes no attempt of itself.
+pub fn fold(facts: &[Fact], by_hand: Option<&Fact>) -> Option<Attempt> {
     let mut seen = HashSet::new();
     let mut facts: Vec<&Fact> = facts.iter().filter(|fact| !fact.voided && seen.insert(fact.statement)).collect();
+    if facts.is_empty() {
+        return None;
+    }
+    facts.extend(by_hand);
     facts.sort_by_key(|fact| (fact.stored, fact.statement));
 
     let end = facts.iter().position(|fact| verdict(fact).is_some());

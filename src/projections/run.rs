@@ -20,6 +20,7 @@ use crate::{
     store::{
         As, Store, StoreError, Tx,
         attempts::{self, Projected},
+        closures,
         projections::{self as rows, Line, Numbered},
         run_tx::AsStoreError,
         statements,
@@ -49,22 +50,48 @@ impl AsStoreError for ProjectionError {
     }
 }
 
-/// Reads one batch of every tenant that has something new; answers how many statements those were. Two nodes may do
-/// it at once: a tenant's cursor row lets one of them in at a time.
+/// Reads one batch of every tenant that has something new; answers how much that was. Two nodes may do it at once: a
+/// tenant's cursor row lets one of them in at a time.
 pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
-    let bound = store.run_tx("projection_bound", As::Worker, |tx| Box::pin(statements::safe_bound(tx))).await?;
+    let bound = bound(store).await?;
     let tenants = store
         .run_tx("tenants_behind", As::Worker, |tx| Box::pin(async move { rows::tenants_behind(tx, bound).await }))
         .await?;
     if tenants.is_empty() {
         return Ok(0);
     }
-    let pseudonyms = &Pseudonyms::with_key(&store.signing_key(Pseudonyms::PURPOSE).await?);
+    let pseudonyms = &pseudonyms(store).await?;
     let mut read = 0;
     for tenant in tenants {
-        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, pseudonyms, bound))).await?;
+        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, pseudonyms, bound))).await?.read;
     }
     Ok(read)
+}
+
+/// Reads what a tenant has up to `until`, as far as it is final; answers whether that was all.
+pub async fn catch_up(store: &Store, tenant: TenantId, until: DateTime<Utc>) -> Result<bool, ProjectionError> {
+    let (bound, pseudonyms) = (bound(store).await?, &pseudonyms(store).await?);
+    loop {
+        let done = store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, tenant, pseudonyms, bound))).await?;
+        if done.read == 0 || done.position >= until {
+            return Ok(done.position >= until);
+        }
+    }
+}
+
+async fn bound(store: &Store) -> Result<DateTime<Utc>, StoreError> {
+    store.run_tx("projection_bound", As::Worker, |tx| Box::pin(statements::safe_bound(tx))).await
+}
+
+async fn pseudonyms(store: &Store) -> Result<Pseudonyms, StoreError> {
+    Ok(Pseudonyms::with_key(&store.signing_key(Pseudonyms::PURPOSE).await?))
+}
+
+/// How far a batch came.
+struct Done {
+    position: DateTime<Utc>,
+    /// Statements and closings by hand.
+    read: usize,
 }
 
 /// One batch of one tenant.
@@ -73,10 +100,16 @@ async fn project(
     tenant: TenantId,
     pseudonyms: &Pseudonyms,
     bound: DateTime<Utc>,
-) -> Result<usize, ProjectionError> {
+) -> Result<Done, ProjectionError> {
     let position = rows::lock_cursor(tx, tenant, EFFECTS.version).await?;
     let lines = rows::ledger_lines(tx, tenant, position, bound, BATCH).await?;
-    let Some(last) = lines.last() else { return Ok(0) };
+    let last = lines.last().map(|line| line.stored);
+    // Beyond a full batch there may be statements that come before the next closing.
+    let is_full = i64::try_from(lines.len()) == Ok(BATCH);
+    let closures = closures::between(tx, tenant, position, last.filter(|_| is_full).unwrap_or(bound)).await?;
+    let Some(until) = last.max(closures.last().map(|(_, stored)| *stored)) else {
+        return Ok(Done { position, read: 0 });
+    };
     let mut found = Vec::new();
     for line in &lines {
         found.extend(read(tenant, pseudonyms, line)?);
@@ -92,13 +125,15 @@ async fn project(
     if !voided.is_empty() {
         affected.extend(rows::attempts_of(tx, tenant, &voided).await?);
     }
+    let read = lines.len() + closures.len();
+    affected.extend(closures.into_iter().map(|(attempt, _)| attempt));
     let affected: Vec<String> = affected.into_iter().collect();
     if !affected.is_empty() {
-        let standing = refold(tx, tenant, &affected, last.stored).await?;
+        let standing = refold(tx, tenant, &affected, until).await?;
         attempts::put(tx, tenant, &affected, &standing).await?;
     }
-    rows::move_cursor(tx, tenant, last.stored).await?;
-    Ok(lines.len())
+    rows::move_cursor(tx, tenant, until).await?;
+    Ok(Done { position: until, read })
 }
 
 /// Most statements name no attempt, and most of those can be told without reading them.
@@ -140,9 +175,11 @@ async fn refold(
 ) -> Result<Vec<Projected>, ProjectionError> {
     let names = rows::names(tx, tenant, ids).await?;
     let facts = rows::facts(tx, tenant, ids, until).await?;
+    let by_hand = closures::facts(tx, tenant, ids, until).await?;
     let mut standing = Vec::with_capacity(names.len());
     for named in names {
-        let Some(attempt) = facts.get(&named.name.id).and_then(|facts| fold::fold(facts)) else { continue };
+        let id = &named.name.id;
+        let Some(attempt) = facts.get(id).and_then(|facts| fold::fold(facts, by_hand.get(id))) else { continue };
         let events = events(tenant, &named.name, named.number, &attempt).map_err(ProjectionError::Event)?;
         let is_passed = attempt.closing.as_ref().is_some_and(|closing| closing.outcome == Outcome::Passed);
         let completion = is_passed.then(|| completion_id(tenant, &named.name.id));

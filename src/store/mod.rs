@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod audit;
 pub mod catalog;
 pub mod checks;
+pub mod closures;
 pub mod credentials;
 pub mod ddl;
 pub mod documents;

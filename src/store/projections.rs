@@ -33,7 +33,7 @@ pub struct Numbered {
     pub first_stored: DateTime<Utc>,
 }
 
-/// Tenants whose ledger holds statements beyond their cursor and below the bound.
+/// Tenants with statements, or closings by hand, beyond their cursor and below the bound.
 pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
     let rows = tx
         .query(
@@ -41,6 +41,8 @@ pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<Ten
              LEFT JOIN progress.projection_cursors c ON c.tenant_id = t.tenant_id
              WHERE EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
                            AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1)
+                OR EXISTS (SELECT FROM progress.attempt_closures a WHERE a.tenant_id = t.tenant_id
+                           AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
              ORDER BY t.tenant_id",
             &[&bound],
         )

@@ -1,10 +1,13 @@
 //! Attempts, completion records, scores and their events over a real ledger, stepped by hand.
 
-use progress_service::projections::run;
+use progress_service::{
+    model::{TenantId, attempt::Outcome},
+    projections::{CloseError, CloseRequest, ClosedByHand, close_attempt, run},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    support::{app::TestApp, background, pg::TestDatabase},
+    support::{app::TestApp, background, patience, pg::TestDatabase},
     xapi::{id, voiding},
 };
 
@@ -93,6 +96,23 @@ async fn everything(app: &TestApp) -> Vec<String> {
     all
 }
 
+/// Everything that a replay makes again.
+async fn forget(app: &TestApp) {
+    let forget = "TRUNCATE progress.attempt_names, progress.attempt_statements, progress.attempts,
+        progress.completion_records, progress.scores, progress.projection_cursors";
+    app.db.superuser().await.batch_execute(forget).await.unwrap();
+}
+
+fn request(attempt: &str, outcome: Outcome) -> CloseRequest {
+    let (by, reason) = ("an administrator".to_owned(), "the exam hall burnt down".to_owned());
+    CloseRequest { tenant: TenantId::DEFAULT, attempt: attempt.to_owned(), outcome, by, reason }
+}
+
+async fn close(app: &TestApp, attempt: &str, outcome: Outcome) -> Result<ClosedByHand, CloseError> {
+    let (store, request) = (app.service().rooms.store.clone(), request(attempt, outcome));
+    background::runtime().spawn(async move { close_attempt(&store, &request).await }).await.expect("no panic")
+}
+
 on_each_server! {
     async fn a_cmi5_session_becomes_a_passed_attempt_with_its_record_and_events(db: TestDatabase) {
         let app = TestApp::start(db).await;
@@ -161,9 +181,7 @@ on_each_server! {
         store(&app, &[voiding(&id(20), &id(3)), statement(5, "failed", &session()), statement(6, "abandoned", &platform("c", 1))]).await;
         let before = (everything(&app).await, rows(&app.db, "SELECT * FROM progress.outbox ORDER BY position").await);
         assert_eq!(before.0.len(), 4 + 3 + 1);
-        let forget = "TRUNCATE progress.attempt_names, progress.attempt_statements, progress.attempts,
-            progress.completion_records, progress.scores, progress.projection_cursors";
-        app.db.superuser().await.batch_execute(forget).await.unwrap();
+        forget(&app).await;
         settle(&app).await;
         let after = (everything(&app).await, rows(&app.db, "SELECT * FROM progress.outbox ORDER BY position").await);
         assert_eq!(after, before);
@@ -199,6 +217,64 @@ on_each_server! {
         settle(&app).await;
         assert_eq!(attempts(&app).await, ["1|closed|passed|-|0"]);
         assert_eq!(told(&app).await, ["attempt.started", "attempt.closed", "completion.recorded"]);
+    }
+
+    async fn an_attempt_closed_by_hand_stays_closed_through_a_replay(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        store(&app, &[statement(1, "initialized", &platform("a", 1)), statement(2, "initialized", &platform("b", 2))]).await;
+        let closed = close(&app, "a", Outcome::Abandoned).await.unwrap();
+        assert!(closed.is_folded);
+        assert_eq!(close(&app, "a", Outcome::Abandoned).await.unwrap().at, closed.at, "the same again");
+        let outcomes = "SELECT id, state, outcome FROM progress.attempts ORDER BY id";
+        assert_eq!(rows(&app.db, outcomes).await, ["a|closed|abandoned", "b|open|-"]);
+        // Late: it is stored and changes nothing.
+        store(&app, &[statement(3, "passed", &platform("a", 1)), statement(4, "passed", &platform("b", 2))]).await;
+        assert_eq!(rows(&app.db, outcomes).await, ["a|closed|abandoned", "b|closed|passed"]);
+        let ended = "SELECT count(*) FROM progress.attempts a JOIN progress.attempt_closures c
+                     ON c.attempt_id = a.id AND c.stored = a.ended_at";
+        assert_eq!(rows(&app.db, ended).await, ["1"]);
+        let events = "SELECT type FROM progress.outbox WHERE key = 'a' ORDER BY position";
+        assert_eq!(rows(&app.db, events).await, ["progress.attempt.started.v1", "progress.attempt.closed.v1"]);
+        let audit = "SELECT action, actor, subject, detail FROM platform.audit WHERE action = 'attempt.close'";
+        assert_eq!(rows(&app.db, audit).await, [r#"attempt.close|an administrator|a|{"outcome": "abandoned"}"#]);
+
+        let before = everything(&app).await;
+        forget(&app).await;
+        settle(&app).await;
+        assert_eq!(everything(&app).await, before);
+    }
+
+    async fn closing_by_hand_is_refused_where_it_makes_no_sense(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        store(&app, &[statement(1, "passed", &platform("a", 1)), statement(2, "initialized", &platform("b", 2))]).await;
+        let refused = async |attempt, outcome| close(&app, attempt, outcome).await.unwrap_err().to_string();
+        assert_eq!(refused("a", Outcome::Failed).await, "the attempt is closed already: passed");
+        assert_eq!(refused("b", Outcome::Passed).await, "an attempt passes by a statement that proves it, not by hand");
+        assert_eq!(refused("c", Outcome::Failed).await, "there is no such attempt");
+        close(&app, "b", Outcome::Failed).await.unwrap();
+        assert_eq!(refused("b", Outcome::Abandoned).await, "the attempt is closed already: failed");
+        assert_eq!(rows(&app.db, "SELECT count(*) FROM progress.attempt_closures").await, ["1"]);
+    }
+
+    async fn a_statement_stored_before_the_closing_decides_though_it_commits_later(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        store(&app, &[statement(1, "initialized", &platform("a", 1))]).await;
+        // A writer that has its place in the order and has not committed.
+        let slow = app.db.superuser().await;
+        slow.batch_execute("BEGIN; SELECT ledger.reserve(1)").await.unwrap();
+        let service = app.service().rooms.store.clone();
+        let closing = background::runtime().spawn(async move { close_attempt(&service, &request("a", Outcome::Failed)).await });
+        patience::until("the closing", async || {
+            match rows(&app.db, "SELECT count(*) FROM progress.attempt_closures").await[0].as_str() {
+                "1" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        })
+        .await;
+        assert_eq!(attempts(&app).await, ["1|open|-|-|-"], "the order is not known yet");
+        slow.batch_execute("COMMIT").await.unwrap();
+        assert!(closing.await.unwrap().unwrap().is_folded);
+        assert_eq!(rows(&app.db, "SELECT outcome FROM progress.attempts").await, ["failed"]);
     }
 
     async fn what_names_no_attempt_moves_only_the_cursor(db: TestDatabase) {
