@@ -61,6 +61,8 @@ impl Producer {
             .set("acks", "all")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
+            // A topic that somebody deleted is made again soon.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("queue.buffering.max.messages", "200000")
             .set("delivery.timeout.ms", DELIVERY.as_millis().to_string());
         let topics = Topics::connect(&client, kafka)?;

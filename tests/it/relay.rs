@@ -11,7 +11,9 @@ use progress_service::{
 };
 use serde_json::{Value, json};
 
+mod faults;
 mod outbox;
+mod sizes;
 
 use crate::{
     support::{

@@ -31,7 +31,7 @@ async fn topics(prefix: &str) -> Vec<Topic> {
 }
 
 /// Two statements of attempt `n`, which pass it with a score.
-fn passing(n: u128) -> [Value; 2] {
+pub fn passing(n: u128) -> [Value; 2] {
     let context = platform(&format!("attempt {n}"), 1);
     let mut passed = statement(2 * n + 1, "passed", &context);
     passed["result"] = json!({"score": {"scaled": 0.5}});

@@ -104,7 +104,7 @@ impl Topic {
 
     /// The first `count` messages of all partitions, each partition's in its order; fails when they do not come.
     pub async fn read(&self, count: usize) -> Vec<Received> {
-        let consumer = self.consumer(0..self.partitions);
+        let consumer = self.consumer().await;
         let mut received = Vec::with_capacity(count);
         while received.len() < count {
             let Ok(message) = timeout(PATIENCE, consumer.recv()).await else {
@@ -117,37 +117,38 @@ impl Topic {
 
     /// Everything that is in the topic now.
     pub async fn read_all(&self) -> Vec<Received> {
-        let consumer = self.consumer(0..self.partitions);
-        let (consumer, count) = self.count(consumer).await;
-        drop(consumer);
+        let count = self.count().await;
         self.read(count).await
     }
 
-    async fn count(&self, consumer: StreamConsumer) -> (StreamConsumer, usize) {
-        let (name, partitions) = (self.name.clone(), self.partitions);
+    /// How many messages are in the topic now.
+    pub async fn count(&self) -> usize {
+        let name = self.name.clone();
+        let consumer = self.consumer().await;
         let counting = tokio::task::spawn_blocking(move || {
             let held = |partition| {
                 let (low, high) = consumer.fetch_watermarks(&name, partition, PATIENCE).expect("watermarks");
                 usize::try_from(high - low).expect("a count")
             };
-            let count = (0..partitions).map(held).sum();
-            (consumer, count)
+            (0..partitions(&consumer, &name)).map(held).sum()
         });
         counting.await.expect("the count")
     }
 
-    fn consumer(&self, partitions: std::ops::Range<i32>) -> StreamConsumer {
-        let consumer: StreamConsumer = client(&self.brokers)
-            .set("group.id", &self.name)
-            .set("enable.auto.commit", "false")
-            .create()
-            .expect("a consumer");
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition_offset(&self.name, partition, Offset::Beginning).expect("a valid offset");
-        }
-        consumer.assign(&list).expect("an assignment");
-        consumer
+    async fn consumer(&self) -> StreamConsumer {
+        let mut settings = client(&self.brokers);
+        settings.set("group.id", &self.name).set("enable.auto.commit", "false");
+        let name = self.name.clone();
+        let assigning = tokio::task::spawn_blocking(move || {
+            let consumer: StreamConsumer = settings.create().expect("a consumer");
+            let mut list = TopicPartitionList::new();
+            for partition in 0..partitions(&consumer, &name) {
+                list.add_partition_offset(&name, partition, Offset::Beginning).expect("a valid offset");
+            }
+            consumer.assign(&list).expect("an assignment");
+            consumer
+        });
+        assigning.await.expect("a consumer")
     }
 }
 
@@ -160,6 +161,12 @@ impl Drop for Topic {
             let _ = admin.delete_topics(&[&name], &patience).await;
         });
     }
+}
+
+/// As many as the topic has by now, whoever made it.
+fn partitions(consumer: &StreamConsumer, name: &str) -> i32 {
+    let metadata = consumer.fetch_metadata(Some(name), PATIENCE).expect("the broker answers");
+    metadata.topics().first().map_or(0, |topic| topic.partitions().len()).try_into().expect("a count")
 }
 
 fn own(message: &rdkafka::message::BorrowedMessage<'_>) -> Received {
