@@ -20,6 +20,7 @@ use crate::{
         xapi::{self, Xapi},
     },
     identity::{Identity, Issued},
+    inbox::Inbox,
     ingest::Ingest,
     migrate::jobs::Jobs,
     model::{Clock, Ids},
@@ -186,6 +187,11 @@ impl Rooms {
         partitions::make_ahead(&self.store, self.clock.now(), &self.edge.metrics).await?;
         for work in loops::all(&self.store, &self.clock, &self.edge.metrics, self.relay.clone()) {
             self.worker.spawn(work);
+        }
+        if !config.kafka.brokers.is_empty() {
+            let (store, metrics) = (self.store.clone(), self.edge.metrics.clone());
+            let inbox = Inbox::new(store, config.kafka.clone(), metrics, self.clock.clone());
+            self.worker.accompany(|stop| inbox.run(stop));
         }
         if let Some(credential) = &config.service.bootstrap_credential {
             self.identity.ensure_bootstrap(credential).await?;

@@ -16,6 +16,7 @@ pub mod store;
 
 // floor 2: rooms of work
 pub mod identity;
+pub mod inbox;
 pub mod ingest;
 pub mod migrate;
 pub mod partitions;

@@ -1,6 +1,7 @@
 //! The door to Kafka. Nothing else speaks to a broker.
 
 pub mod connection;
+pub mod consumer;
 mod delivery;
 pub mod producer;
 mod topics;

@@ -13,6 +13,7 @@ pub mod ddl;
 pub mod documents;
 pub mod embedded;
 pub mod error;
+pub mod inbox;
 pub mod jobs;
 pub mod leases;
 pub mod migrations;

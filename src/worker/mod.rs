@@ -92,6 +92,14 @@ impl Worker {
         self.tasks.spawn(async move { worker.drive(work).await });
     }
 
+    /// Starts work that every node does for as long as it serves, without a lease; it ends by itself when told.
+    pub fn accompany<Fut>(&self, work: impl FnOnce(CancellationToken) -> Fut)
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(work(self.stop.clone()));
+    }
+
     /// Asks every loop to end after its step and waits for them, at most `patience`. Leases are released.
     pub async fn stop(&self, patience: Duration) {
         self.stop.cancel();

@@ -20,6 +20,7 @@ mod doors;
 mod embedded;
 mod house;
 mod identity;
+mod inbox;
 mod loops;
 mod migrate;
 mod projections;

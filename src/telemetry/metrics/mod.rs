@@ -3,6 +3,7 @@
 //! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content.
 
 mod http;
+mod inbox;
 mod ingest;
 mod ledger;
 mod relay;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
-    http::HttpMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, relay::RelayMetrics, store::StoreMetrics,
-    worker::WorkerMetrics,
+    http::HttpMetrics, inbox::InboxMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, relay::RelayMetrics,
+    store::StoreMetrics, worker::WorkerMetrics,
 };
 
 /// Every metric of one service; cheap to clone.
@@ -27,6 +28,7 @@ pub struct Metrics(Arc<Areas>);
 pub struct Areas {
     registry: Registry,
     pub http: HttpMetrics,
+    pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
     pub ledger: LedgerMetrics,
     pub relay: RelayMetrics,
@@ -47,12 +49,13 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let http = HttpMetrics::register(&registry)?;
+        let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
-        Ok(Self(Arc::new(Areas { registry, http, ingest, ledger, relay, store, worker })))
+        Ok(Self(Arc::new(Areas { registry, http, inbox, ingest, ledger, relay, store, worker })))
     }
 
     /// All values in Prometheus' text format.

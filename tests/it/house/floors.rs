@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["store", "bus", "objects"],
     &[
         "identity",
+        "inbox",
         "ingest",
         "query",
         "relay",
@@ -39,7 +40,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("object_store", &["objects"]),
     ("parquet", &["objects"]),
     ("arrow", &["objects"]),
-    ("jsonschema", &["xapi"]),
+    ("jsonschema", &["inbox", "xapi"]),
     ("refinery", &["migrate"]),
     ("refinery_core", &["migrate"]),
     ("squawk_linter", &["migrate"]),

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS progress.saga_requests;
+DROP TABLE IF EXISTS progress.inbox;
