@@ -1,7 +1,7 @@
 -- Description: the ids of events that left the outbox, so that none is told twice, and the order in which they leave it
 -- Breaking: no
 -- Manual: no
--- Lock: none
+-- Lock: share
 
 CREATE TABLE progress.told_events (
     tenant_id uuid NOT NULL,
