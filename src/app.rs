@@ -14,9 +14,10 @@ use crate::{
     bus::producer::Producer,
     config::Config,
     http::{
-        Edge, Lifecycle, Phase, RateLimits, admin_credentials, admin_migrations, admin_tenants,
+        Edge, Lifecycle, Phase, RateLimits,
+        api::{self, Api},
         health::{self, Check},
-        registries, server,
+        server,
         xapi::{self, Xapi},
     },
     identity::{Identity, Issued},
@@ -29,6 +30,7 @@ use crate::{
     relay::Relay,
     store::Store,
     telemetry::Metrics,
+    trail::Trail,
     worker::Worker,
 };
 
@@ -48,6 +50,7 @@ pub struct Rooms {
     pub store: Store,
     pub identity: Data<Identity>,
     pub xapi: Data<Xapi>,
+    pub api: Data<Api>,
     pub migrations: Data<Jobs>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
@@ -105,6 +108,7 @@ impl Service {
 
     /// Ends what runs behind the listener, which has stopped by now.
     pub async fn stop(self, config: &Config) {
+        self.rooms.api.trail.finish(config.shutdown.hard).await;
         self.rooms.worker.stop(config.shutdown.hard).await;
         self.rooms.store.close();
         self.database.close().await;
@@ -120,9 +124,11 @@ impl Rooms {
         let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = Jobs::new(store.clone(), database.runner(config)?, clock.clone(), ids.clone());
+        let (reader, trail) = (Reader::new(store.clone()), Trail::start(store.clone(), clock.clone(), &metrics));
+        let api = Api { store: store.clone(), reader: reader.clone(), trail, clock: clock.clone() };
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
-            reader: Reader::new(store.clone()),
+            reader,
             store: store.clone(),
             limits: config.xapi.limits(),
             page_default: config.xapi.page_default,
@@ -134,6 +140,7 @@ impl Rooms {
             store,
             identity: Data::new(identity),
             xapi: Data::new(xapi),
+            api: Data::new(api),
             migrations: Data::new(migrations),
             limits: Data::new(RateLimits::new(&config.limits)),
             worker,
@@ -147,15 +154,12 @@ impl Rooms {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
-        let registries = registries::routes(Data::new(self.store.clone()));
+        let api = api::routes(self.api.clone());
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(identity.clone()).app_data(migrations.clone()).app_data(limits.clone());
             health(cfg);
-            admin_migrations::routes(cfg);
             xapi(cfg);
-            admin_credentials::routes(cfg);
-            admin_tenants::routes(cfg);
-            registries(cfg);
+            api(cfg);
         }
     }
 

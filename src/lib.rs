@@ -23,6 +23,8 @@ pub mod partitions;
 pub mod projections;
 pub mod query;
 pub mod relay;
+pub mod trail;
+pub mod transcript;
 
 // floor 3: surfaces
 pub mod http;

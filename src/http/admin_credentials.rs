@@ -5,16 +5,28 @@
 use std::time::Duration;
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::header,
-    web::{self, Bytes, Data, Path, Query, QueryConfig, ServiceConfig},
+    web::{Data, Path},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{HttpError, Problem, caller::Caller};
+use super::{
+    HttpError, Problem,
+    api::{
+        Api,
+        body::{JsonBody, OptionalBody},
+        cursor::Pages,
+        endpoint::endpoints,
+        query::{PAGE_CURSOR, PAGE_SIZE, Parameters, refuse},
+        shown::{Page, one_more},
+    },
+    caller::Caller,
+};
 use crate::{
     identity::{DEFAULT_LAUNCH, DEFAULT_OVERLAP, Identity, IdentityError, Issued, NewCredential},
     model::{Scope, Scopes, TenantId},
@@ -22,86 +34,87 @@ use crate::{
     xapi::Violations,
 };
 
-const PATH: &str = "/api/v1/admin/credentials";
-pub(super) const PAGE: i64 = 100;
-pub(super) const LARGEST_PAGE: i64 = 500;
-
-pub fn routes(cfg: &mut ServiceConfig) {
-    let id = format!("{PATH}/{{id}}");
-    let queries = QueryConfig::default()
-        .error_handler(|error, _| Problem(Violations::whole("admin.query", error.to_string()).into()).into());
-    cfg.app_data(queries)
-        .service(web::resource(PATH).route(web::get().to(list)).route(web::post().to(create)))
-        .service(web::resource(format!("{PATH}/launch")).route(web::post().to(launch)))
-        .service(web::resource(format!("{id}/rotate")).route(web::post().to(rotate)))
-        .service(web::resource(format!("{id}/revoke")).route(web::post().to(revoke)));
+endpoints! {
+    /// Credentials.
+    Credentials: list as __path_list, create as __path_create, launch as __path_launch,
+        rotate as __path_rotate, revoke as __path_revoke,
 }
 
 /// Whose credentials are meant; absent means the caller's own tenant's.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Whose {
-    tenant_id: Option<Uuid>,
-    after: Option<Uuid>,
-    limit: Option<i64>,
-}
+const TENANT: &str = "tenantId";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewCredential)]
 struct Create {
     scopes: Vec<String>,
     #[serde(default)]
     label: String,
+    /// The Agent that statements of this credential have as their authority.
+    #[schema(value_type = Option<Object>)]
     agent: Option<Map<String, Value>>,
     expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewLaunch)]
 struct MakeLaunch {
     registration: Uuid,
+    /// The learner.
+    #[schema(value_type = Object)]
     actor: Map<String, Value>,
     lifetime_seconds: Option<u64>,
     scopes: Option<Vec<String>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Rotation)]
 struct Rotate {
     overlap_seconds: Option<u64>,
 }
 
 /// A credential as it is shown. The secret is there in the one answer that makes it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown<'c> {
+#[schema(as = Credential)]
+pub struct Shown {
     id: Uuid,
+    #[schema(value_type = Uuid)]
     tenant_id: TenantId,
-    api_key: &'c str,
+    api_key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'c str>,
+    #[schema(nullable = false)]
+    secret: Option<String>,
     scopes: Vec<&'static str>,
-    label: &'c str,
-    agent: &'c Option<Map<String, Value>>,
+    label: String,
+    #[schema(required, value_type = Option<Object>)]
+    agent: Option<Map<String, Value>>,
+    /// Of a launch credential.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     registration: Option<Uuid>,
     created_at: DateTime<Utc>,
+    #[schema(required)]
     expires_at: Option<DateTime<Utc>>,
+    #[schema(required)]
     previous_secret_valid_until: Option<DateTime<Utc>>,
+    #[schema(required)]
     revoked_at: Option<DateTime<Utc>>,
 }
 
-impl<'c> From<&'c Credential> for Shown<'c> {
-    fn from(credential: &'c Credential) -> Self {
+impl From<Credential> for Shown {
+    fn from(credential: Credential) -> Self {
         Self {
             id: credential.id,
             tenant_id: credential.tenant,
-            api_key: &credential.api_key,
+            api_key: credential.api_key,
             secret: None,
             scopes: credential.scopes.names(),
-            label: &credential.label,
-            agent: &credential.agent,
-            registration: credential.launch.as_ref().map(|launch| launch.registration),
+            label: credential.label,
+            agent: credential.agent,
+            registration: credential.launch.map(|launch| launch.registration),
             created_at: credential.created_at,
             expires_at: credential.expires_at,
             previous_secret_valid_until: credential.previous_valid_until,
@@ -110,83 +123,131 @@ impl<'c> From<&'c Credential> for Shown<'c> {
     }
 }
 
-impl<'c> From<&'c Issued> for Shown<'c> {
-    fn from(issued: &'c Issued) -> Self {
-        Self { secret: Some(issued.secret.expose()), ..Self::from(&issued.credential) }
+impl From<Issued> for Shown {
+    fn from(issued: Issued) -> Self {
+        let secret = issued.secret.expose().to_owned();
+        Self { secret: Some(secret), ..Self::from(issued.credential) }
     }
 }
 
+/// Makes a credential. Its secret is shown this once.
+#[utoipa::path(post, path = "/api/v1/admin/credentials", tag = "credentials", operation_id = "createCredential",
+    params(("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators")),
+    request_body = Create, responses((status = 201, description = "made", body = Shown)))]
 async fn create(
     caller: Caller,
     identity: Data<Identity>,
-    whose: Query<Whose>,
-    body: Bytes,
+    req: HttpRequest,
+    body: JsonBody<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = tenant_of(&caller, whose.tenant_id)?;
-    let Create { scopes, label, agent, expires_at } = json_body(&body)?;
+    let tenant = whose(&caller, &req)?;
+    let Create { scopes, label, agent, expires_at } = body.0;
     let new = NewCredential { scopes: parse_scopes(&scopes)?, label, agent, expires_at };
     let issued = identity.create_credential(&caller.credential.audit_name(), tenant, new).await?;
-    Ok(secret_answer(HttpResponse::Created(), &issued))
+    Ok(secret_answer(HttpResponse::Created(), issued))
 }
 
+/// Makes a short-lived credential for one learner in one registration, as a cmi5 launch needs it.
+#[utoipa::path(post, path = "/api/v1/admin/credentials/launch", tag = "credentials", operation_id = "createLaunch",
+    params(("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators")),
+    request_body = MakeLaunch, responses((status = 201, description = "made", body = Shown)))]
 async fn launch(
     caller: Caller,
     identity: Data<Identity>,
-    whose: Query<Whose>,
-    body: Bytes,
+    req: HttpRequest,
+    body: JsonBody<MakeLaunch>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = tenant_of(&caller, whose.tenant_id)?;
-    let MakeLaunch { registration, actor, lifetime_seconds, scopes } = json_body(&body)?;
+    let tenant = whose(&caller, &req)?;
+    let MakeLaunch { registration, actor, lifetime_seconds, scopes } = body.0;
     let lifetime = lifetime_seconds.map_or(DEFAULT_LAUNCH, Duration::from_secs);
     let scopes = scopes.as_deref().map(parse_scopes).transpose()?;
     let (by, launch) = (caller.credential.audit_name(), Launch { registration, actor });
     let issued = identity.create_launch(&by, tenant, launch, lifetime, scopes).await?;
-    Ok(secret_answer(HttpResponse::Created(), &issued))
+    Ok(secret_answer(HttpResponse::Created(), issued))
 }
 
-async fn list(caller: Caller, identity: Data<Identity>, whose: Query<Whose>) -> Result<HttpResponse, Problem> {
-    let tenant = tenant_of(&caller, whose.tenant_id)?;
-    let limit = whose.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    let found = identity.list_credentials(tenant, whose.after, limit).await?;
-    let next = found.last().filter(|_| found.len() as i64 == limit).map(|last| last.id);
-    let data: Vec<Shown> = found.iter().map(Shown::from).collect();
-    Ok(HttpResponse::Ok().json(json!({ "data": data, "next": next })))
+/// Credentials of a tenant, without their secrets; those of launches are not among them.
+#[utoipa::path(get, path = "/api/v1/admin/credentials", tag = "credentials", operation_id = "listCredentials",
+    params(
+        ("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators"),
+        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
+        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+    ),
+    responses((status = 200, description = "a page of credentials", body = Page<Shown>)))]
+async fn list(
+    caller: Caller,
+    identity: Data<Identity>,
+    api: Data<Api>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::Admin)?;
+    let parameters = Parameters::read(req.query_string(), &[TENANT, PAGE_SIZE, PAGE_CURSOR])?;
+    let tenant = tenant_of(&caller, &parameters)?;
+    let size = parameters.page_size()?;
+    let key = api.reader.more_key().await?;
+    let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
+    let after = pages.place()?.map(|place| place.parse::<Uuid>()).transpose();
+    let after = after.map_err(|_| refuse(PAGE_CURSOR, "it leads nowhere"))?;
+    let found = identity.list_credentials(tenant, after, one_more(size)).await?;
+    let found: Vec<Shown> = found.into_iter().map(Shown::from).collect();
+    Ok(Page::cut(found, size, |last| pages.link(&last.id.to_string())).answer())
 }
 
+/// Gives a credential a new secret; the old one works on for the overlap.
+#[utoipa::path(post, path = "/api/v1/admin/credentials/{id}/rotate", tag = "credentials",
+    operation_id = "rotateCredential",
+    params(
+        ("id" = Uuid, Path, description = "the credential's id"),
+        ("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators"),
+    ),
+    request_body = Option<Rotate>, responses((status = 200, description = "rotated", body = Shown)))]
 async fn rotate(
     caller: Caller,
     identity: Data<Identity>,
-    whose: Query<Whose>,
     id: Path<String>,
-    body: Bytes,
+    req: HttpRequest,
+    body: OptionalBody<Rotate>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = tenant_of(&caller, whose.tenant_id)?;
-    let wanted: Rotate = if body.is_empty() { Rotate::default() } else { json_body(&body)? };
-    let overlap = wanted.overlap_seconds.map_or(DEFAULT_OVERLAP, Duration::from_secs);
+    let tenant = whose(&caller, &req)?;
+    let overlap = body.0.unwrap_or_default().overlap_seconds.map_or(DEFAULT_OVERLAP, Duration::from_secs);
     let id = path_id(&id, "credential")?;
     let issued = identity.rotate_credential(&caller.credential.audit_name(), tenant, id, overlap).await?;
-    Ok(secret_answer(HttpResponse::Ok(), &issued))
+    Ok(secret_answer(HttpResponse::Ok(), issued))
 }
 
+/// Ends a credential at once.
+#[utoipa::path(post, path = "/api/v1/admin/credentials/{id}/revoke", tag = "credentials",
+    operation_id = "revokeCredential",
+    params(
+        ("id" = Uuid, Path, description = "the credential's id"),
+        ("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators"),
+    ),
+    responses((status = 200, description = "revoked", body = Shown)))]
 async fn revoke(
     caller: Caller,
     identity: Data<Identity>,
-    whose: Query<Whose>,
     id: Path<String>,
+    req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = tenant_of(&caller, whose.tenant_id)?;
+    let tenant = whose(&caller, &req)?;
     let id = path_id(&id, "credential")?;
     let credential = identity.revoke_credential(&caller.credential.audit_name(), tenant, id).await?;
-    Ok(HttpResponse::Ok().json(Shown::from(&credential)))
+    Ok(HttpResponse::Ok().json(Shown::from(credential)))
 }
 
 /// No cache on the way may keep a secret.
-fn secret_answer(mut response: actix_web::HttpResponseBuilder, issued: &Issued) -> HttpResponse {
+fn secret_answer(mut response: actix_web::HttpResponseBuilder, issued: Issued) -> HttpResponse {
     response.insert_header((header::CACHE_CONTROL, "no-store")).json(Shown::from(issued))
 }
 
-fn tenant_of(caller: &Caller, wanted: Option<Uuid>) -> Result<TenantId, HttpError> {
+/// The tenant that a request without other parameters is about.
+fn whose(caller: &Caller, req: &HttpRequest) -> Result<TenantId, HttpError> {
     caller.require(Scope::Admin)?;
+    tenant_of(caller, &Parameters::read(req.query_string(), &[TENANT])?)
+}
+
+fn tenant_of(caller: &Caller, parameters: &Parameters) -> Result<TenantId, HttpError> {
+    let wanted = parameters.parsed(TENANT, "expected a UUID", |text| text.parse::<Uuid>().ok())?;
     match wanted.map(TenantId) {
         Some(other) if other != caller.tenant => {
             caller.require_operator()?;
@@ -199,11 +260,6 @@ fn tenant_of(caller: &Caller, wanted: Option<Uuid>) -> Result<TenantId, HttpErro
 fn parse_scopes(names: &[String]) -> Result<Scopes, HttpError> {
     let scopes: Result<Vec<Scope>, _> = names.iter().map(|name| name.parse()).collect();
     scopes.map(Scopes::new).map_err(|e| Violations::whole("admin.scopes", e.to_string()).into())
-}
-
-pub(super) fn json_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpError> {
-    serde_json::from_slice(body)
-        .map_err(|e| Violations::whole("admin.body", format!("the body does not fit: {e}")).into())
 }
 
 /// Something that is no id names nothing.

@@ -2,13 +2,18 @@
 
 use actix_web::{
     HttpResponse,
-    web::{self, Bytes, Data, Path, ServiceConfig},
+    web::{Data, Path},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
+use utoipa::ToSchema;
 
-use super::{HttpError, Problem, caller::Caller};
+use super::{
+    HttpError, Problem,
+    admin_credentials::path_id,
+    api::{body::OptionalBody, endpoint::endpoints},
+    caller::Caller,
+};
 use crate::{
     migrate::{
         MigrateError,
@@ -19,34 +24,52 @@ use crate::{
     xapi::Violations,
 };
 
+endpoints! {
+    /// The migration runner.
+    Migrations: modules as __path_modules, status as __path_status, verify as __path_verify, run as __path_run,
+        get_run as __path_get_run,
+}
+
 const ROOT: &str = "/api/v1/admin/migrations";
 /// The version of the documents below, which are those of the command line.
 const FORMAT: u32 = 1;
 
-/// Mounts the routes; `Data<Jobs>` has to be among the application's data.
-pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(
-        web::scope(ROOT)
-            .route("/modules", web::get().to(modules))
-            .route("/status", web::get().to(status))
-            .route("/verify", web::get().to(verify))
-            .route("/run", web::post().to(run))
-            .route("/runs/{id}", web::get().to(get_run)),
-    );
-}
-
-#[derive(Serialize)]
+/// A document of the runner, as the command line prints it too. What else it holds depends on its kind.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MigrationDocument)]
 struct Document<T> {
     format: u32,
+    /// `modules`, `status`, `verify` or `run`.
     kind: &'static str,
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     body: T,
+}
+
+/// What to run: absent members mean everything, for real, without the gated files.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MigrationOrder)]
+#[expect(dead_code, reason = "it describes the order, which the runner reads itself")]
+struct Described {
+    module: Option<String>,
+    /// `startup`, `release`, `seed` or `data`.
+    category: Option<String>,
+    dry_run: Option<bool>,
+    /// Confirms the manual gate of release and data files.
+    force: Option<bool>,
+    /// Who approved what is destructive.
+    approved_by: Option<String>,
+    steps: Option<usize>,
 }
 
 fn document(kind: &'static str, body: impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(Document { format: FORMAT, kind, body })
 }
 
+/// Every module and its files.
+#[utoipa::path(get, path = "/api/v1/admin/migrations/modules", tag = "migrations", operation_id = "listModules",
+    responses((status = 200, description = "the modules", body = Document<Object>)))]
 async fn modules(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     let modules: Vec<_> = jobs
@@ -62,24 +85,29 @@ async fn modules(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Probl
     Ok(document("modules", json!({ "modules": modules })))
 }
 
+/// What is applied and what waits.
+#[utoipa::path(get, path = "/api/v1/admin/migrations/status", tag = "migrations", operation_id = "getMigrationStatus",
+    responses((status = 200, description = "the status", body = Document<Object>)))]
 async fn status(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     Ok(document("status", jobs.status().await?))
 }
 
+/// History against files, the linter, and the checks after a migration.
+#[utoipa::path(get, path = "/api/v1/admin/migrations/verify", tag = "migrations", operation_id = "verifyMigrations",
+    responses((status = 200, description = "what was found", body = Document<Object>)))]
 async fn verify(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     Ok(document("verify", jobs.verify().await?))
 }
 
-/// Answers 202 with the place where the run can be watched.
-async fn run(caller: Caller, jobs: Data<Jobs>, body: Bytes) -> Result<HttpResponse, Problem> {
+/// Starts a run. Answers 202 with the place where it can be watched.
+#[utoipa::path(post, path = "/api/v1/admin/migrations/run", tag = "migrations", operation_id = "runMigrations",
+    request_body = Option<Described>,
+    responses((status = 202, description = "started", body = Document<Object>)))]
+async fn run(caller: Caller, jobs: Data<Jobs>, body: OptionalBody<Order>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    let order: Order = match body.trim_ascii() {
-        [] => Order::default(),
-        text => serde_json::from_slice(text).map_err(|e| Violations::whole("body.invalid", e.to_string()))?,
-    };
-    let id = jobs.start(&order, &caller.credential.audit_name()).await?;
+    let id = jobs.start(&body.0.unwrap_or_default(), &caller.credential.audit_name()).await?;
     let place = format!("{ROOT}/runs/{id}");
     Ok(HttpResponse::Accepted().insert_header(("Location", place.clone())).json(Document {
         format: FORMAT,
@@ -88,10 +116,14 @@ async fn run(caller: Caller, jobs: Data<Jobs>, body: Bytes) -> Result<HttpRespon
     }))
 }
 
-async fn get_run(caller: Caller, jobs: Data<Jobs>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+/// A run and how far it has come.
+#[utoipa::path(get, path = "/api/v1/admin/migrations/runs/{id}", tag = "migrations", operation_id = "getRun",
+    params(("id" = Uuid, Path, description = "the run's id")),
+    responses((status = 200, description = "the run", body = Document<Object>)))]
+async fn get_run(caller: Caller, jobs: Data<Jobs>, id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     let Job { id, state, requested_by, request, progress, outcome, created_at, updated_at, fresh, .. } =
-        jobs.get(*id).await?;
+        jobs.get(path_id(&id, "run")?).await?;
     // Nobody touches the row of a run whose process was killed.
     let stalled = state == "running" && !fresh;
     let body = json!({
@@ -118,6 +150,7 @@ impl From<JobError> for HttpError {
 #[cfg(test)]
 mod tests {
     use actix_web::ResponseError;
+    use uuid::Uuid;
 
     use super::*;
 

@@ -1,15 +1,25 @@
 //! `/api/v1/admin/tenants`: create, list, suspend, resume. For operators only.
 
 use actix_web::{
-    HttpResponse,
-    web::{self, Bytes, Data, Path, Query, ServiceConfig},
+    HttpRequest, HttpResponse,
+    web::{Data, Path},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{
     Problem,
-    admin_credentials::{LARGEST_PAGE, PAGE, json_body, path_id},
+    admin_credentials::path_id,
+    api::{
+        Api,
+        body::JsonBody,
+        cursor::Pages,
+        endpoint::endpoints,
+        query::{PAGE_CURSOR, PAGE_SIZE, Parameters},
+        shown::{Page, one_more},
+    },
     caller::Caller,
 };
 use crate::{
@@ -18,47 +28,76 @@ use crate::{
     store::tenants::{Tenant, TenantStatus},
 };
 
-const PATH: &str = "/api/v1/admin/tenants";
-
-pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource(PATH).route(web::get().to(list)).route(web::post().to(create)))
-        .service(web::resource(format!("{PATH}/{{id}}/suspend")).route(web::post().to(suspend)))
-        .service(web::resource(format!("{PATH}/{{id}}/resume")).route(web::post().to(resume)));
+endpoints! {
+    /// Tenants.
+    Tenants: list as __path_list, create as __path_create, suspend as __path_suspend, resume as __path_resume,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewTenant)]
 struct Create {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    after: Option<String>,
-    limit: Option<i64>,
+/// A tenant as it is shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Tenant)]
+struct Shown {
+    id: Uuid,
+    name: String,
+    /// `active` or `suspended`.
+    status: &'static str,
+    created_at: DateTime<Utc>,
+    status_changed_at: DateTime<Utc>,
 }
 
-async fn create(caller: Caller, identity: Data<Identity>, body: Bytes) -> Result<HttpResponse, Problem> {
+/// Makes a tenant.
+#[utoipa::path(post, path = "/api/v1/admin/tenants", tag = "tenants", operation_id = "createTenant",
+    request_body = Create, responses((status = 201, description = "made", body = Shown)))]
+async fn create(caller: Caller, identity: Data<Identity>, body: JsonBody<Create>) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    let Create { name } = json_body(&body)?;
-    let tenant = identity.create_tenant(&caller.credential.audit_name(), &name).await?;
-    Ok(HttpResponse::Created().json(shown(&tenant)))
+    let tenant = identity.create_tenant(&caller.credential.audit_name(), &body.0.name).await?;
+    Ok(HttpResponse::Created().json(Shown::from(tenant)))
 }
 
-async fn list(caller: Caller, identity: Data<Identity>, page: Query<Page>) -> Result<HttpResponse, Problem> {
+/// Tenants by their names.
+#[utoipa::path(get, path = "/api/v1/admin/tenants", tag = "tenants", operation_id = "listTenants",
+    params(
+        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
+        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+    ),
+    responses((status = 200, description = "a page of tenants", body = Page<Shown>)))]
+async fn list(
+    caller: Caller,
+    identity: Data<Identity>,
+    api: Data<Api>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    let after = page.after.as_deref().filter(|name| !name.contains('\0'));
-    let found = identity.list_tenants(after, limit).await?;
-    let next = found.last().filter(|_| found.len() as i64 == limit).map(|last| &last.name);
-    let data: Vec<Value> = found.iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(json!({ "data": data, "next": next })))
+    let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
+    let size = parameters.page_size()?;
+    let key = api.reader.more_key().await?;
+    let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
+    let found = identity.list_tenants(pages.place()?.as_deref(), one_more(size)).await?;
+    let found: Vec<Shown> = found.into_iter().map(Shown::from).collect();
+    Ok(Page::cut(found, size, |last| pages.link(&last.name)).answer())
 }
 
+/// Refuses a tenant's callers from now on; its data stays.
+#[utoipa::path(post, path = "/api/v1/admin/tenants/{id}/suspend", tag = "tenants", operation_id = "suspendTenant",
+    params(("id" = Uuid, Path, description = "the tenant's id")),
+    responses((status = 200, description = "suspended", body = Shown)))]
 async fn suspend(caller: Caller, identity: Data<Identity>, id: Path<String>) -> Result<HttpResponse, Problem> {
     set(&caller, &identity, &id, TenantStatus::Suspended).await
 }
 
+/// Lets a tenant's callers in again.
+#[utoipa::path(post, path = "/api/v1/admin/tenants/{id}/resume", tag = "tenants", operation_id = "resumeTenant",
+    params(("id" = Uuid, Path, description = "the tenant's id")),
+    responses((status = 200, description = "active", body = Shown)))]
 async fn resume(caller: Caller, identity: Data<Identity>, id: Path<String>) -> Result<HttpResponse, Problem> {
     set(&caller, &identity, &id, TenantStatus::Active).await
 }
@@ -67,15 +106,17 @@ async fn set(caller: &Caller, identity: &Identity, id: &str, status: TenantStatu
     caller.require_operator()?;
     let id = TenantId(path_id(id, "tenant")?);
     let tenant = identity.set_tenant_status(&caller.credential.audit_name(), id, status).await?;
-    Ok(HttpResponse::Ok().json(shown(&tenant)))
+    Ok(HttpResponse::Ok().json(Shown::from(tenant)))
 }
 
-fn shown(tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.id,
-        "name": tenant.name,
-        "status": tenant.status.name(),
-        "createdAt": tenant.created_at,
-        "statusChangedAt": tenant.status_changed_at,
-    })
+impl From<Tenant> for Shown {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            id: tenant.id.0,
+            name: tenant.name,
+            status: tenant.status.name(),
+            created_at: tenant.created_at,
+            status_changed_at: tenant.status_changed_at,
+        }
+    }
 }

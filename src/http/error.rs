@@ -9,6 +9,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     store::StoreError,
@@ -64,6 +65,34 @@ struct Face {
     kind: &'static str,
     title: &'static str,
     retry_after: Option<Duration>,
+}
+
+/// How the body of an error is described to clients: the members of RFC 9457, and the list of violations.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "it describes what the borrowed body writes")]
+pub struct ProblemDocument {
+    /// Stable; each has its place in `docs/problems.md`.
+    #[schema(examples("urn:progress:problem:not-found"))]
+    r#type: String,
+    title: String,
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    detail: String,
+    #[schema(nullable = false)]
+    violations: Option<Vec<ViolationDocument>>,
+}
+
+/// One broken rule at one place.
+#[derive(ToSchema)]
+#[schema(as = Violation)]
+#[expect(dead_code, reason = "it describes what the borrowed body writes")]
+pub struct ViolationDocument {
+    #[schema(nullable = false, minimum = 0)]
+    statement: Option<u64>,
+    pointer: String,
+    rule: String,
+    message: String,
 }
 
 /// The members of RFC 9457, and the list of violations.

@@ -3,6 +3,7 @@
 pub mod admin_credentials;
 pub mod admin_migrations;
 pub mod admin_tenants;
+pub mod api;
 pub mod body;
 pub mod caller;
 pub mod cors;

@@ -1,41 +1,31 @@
 //! `/api/v1/verbs` and `/api/v1/extensions`: what the registries hold, and additions by an operator.
 
-use actix_web::{
-    HttpResponse,
-    web::{self, Data, Json, ServiceConfig},
-};
-use serde::Deserialize;
-use serde_json::json;
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{HttpError, Problem};
+use super::{
+    HttpError, Problem,
+    api::{body::JsonBody, endpoint::endpoints, query::Parameters},
+};
 use crate::{
     identity::Caller,
     model::Scope,
     store::{
         Store,
-        registries::{Entry, Registry},
+        registries::{Entry, Registry, Unregistered},
     },
     xapi::{Violations, syntax::iri},
 };
 
-pub fn routes(store: Data<Store>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    move |cfg| {
-        cfg.app_data(store.clone())
-            .service(
-                web::resource("/api/v1/verbs")
-                    .route(web::get().to(verbs))
-                    .route(web::post().to(|c, s, b| add(Registry::Verbs, c, s, b))),
-            )
-            .service(
-                web::resource("/api/v1/extensions")
-                    .route(web::get().to(extensions))
-                    .route(web::post().to(|c, s, b| add(Registry::ExtensionNamespaces, c, s, b))),
-            );
-    }
+endpoints! {
+    /// The registries.
+    Registries: list_verbs as __path_list_verbs, add_verb as __path_add_verb,
+        list_extensions as __path_list_extensions, add_extension as __path_add_extension,
 }
 
 /// What is to be registered. The IRI of an extension namespace is the beginning that its keys share.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Addition {
     iri: String,
@@ -43,16 +33,54 @@ struct Addition {
     vocabulary: String,
 }
 
-async fn verbs(caller: Caller, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    may_read(&caller)?;
-    let (registered, unregistered) =
-        futures_util::try_join!(store.registry(Registry::Verbs), store.unregistered_verbs(caller.tenant))?;
-    Ok(HttpResponse::Ok().json(json!({ "verbs": registered, "unregistered": unregistered })))
+/// Verbs that are registered, and those that statements of the tenant use all the same.
+#[derive(Serialize, ToSchema)]
+struct Verbs {
+    verbs: Vec<Entry>,
+    unregistered: Vec<Unregistered>,
 }
 
-async fn extensions(caller: Caller, store: Data<Store>) -> Result<HttpResponse, Problem> {
+/// Namespaces whose extensions are known.
+#[derive(Serialize, ToSchema)]
+struct Extensions {
+    extensions: Vec<Entry>,
+}
+
+/// Every registered verb.
+#[utoipa::path(get, path = "/api/v1/verbs", tag = "registries", operation_id = "listVerbs",
+    responses((status = 200, description = "the registry of verbs", body = Verbs)))]
+async fn list_verbs(caller: Caller, store: Data<Store>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     may_read(&caller)?;
-    Ok(HttpResponse::Ok().json(json!({ "extensions": store.registry(Registry::ExtensionNamespaces).await? })))
+    Parameters::read(req.query_string(), &[])?;
+    let (verbs, unregistered) =
+        futures_util::try_join!(store.registry(Registry::Verbs), store.unregistered_verbs(caller.tenant))?;
+    Ok(HttpResponse::Ok().json(Verbs { verbs, unregistered }))
+}
+
+/// Registers a verb. An entry never changes; the same one again answers 200. For operators.
+#[utoipa::path(post, path = "/api/v1/verbs", tag = "registries", operation_id = "addVerb", request_body = Addition,
+    responses((status = 201, description = "registered", body = Entry),
+              (status = 200, description = "it was registered already", body = Entry)))]
+async fn add_verb(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) -> Result<HttpResponse, Problem> {
+    add(Registry::Verbs, &caller, &store, body.0).await
+}
+
+/// Every registered extension namespace.
+#[utoipa::path(get, path = "/api/v1/extensions", tag = "registries", operation_id = "listExtensions",
+    responses((status = 200, description = "the registry of extension namespaces", body = Extensions)))]
+async fn list_extensions(caller: Caller, store: Data<Store>, req: HttpRequest) -> Result<HttpResponse, Problem> {
+    may_read(&caller)?;
+    Parameters::read(req.query_string(), &[])?;
+    Ok(HttpResponse::Ok().json(Extensions { extensions: store.registry(Registry::ExtensionNamespaces).await? }))
+}
+
+/// Registers an extension namespace, as a verb is.
+#[utoipa::path(post, path = "/api/v1/extensions", tag = "registries", operation_id = "addExtension",
+    request_body = Addition,
+    responses((status = 201, description = "registered", body = Entry),
+              (status = 200, description = "it was registered already", body = Entry)))]
+async fn add_extension(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) -> Result<HttpResponse, Problem> {
+    add(Registry::ExtensionNamespaces, &caller, &store, body.0).await
 }
 
 /// The registries are open to everybody who may read anything.
@@ -63,14 +91,9 @@ fn may_read(caller: &Caller) -> Result<(), Problem> {
     Ok(caller.require(Scope::ApiStatementRead)?)
 }
 
-async fn add(
-    registry: Registry,
-    caller: Caller,
-    store: Data<Store>,
-    body: Json<Addition>,
-) -> Result<HttpResponse, Problem> {
+async fn add(registry: Registry, caller: &Caller, store: &Store, new: Addition) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    let Addition { iri, name, vocabulary } = body.into_inner();
+    let Addition { iri, name, vocabulary } = new;
     if !iri::is_iri(&iri) || iri.len() > 2_000 {
         return Err(Violations::whole("registry.iri", "iri must be an IRI with a scheme, of at most 2000 bytes").into());
     }

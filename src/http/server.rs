@@ -1,6 +1,6 @@
 //! The listener: bind, serve, drain, stop.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -10,7 +10,11 @@ use actix_web::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Edge, HttpError, Phase, cors, tls};
+use super::{
+    Edge, Phase,
+    api::{endpoint::nowhere, stamp},
+    cors, tls,
+};
 use crate::config::Config;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +45,14 @@ where
 {
     let (inner, origins) = (edge.clone(), config.limits.cors_origins.clone());
     let server = HttpServer::new(move || {
-        let edge = inner.clone();
+        let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
         App::new()
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
+            .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(cors::middleware(&origins))
             .configure(routes.clone())
-            .default_service(web::to(|| async { Err::<&str, _>(HttpError::NotFound("no such resource".to_owned())) }))
+            .default_service(web::to(nowhere))
     })
     .keep_alive(config.http.keep_alive)
     .client_request_timeout(config.http.head_timeout)
@@ -101,7 +106,7 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Arc};
+    use std::path::Path;
 
     use actix_web::{HttpResponse, http::Method};
     use tokio::{
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, read},
-        http::{Lifecycle, health},
+        http::{HttpError, Lifecycle, health},
         model::Ids,
         telemetry::Metrics,
     };

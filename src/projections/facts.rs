@@ -113,7 +113,7 @@ fn user(actor: &Ifi) -> Option<String> {
 
 /// The course a statement belongs to: what it is grouped under, else its parent, else the activity itself. Where
 /// several stand, one that says it is a course goes first.
-fn course<'a>(statement: &'a Map<String, Value>, context: &'a Map<String, Value>) -> Option<&'a str> {
+pub fn course<'a>(statement: &'a Map<String, Value>, context: &'a Map<String, Value>) -> Option<&'a str> {
     let related = object(context, "contextActivities");
     for relation in ["grouping", "parent"] {
         let activities: Vec<&Map<String, Value>> = match related.and_then(|related| related.get(relation)) {

@@ -4,13 +4,15 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{As, Store, StoreError, Tx, run_tx::column};
 use crate::model::TenantId;
 
 /// A registered verb, or a namespace whose extensions are known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RegistryEntry)]
 pub struct Entry {
     pub iri: String,
     /// The verb's name; of a namespace, what it is for.
@@ -20,8 +22,9 @@ pub struct Entry {
 }
 
 /// A verb that a tenant's statements use although no registry knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = UnregisteredVerb)]
 pub struct Unregistered {
     pub iri: String,
     pub first_seen_at: DateTime<Utc>,

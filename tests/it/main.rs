@@ -14,6 +14,7 @@
 mod support;
 
 mod admin_migrations;
+mod api;
 mod catalog;
 mod checks;
 mod doors;

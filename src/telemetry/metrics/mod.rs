@@ -8,6 +8,8 @@ mod ingest;
 mod ledger;
 mod relay;
 mod store;
+mod trail;
+mod transcript;
 mod worker;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
     http::HttpMetrics, inbox::InboxMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, relay::RelayMetrics,
-    store::StoreMetrics, worker::WorkerMetrics,
+    store::StoreMetrics, trail::TrailMetrics, transcript::TranscriptMetrics, worker::WorkerMetrics,
 };
 
 /// Every metric of one service; cheap to clone.
@@ -33,6 +35,8 @@ pub struct Areas {
     pub ledger: LedgerMetrics,
     pub relay: RelayMetrics,
     pub store: StoreMetrics,
+    pub trail: TrailMetrics,
+    pub transcript: TranscriptMetrics,
     pub worker: WorkerMetrics,
 }
 
@@ -54,8 +58,10 @@ impl Metrics {
         let ledger = LedgerMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
+        let trail = TrailMetrics::register(&registry)?;
+        let transcript = TranscriptMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
-        Ok(Self(Arc::new(Areas { registry, http, inbox, ingest, ledger, relay, store, worker })))
+        Ok(Self(Arc::new(Areas { registry, http, inbox, ingest, ledger, relay, store, trail, transcript, worker })))
     }
 
     /// All values in Prometheus' text format.

@@ -24,6 +24,8 @@ const FLOORS: &[&[&str]] = &[
         "residency",
         "migrate",
         "rollout",
+        "trail",
+        "transcript",
     ],
     &["http", "worker"],
     &["app"],

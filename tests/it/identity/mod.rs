@@ -4,7 +4,7 @@ mod admin;
 mod cli;
 mod documents;
 mod isolation;
-mod issuer;
+pub mod issuer;
 mod keys;
 mod lifecycle;
 pub mod setup;

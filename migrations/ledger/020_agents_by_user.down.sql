@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS ledger.agents_by_user;

@@ -1,0 +1,53 @@
+//! `/api/v1`: what the platform's other services, its operators and its learners read and do. Every endpoint is
+//! described by the annotation of its handler, and mounted from that same description.
+
+mod access;
+mod attempts;
+pub mod body;
+pub mod cursor;
+pub mod endpoint;
+mod enrollments;
+pub mod openapi;
+pub mod query;
+pub mod shown;
+pub mod stamp;
+mod users;
+
+use actix_web::web::{Data, ServiceConfig};
+
+use self::endpoint::Endpoint;
+use super::{admin_credentials, admin_migrations, admin_tenants, registries};
+use crate::{model::Clock, query::Reader, store::Store, trail::Trail};
+
+/// What the handlers work with.
+pub struct Api {
+    pub store: Store,
+    pub reader: Reader,
+    pub trail: Trail,
+    pub clock: Clock,
+}
+
+/// Every endpoint there is.
+pub fn endpoints() -> Vec<Endpoint> {
+    [
+        attempts::Attempts::endpoints(),
+        enrollments::Enrollments::endpoints(),
+        users::Users::endpoints(),
+        registries::Registries::endpoints(),
+        admin_credentials::Credentials::endpoints(),
+        admin_tenants::Tenants::endpoints(),
+        admin_migrations::Migrations::endpoints(),
+        openapi::Description::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Mounts them. Identity, migration jobs and rate limits have to be among the application's data.
+pub fn routes(api: Data<Api>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    move |cfg| {
+        cfg.app_data(api.clone()).app_data(Data::new(api.store.clone()));
+        endpoint::mount(cfg, endpoints());
+    }
+}

@@ -1,0 +1,140 @@
+//! `/api/v1/users`: one person's transcripts and statements.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Path},
+};
+use chrono::DateTime;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    Api,
+    access::{Reach, user_id},
+    cursor::Pages,
+    endpoint::endpoints,
+    enrollments::{READ_TRANSCRIPT, compose},
+    query::{PAGE_CURSOR, PAGE_SIZE, Parameters, refuse},
+    shown::{Links, Page, one_more},
+};
+use crate::{
+    http::{HttpError, Problem},
+    identity::Caller,
+    model::Scope,
+    query::Found,
+    store::{audit::Reading, person_reads::StatementPage, progress_reads::EnrollmentPage},
+    transcript::Transcript,
+    xapi::{Version, format::Stored, language::Languages},
+};
+
+endpoints! {
+    /// People.
+    Users: list_transcripts as __path_list_transcripts, list_statements as __path_list_statements,
+}
+
+const READ_STATEMENTS: &str = "read.statements";
+
+/// One page of statements.
+#[derive(Serialize, ToSchema)]
+struct Statements {
+    /// xAPI statements in version 1.0.3, as they were received.
+    #[schema(value_type = Vec<Object>)]
+    data: Vec<Box<RawValue>>,
+    links: Links,
+}
+
+/// A person's transcripts, one for each enrollment, in the order of the enrollments' ids.
+#[utoipa::path(get, path = "/api/v1/users/{uid}/transcripts", tag = "transcripts", operation_id = "listTranscripts",
+    params(
+        ("uid" = String, Path, description = "the user's id, as in attempts"),
+        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
+        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+        ("Accept-Language" = Option<String>, Header, description = "for the courses' titles"),
+    ),
+    responses((status = 200, description = "a page of transcripts", body = Page<Transcript>)))]
+async fn list_transcripts(
+    caller: Caller,
+    api: Data<Api>,
+    uid: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead])?;
+    let user = user_id(&uid);
+    reach.require(&user)?;
+    let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
+    let size = parameters.page_size()?;
+    let key = api.reader.more_key().await?;
+    let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
+    let page = EnrollmentPage { user, after: pages.place()?, limit: one_more(size) };
+    let reading = reading(&caller, &api, &reach, READ_TRANSCRIPT).await?;
+    let found = api.store.enrollments(caller.tenant, &page, reading.as_ref()).await?;
+    let found = Page::cut(found, size, |last| pages.link(&last.id));
+    let languages = req.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let languages = Languages::parse(languages.unwrap_or_default());
+    let mut data = Vec::with_capacity(found.data.len());
+    for enrollment in found.data {
+        data.push(compose(&api, caller.tenant, enrollment, &languages).await?);
+    }
+    Ok(Page { data, links: found.links }.answer())
+}
+
+/// What a person did, newest first. Voided statements are not among it.
+#[utoipa::path(get, path = "/api/v1/users/{uid}/statements", tag = "statements", operation_id = "listStatements",
+    params(
+        ("uid" = String, Path, description = "the user's id, as in attempts"),
+        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
+        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+    ),
+    responses((status = 200, description = "a page of statements", body = Statements)))]
+async fn list_statements(
+    caller: Caller,
+    api: Data<Api>,
+    uid: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let reach = Reach::of(&caller, &[Scope::ApiStatementRead])?;
+    let user = user_id(&uid);
+    reach.require(&user)?;
+    let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
+    let size = parameters.page_size()?;
+    let key = api.reader.more_key().await?;
+    let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
+    let moment = |place: String| {
+        let moment = place.parse().ok().and_then(DateTime::from_timestamp_micros);
+        moment.ok_or_else(|| refuse(PAGE_CURSOR, "it leads nowhere"))
+    };
+    let before = pages.place()?.map(moment).transpose()?;
+    let page = StatementPage { user, before, limit: one_more(size) };
+    let reading = reading(&caller, &api, &reach, READ_STATEMENTS).await?;
+    let found = api.store.statements_of(caller.tenant, &page, reading.as_ref()).await?;
+    let found = Page::cut(found, size, |last| pages.link(&last.stored.timestamp_micros().to_string()));
+    let data = found.data.iter().map(shown).collect::<Result<_, _>>()?;
+    Ok(HttpResponse::Ok().json(Statements { data, links: found.links }))
+}
+
+/// What the read leaves behind, if it is of others.
+async fn reading(
+    caller: &Caller,
+    api: &Api,
+    reach: &Reach,
+    action: &'static str,
+) -> Result<Option<Reading>, HttpError> {
+    if !reach.is_of_others() {
+        return Ok(None);
+    }
+    Ok(Some(api.trail.reading(caller.credential.audit_name(), action).await?))
+}
+
+fn shown(found: &Found) -> Result<Box<RawValue>, HttpError> {
+    let stored = Stored {
+        payload: &found.payload,
+        stored: found.stored,
+        has_timestamp: found.has_timestamp,
+        converts: found.converts,
+    };
+    let mut text = String::with_capacity(found.payload.len() + 96);
+    stored.exact(&mut text, Version::V1_0_3).map_err(HttpError::internal)?;
+    RawValue::from_string(text).map_err(HttpError::internal)
+}

@@ -1,0 +1,89 @@
+//! What one person did, newest first, and under which lookup keys the ledger knows them.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    As, Store, StoreError,
+    audit::{self, Reading},
+    pages::Found,
+    run_tx::column,
+};
+use crate::model::TenantId;
+
+/// One page of a person's statements.
+#[derive(Clone, Debug)]
+pub struct StatementPage {
+    /// As attempts know them.
+    pub user: String,
+    /// `stored` of the last statement on the page before.
+    pub before: Option<DateTime<Utc>>,
+    pub limit: i64,
+}
+
+impl Store {
+    /// The keys of this user: their accounts, whose name is the user's id, at whichever home page; an id that is
+    /// no account's is the key itself.
+    pub async fn agent_keys(&self, tenant: TenantId, user: &str) -> Result<Vec<Uuid>, StoreError> {
+        let Ok(id) = Uuid::parse_str(user) else { return Ok(Vec::new()) };
+        // The index is of an expression that row security would not trust; hence the worker, and the tenant by name.
+        let found = self.run_tx("agent_keys", As::Worker, |tx| {
+            Box::pin(async move {
+                let rows = tx
+                    .query(
+                        "/* agent_keys */ SELECT key FROM ledger.agents
+                         WHERE tenant_id = $1 AND lower(replace(substring(ifi from '\"name\":\"([0-9A-Fa-f-]{32,36})\"}}$'), '-', '')) = $2",
+                        &[&tenant.0, &id.simple().to_string()],
+                    )
+                    .await?;
+                rows.iter().map(|row| column(row, "key")).collect::<Result<Vec<Uuid>, StoreError>>()
+            })
+        });
+        let mut keys = found.await?;
+        keys.push(id);
+        Ok(keys)
+    }
+
+    /// A page of what this person did. With `reading` the read leaves an entry, or does not happen.
+    pub async fn statements_of(
+        &self,
+        tenant: TenantId,
+        page: &StatementPage,
+        reading: Option<&Reading>,
+    ) -> Result<Vec<Found>, StoreError> {
+        let keys = self.agent_keys(tenant, &page.user).await?;
+        self.run_tx("statements_of", As::Tenant(tenant), |tx| {
+            let (keys, page, reading) = (keys.clone(), page.clone(), reading.cloned());
+            Box::pin(async move {
+                let rows = tx
+                    .query(
+                        "/* statements_of */ SELECT s.stored, s.has_timestamp, s.converts, s.payload
+                         FROM unnest($2::uuid[]) AS own (key) CROSS JOIN LATERAL (
+                             SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload
+                             FROM ledger.statements s
+                             WHERE s.tenant_id = $1 AND s.agent_key = own.key AND s.stored < coalesce($3::timestamptz, 'infinity')
+                               AND (s.voiding OR NOT EXISTS (
+                                   SELECT FROM ledger.refs v
+                                   WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND v.voids))
+                             ORDER BY s.stored DESC LIMIT $4) s
+                         ORDER BY s.stored DESC LIMIT $4",
+                        &[&tenant.0, &keys, &page.before, &page.limit],
+                    )
+                    .await?;
+                if let Some(reading) = reading {
+                    audit::append(tx, &reading.entry(tenant, &page.user, rows.len())).await?;
+                }
+                let found = |row: &tokio_postgres::Row| {
+                    Ok(Found {
+                        stored: column(row, "stored")?,
+                        has_timestamp: column(row, "has_timestamp")?,
+                        converts: column(row, "converts")?,
+                        payload: column(row, "payload")?,
+                    })
+                };
+                rows.iter().map(found).collect()
+            })
+        })
+        .await
+    }
+}
