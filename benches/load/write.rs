@@ -48,7 +48,32 @@ pub async fn run(place: &Place, stock: &Arc<Stock>, options: &Options, report: &
         let seconds = if scenario.long { options.long } else { options.seconds };
         measure(place, stock, scenario, seconds, report).await?;
     }
-    sizes(&place.owner().await?, report).await
+    let owner = place.owner().await?;
+    dearest(&owner).await?;
+    sizes(&owner, report).await
+}
+
+/// Where the database's time went, if it keeps count.
+async fn dearest(owner: &Client) -> anyhow::Result<()> {
+    if owner.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.is_err() {
+        return Ok(());
+    }
+    let rows = owner
+        .query(
+            r"SELECT calls, total_exec_time / greatest(sum(total_exec_time) OVER (), 1e-9) * 100 AS share,
+                     total_exec_time * 1000 / calls AS us_each, rows::float8 / calls AS rows_each,
+                     left(regexp_replace(query, '\s+', ' ', 'g'), 70) AS query
+              FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 15",
+            &[],
+        )
+        .await?;
+    heading("Where the database's time went", "share %     calls    us each  rows each  statement");
+    for row in &rows {
+        let (calls, query): (i64, String) = (row.get("calls"), row.get("query"));
+        let (share, each, lines): (f64, f64, f64) = (row.get("share"), row.get("us_each"), row.get("rows_each"));
+        println!("{share:>7.1} {calls:>9} {each:>10.1} {lines:>10.1}  {query}");
+    }
+    Ok(())
 }
 
 /// Lets the service meet the activities, learners and verbs, so that the first scenario is like the others.

@@ -59,10 +59,13 @@ fn references(store: &Store) -> Loop {
     })
 }
 
+/// A step that read less than a batch has caught up; going on at once would cost a transaction for each statement.
 fn progress(store: &Store) -> Loop {
     let store = store.clone();
     Loop::new("projections", Duration::from_millis(500), move |_| {
         let store = store.clone();
-        async move { Ok(if projections::run::step(&store).await? > 0 { Step::More } else { Step::Idle }) }
+        async move {
+            Ok(if projections::run::step(&store).await? >= projections::run::BATCH { Step::More } else { Step::Idle })
+        }
     })
 }

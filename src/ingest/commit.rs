@@ -124,23 +124,24 @@ impl Writer {
             .zip(new)
             .map(|(offset, statement)| Entry { statement, stored: first + TimeDelta::microseconds(offset) })
             .collect();
-        statements::append(tx, tenant, &entries).await?;
-
-        let linked: Vec<Uuid> = entries
-            .iter()
-            .map(|entry| entry.statement)
-            .filter(|s| s.refers_to.is_some() || before.awaited.contains(&s.id))
-            .map(|s| s.id)
-            .collect();
-        if !linked.is_empty() {
-            statements::link(tx, tenant, &linked).await?;
-        }
         let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
         remember(tx, tenant, unseen).await?;
         for (job, fate) in group.iter().zip(&fates) {
             if matches!(fate, Fate::Accepted(_)) {
                 attach::store(tx, tenant, &job.submission.attachments).await?;
             }
+        }
+        let linked: Vec<Uuid> = entries
+            .iter()
+            .map(|entry| entry.statement)
+            .filter(|s| s.refers_to.is_some() || before.awaited.contains(&s.id))
+            .map(|s| s.id)
+            .collect();
+        if linked.is_empty() {
+            statements::append_last(tx, tenant, &entries).await?;
+        } else {
+            statements::append(tx, tenant, &entries).await?;
+            statements::link(tx, tenant, &linked).await?;
         }
         Ok((fates, written))
     }

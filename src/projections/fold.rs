@@ -27,7 +27,7 @@ pub fn fold(facts: &[Fact], by_hand: Option<&Fact>) -> Option<Attempt> {
 }
 
 /// The outcome a fact closes an attempt with, if it closes it.
-fn verdict(fact: &Fact) -> Option<Outcome> {
+pub fn verdict(fact: &Fact) -> Option<Outcome> {
     match (fact.effect, fact.success) {
         (Effect::Passed, _) | (Effect::Completed, Some(true)) => Some(Outcome::Passed),
         (Effect::Failed, _) | (Effect::Completed, Some(false)) => Some(Outcome::Failed),

@@ -1,6 +1,6 @@
 //! The step: what the ledger has gained since the last one, folded; state, events and cursor in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -21,14 +21,14 @@ use crate::{
         As, Store, StoreError, Tx,
         attempts::{self, Projected},
         closures,
-        projections::{self as rows, Line, Numbered},
+        projections::{self as rows, Line, Numbered, Standing},
         run_tx::AsStoreError,
         statements,
     },
 };
 
-/// Statements read in one transaction.
-const BATCH: i64 = 1_000;
+/// Statements of one tenant read in one transaction.
+pub const BATCH: usize = 1_000;
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -102,10 +102,10 @@ async fn project(
     bound: DateTime<Utc>,
 ) -> Result<Done, ProjectionError> {
     let position = rows::lock_cursor(tx, tenant, EFFECTS.version).await?;
-    let lines = rows::ledger_lines(tx, tenant, position, bound, BATCH).await?;
+    let lines = rows::ledger_lines(tx, tenant, position, bound, BATCH as i64).await?;
     let last = lines.last().map(|line| line.stored);
     // Beyond a full batch there may be statements that come before the next closing.
-    let is_full = i64::try_from(lines.len()) == Ok(BATCH);
+    let is_full = lines.len() == BATCH;
     let closures = closures::between(tx, tenant, position, last.filter(|_| is_full).unwrap_or(bound)).await?;
     let Some(until) = last.max(closures.last().map(|(_, stored)| *stored)) else {
         return Ok(Done { position, read: 0 });
@@ -114,13 +114,16 @@ async fn project(
     for line in &lines {
         found.extend(read(tenant, pseudonyms, line)?);
     }
-    name_attempts(tx, tenant, &found).await?;
+    let ids: BTreeSet<&str> = found.iter().map(|found| found.attempt.id.as_str()).collect();
+    let standing = rows::standing(tx, tenant, &ids.into_iter().collect::<Vec<_>>()).await?;
+    name_attempts(tx, tenant, &found, &standing).await?;
     let facts: Vec<(&str, &Fact)> = found.iter().map(|found| (found.attempt.id.as_str(), &found.fact)).collect();
     if !facts.is_empty() {
         rows::insert_facts(tx, tenant, &facts).await?;
     }
 
-    let mut affected: BTreeSet<String> = found.iter().map(|found| found.attempt.id.clone()).collect();
+    let mut affected: BTreeSet<String> =
+        found.iter().filter(|found| may_change(found, &standing)).map(|found| found.attempt.id.clone()).collect();
     let voided: Vec<Uuid> = lines.iter().filter_map(|line| line.voids).collect();
     if !voided.is_empty() {
         affected.extend(rows::attempts_of(tx, tenant, &voided).await?);
@@ -136,6 +139,19 @@ async fn project(
     Ok(Done { position: until, read })
 }
 
+/// Whether an attempt has to be folded again for a fact that was stored after all that it is made of. A closed one is
+/// closed for good, and an open one stays as it is until a fact decides or begins earlier. (What is voided is another
+/// matter: that folds again whatever it was part of.)
+fn may_change(found: &AttemptFact, standing: &HashMap<String, Standing>) -> bool {
+    match standing.get(&found.attempt.id) {
+        Some(Standing { is_closed: true, .. }) => false,
+        Some(Standing { started_at: Some(started), .. }) => {
+            found.fact.occurred < *started || fold::verdict(&found.fact).is_some()
+        }
+        Some(Standing { started_at: None, .. }) | None => true,
+    }
+}
+
 /// Most statements name no attempt, and most of those can be told without reading them.
 fn read(tenant: TenantId, pseudonyms: &Pseudonyms, line: &Line) -> Result<Option<AttemptFact>, ProjectionError> {
     if !line.has_registration && !line.payload.contains(facts::EXTENSIONS) {
@@ -148,10 +164,14 @@ fn read(tenant: TenantId, pseudonyms: &Pseudonyms, line: &Line) -> Result<Option
 }
 
 /// Gives new attempts their numbers, in the order in which the ledger first names them.
-async fn name_attempts(tx: &Tx<'_>, tenant: TenantId, found: &[AttemptFact]) -> Result<(), StoreError> {
-    let ids: Vec<&str> = found.iter().map(|found| found.attempt.id.as_str()).collect();
-    let mut known = rows::known_attempts(tx, tenant, &ids).await?;
-    let new: Vec<&AttemptFact> = found.iter().filter(|found| known.insert(found.attempt.id.clone())).collect();
+async fn name_attempts(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    found: &[AttemptFact],
+    standing: &HashMap<String, Standing>,
+) -> Result<(), StoreError> {
+    let mut named: HashSet<&str> = standing.keys().map(String::as_str).collect();
+    let new: Vec<&AttemptFact> = found.iter().filter(|found| named.insert(&found.attempt.id)).collect();
     if new.is_empty() {
         return Ok(());
     }

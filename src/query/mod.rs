@@ -1,11 +1,16 @@
 //! Reads of the ledger: one statement, a page of them, an activity, a person, an attachment. Never writes.
 
+mod bounds;
 pub mod more;
+
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
+
+use bounds::Bounds;
 
 pub use crate::store::{pages::Found, vocabulary::Activity};
 use crate::{
@@ -39,12 +44,13 @@ pub struct Page {
 #[derive(Clone)]
 pub struct Reader {
     store: Store,
-    signing_key: std::sync::Arc<OnceCell<Vec<u8>>>,
+    bounds: Arc<Bounds>,
+    signing_key: Arc<OnceCell<Vec<u8>>>,
 }
 
 impl Reader {
     pub fn new(store: Store) -> Self {
-        Self { store, signing_key: std::sync::Arc::default() }
+        Self { store, bounds: Arc::default(), signing_key: Arc::default() }
     }
 
     /// The time up to which everything stored is visible.
@@ -54,14 +60,12 @@ impl Reader {
 
     /// A statement, and whether it is voided.
     pub async fn statement(&self, tenant: TenantId, id: Uuid) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
-        self.store
-            .run_tx("statement", As::Tenant(tenant), |tx| {
-                Box::pin(async move {
-                    let through = statements::safe_bound(tx).await?;
-                    Ok(Consistent { value: pages::by_id(tx, tenant, id).await?, through })
-                })
-            })
-            .await
+        let recent = self.bounds.recent();
+        let answer = self
+            .store
+            .run_tx("statement", As::Tenant(tenant), |tx| Box::pin(pages::by_id(tx, tenant, id, recent.is_none())))
+            .await?;
+        Ok(Consistent { through: self.bounds.note(recent, answer.bound)?, value: answer.found })
     }
 
     /// A page of statements. `after` is where the page before ended; `authority` limits it to one authority's.
@@ -72,22 +76,17 @@ impl Reader {
         authority: Option<Uuid>,
         after: Option<DateTime<Utc>>,
     ) -> Result<Consistent<Page>, StoreError> {
-        let filter = filter(tenant, query, authority);
-        self.store
+        let (filter, span) = (filter(tenant, query, authority), span(query, after));
+        // Who reads forward reads up to the bound, and expects to find there what was stored a moment ago.
+        let recent = if query.ascending { None } else { self.bounds.recent() };
+        let answer = self
+            .store
             .run_tx("page", As::Tenant(tenant), |tx| {
-                let filter = &filter;
-                Box::pin(async move {
-                    // The bound first: what the page shows may then be newer than it says, never older.
-                    let through = statements::safe_bound(tx).await?;
-                    let span = span(query, after, through);
-                    let mut found = pages::page(tx, tenant, filter, &span).await?;
-                    let is_cut = found.len() > query.limit;
-                    found.truncate(query.limit);
-                    let next = found.last().filter(|_| is_cut).map(|last| last.stored);
-                    Ok(Consistent { value: Page { found, next }, through })
-                })
+                Box::pin(pages::page(tx, tenant, &filter, &span, recent.is_none()))
             })
-            .await
+            .await?;
+        let through = self.bounds.note(recent, answer.bound)?;
+        Ok(Consistent { value: cut(answer.found, query, through), through })
     }
 
     pub async fn activity(&self, tenant: TenantId, iri: &str) -> Result<Option<Activity>, StoreError> {
@@ -162,17 +161,27 @@ fn filter(tenant: TenantId, query: &StatementsQuery, authority: Option<Uuid>) ->
 }
 
 /// One more than the page holds is asked for, to see whether it is cut.
-fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>, through: DateTime<Utc>) -> Span {
+fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>) -> Span {
     let (mut since, mut until) = (query.since, query.until);
-    let just_before = |moment: DateTime<Utc>| moment - TimeDelta::microseconds(1);
     if query.ascending {
         since = since.max(after);
-        // Who reads forward must not be led past a statement that is still being written.
-        until = Some(until.map_or(just_before(through), |until| until.min(just_before(through))));
     } else if let Some(after) = after {
-        until = Some(until.map_or(just_before(after), |until| until.min(just_before(after))));
+        let before = after - TimeDelta::microseconds(1);
+        until = Some(until.map_or(before, |until| until.min(before)));
     }
     Span { ascending: query.ascending, since, until, limit: i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1 }
+}
+
+/// The page of what was found.
+fn cut(mut found: Vec<Found>, query: &StatementsQuery, through: DateTime<Utc>) -> Page {
+    if query.ascending {
+        // Who reads forward must not be led past a statement that is still being written.
+        found.truncate(found.partition_point(|statement| statement.stored < through));
+    }
+    let is_cut = found.len() > query.limit;
+    found.truncate(query.limit);
+    let next = found.last().filter(|_| is_cut).map(|last| last.stored);
+    Page { found, next }
 }
 
 #[cfg(test)]
@@ -200,16 +209,27 @@ mod tests {
         }
     }
 
+    fn found(micros: i64) -> Found {
+        Found { stored: at(micros), has_timestamp: true, converts: false, payload: String::new() }
+    }
+
     #[test]
     fn reading_forward_stops_before_what_is_still_being_written() {
-        let span = span(&query(true), Some(at(300)), at(500));
-        assert_eq!((span.since, span.until), (Some(at(300)), Some(at(499))));
+        let span = span(&query(true), Some(at(300)));
+        assert_eq!((span.since, span.until), (Some(at(300)), Some(at(900))));
         assert_eq!(span.limit, 11);
+        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), at(405));
+        assert_eq!(page.found.last().map(|last| last.stored), Some(at(404)));
+        assert_eq!(page.next, None, "there is no more until the bound moves");
+        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), at(500));
+        assert_eq!((page.found.len(), page.next), (10, Some(at(409))));
     }
 
     #[test]
     fn reading_backward_goes_on_before_the_last_one_shown() {
-        let span = span(&query(false), Some(at(300)), at(500));
+        let span = span(&query(false), Some(at(300)));
         assert_eq!((span.since, span.until), (Some(at(100)), Some(at(299))));
+        let page = cut(vec![found(299), found(298)], &query(false), at(200));
+        assert_eq!((page.found.len(), page.next), (2, None), "what is there is shown, however new");
     }
 }

@@ -1,5 +1,7 @@
 //! Attempts, completion records, scores and their events, as the projections write them.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -47,27 +49,29 @@ pub async fn put(tx: &Tx<'_>, tenant: TenantId, all: &[String], standing: &[Proj
 }
 
 async fn forget(tx: &Tx<'_>, tenant: TenantId, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
-    let ids = |stands: fn(&Projected) -> bool| -> Vec<&str> {
-        standing.iter().filter(|projected| stands(projected)).map(|projected| projected.name().id.as_str()).collect()
+    let but = |stands: fn(&Projected) -> bool| -> Vec<&str> {
+        let kept: HashSet<&str> = standing
+            .iter()
+            .filter(|projected| stands(projected))
+            .map(|projected| projected.name().id.as_str())
+            .collect();
+        all.iter().map(String::as_str).filter(|id| !kept.contains(id)).collect()
     };
-    for (sql, kept) in [
-        (
-            "/* forget_attempts */ DELETE FROM progress.attempts
-             WHERE tenant_id = $1 AND id = ANY($2) AND id <> ALL($3)",
-            ids(|_| true),
-        ),
+    for (sql, gone) in [
+        ("/* forget_attempts */ DELETE FROM progress.attempts WHERE tenant_id = $1 AND id = ANY($2)", but(|_| true)),
         (
             "/* forget_completions */ DELETE FROM progress.completion_records
-             WHERE tenant_id = $1 AND attempt_id = ANY($2) AND attempt_id <> ALL($3)",
-            ids(|projected| projected.completion.is_some()),
+             WHERE tenant_id = $1 AND attempt_id = ANY($2)",
+            but(|projected| projected.completion.is_some()),
         ),
         (
-            "/* forget_scores */ DELETE FROM progress.scores
-             WHERE tenant_id = $1 AND attempt_id = ANY($2) AND attempt_id <> ALL($3)",
-            ids(|projected| projected.score().is_some()),
+            "/* forget_scores */ DELETE FROM progress.scores WHERE tenant_id = $1 AND attempt_id = ANY($2)",
+            but(|projected| projected.score().is_some()),
         ),
     ] {
-        tx.execute(sql, &[&tenant.0, &all, &kept]).await?;
+        if !gone.is_empty() {
+            tx.execute(sql, &[&tenant.0, &gone]).await?;
+        }
     }
     Ok(())
 }

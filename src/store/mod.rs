@@ -39,6 +39,7 @@ use deadpool_postgres::Pool;
 use crate::telemetry::Metrics;
 
 pub use error::{Outcome, StoreError};
+use pool::Plans;
 pub use pool::{Endpoint, PoolSettings};
 pub use run_tx::{As, Tx};
 
@@ -68,8 +69,8 @@ impl Store {
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let workers = PoolSettings { connections: settings.worker_connections, ..settings.pool.clone() };
         Ok(Self {
-            service: pool::build(&settings.service, "progress_service", &settings.pool)?,
-            worker: pool::build(&settings.service, "progress_worker", &workers)?,
+            service: pool::build(&settings.service, "progress_service", Plans::Kept, &settings.pool)?,
+            worker: pool::build(&settings.service, "progress_worker", Plans::Fresh, &workers)?,
             owner: settings.owner.clone(),
             metrics: None,
         })

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     StoreError, Tx,
     run_tx::{Param, column},
-    statements::{authority_form, related_form},
+    statements::{self, SAFE_BOUND, authority_form, related_form},
 };
 use crate::model::TenantId;
 
@@ -46,17 +46,55 @@ pub struct Found {
     pub payload: String,
 }
 
-/// One page, at most `span.limit` statements.
-pub async fn page(tx: &Tx<'_>, tenant: TenantId, filter: &Filter, span: &Span) -> Result<Vec<Found>, StoreError> {
-    let query = Query::new(tenant, filter, span);
-    let rows = tx.query(&query.sql, &query.params()).await?;
-    rows.iter().map(found).collect()
+/// What a read answered, with the safe bound from before it if that was asked for.
+#[derive(Debug)]
+pub struct Answer<T> {
+    pub found: T,
+    pub bound: Option<DateTime<Utc>>,
 }
 
-/// A statement by its id, and whether it is voided.
-pub async fn by_id(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<(Found, bool)>, StoreError> {
-    let row = tx.query_opt(&by_id_sql(), &[&tenant.0, &id]).await?;
-    row.map(|row| Ok((found(&row)?, column(&row, "voided")?))).transpose()
+/// One page, at most `span.limit` statements. Ends the transaction.
+pub async fn page(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    filter: &Filter,
+    span: &Span,
+    with_bound: bool,
+) -> Result<Answer<Vec<Found>>, StoreError> {
+    let query = Query::new(tenant, filter, span);
+    let Answer { found: rows, bound } = one_flight(tx, &query.sql, &query.params(), with_bound).await?;
+    Ok(Answer { found: rows.iter().map(found).collect::<Result<_, _>>()?, bound })
+}
+
+/// A statement by its id, and whether it is voided. Ends the transaction.
+pub async fn by_id(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    id: Uuid,
+    with_bound: bool,
+) -> Result<Answer<Option<(Found, bool)>>, StoreError> {
+    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(), &[&tenant.0, &id], with_bound).await?;
+    let statement = |row: &Row| Ok::<_, StoreError>((found(row)?, column(row, "voided")?));
+    Ok(Answer { found: rows.first().map(statement).transpose()?, bound })
+}
+
+/// The bound, if wanted, the query and the end of the transaction, one behind the other without waiting. The bound is
+/// asked for first: what the rows show may then be newer than it says, never older.
+async fn one_flight(
+    tx: &Tx<'_>,
+    sql: &str,
+    params: &[Param<'_>],
+    with_bound: bool,
+) -> Result<Answer<Vec<Row>>, StoreError> {
+    let mut flight: Vec<(&str, &[Param<'_>])> = Vec::with_capacity(2);
+    if with_bound {
+        flight.push((SAFE_BOUND, &[]));
+    }
+    flight.push((sql, params));
+    let mut answers = tx.last(&flight).await?;
+    let rows = answers.pop().unwrap_or_default();
+    let bound = answers.pop().and_then(|rows| rows.first().map(statements::bound)).transpose()?;
+    Ok(Answer { found: rows, bound })
 }
 
 /// Takes the tenant and the id.

@@ -55,14 +55,29 @@ impl Endpoint {
     }
 }
 
+/// Whether a session keeps the plan of a statement or makes a new one each time.
+#[derive(Clone, Copy)]
+pub(super) enum Plans {
+    /// For many small statements, for which planning would be the larger part.
+    Kept,
+    /// For few large ones: a plan from the first minute of a table, before anything is known of it, can be a hundred
+    /// times slower than the right one, and stays until the table is analysed.
+    Fresh,
+}
+
 /// A pool whose sessions have taken on `role`, one of the group roles the migrations create.
-pub(super) fn build(endpoint: &Endpoint, role: &'static str, settings: &PoolSettings) -> Result<Pool, StoreError> {
+pub(super) fn build(
+    endpoint: &Endpoint,
+    role: &'static str,
+    plans: Plans,
+    settings: &PoolSettings,
+) -> Result<Pool, StoreError> {
     let (mut config, tls) = endpoint.resolve(role)?;
     config.connect_timeout(settings.connect_timeout).keepalives_idle(Duration::from_secs(30));
     let connect = OnMainRuntime { handle: Handle::current(), tls };
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(config, connect, recycling);
-    let setup: Arc<str> = session_setup(role, settings).into();
+    let setup: Arc<str> = session_setup(role, plans, settings).into();
     Pool::builder(manager)
         .config(PoolConfig {
             max_size: settings.connections,
@@ -78,12 +93,18 @@ pub(super) fn build(endpoint: &Endpoint, role: &'static str, settings: &PoolSett
         .map_err(|e| StoreError::Config(e.to_string()))
 }
 
-fn session_setup(role: &str, settings: &PoolSettings) -> String {
+/// No query of ours means to read a whole table. A plan made while a table was empty would, and a session keeps its
+/// plans long after the table has grown.
+fn session_setup(role: &str, plans: Plans, settings: &PoolSettings) -> String {
     format!(
         "SET ROLE {role}; SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog; \
-         SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = auto; SET timezone = 'UTC'",
+         SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = {}; SET enable_seqscan = off; SET timezone = 'UTC'",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),
+        match plans {
+            Plans::Kept => "auto",
+            Plans::Fresh => "force_custom_plan",
+        },
     )
 }
 

@@ -1,7 +1,10 @@
 //! Projections of the ledger: the cursor that says how far they have read, what each statement says of its attempt,
 //! and the attempts, completion records, scores and events that follow.
+//!
+//! Lists of keys are looked up one by one (`LATERAL … OFFSET 0`): what `= ANY` becomes is left to statistics, which a
+//! young table does not have, and one of the choices reads all of a tenant for each key.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -39,8 +42,10 @@ pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<Ten
         .query(
             "/* tenants_behind */ SELECT t.tenant_id FROM platform.tenants t
              LEFT JOIN progress.projection_cursors c ON c.tenant_id = t.tenant_id
-             WHERE EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
-                           AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1)
+             -- Not EXISTS: that may become a join with the whole ledger, this is one step into its index.
+             WHERE (SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
+                    AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1
+                    ORDER BY s.stored LIMIT 1) IS NOT NULL
                 OR EXISTS (SELECT FROM progress.attempt_closures a WHERE a.tenant_id = t.tenant_id
                            AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
              ORDER BY t.tenant_id",
@@ -109,11 +114,30 @@ pub async fn ledger_lines(
     rows.iter().map(line).collect()
 }
 
+/// An attempt that has a name already, as the projections have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub is_closed: bool,
+    /// `None` where all that it was made of is voided.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
 /// Those of the attempts that have a name already.
-pub async fn known_attempts(tx: &Tx<'_>, tenant: TenantId, ids: &[&str]) -> Result<HashSet<String>, StoreError> {
-    let sql = "/* known_attempts */ SELECT id FROM progress.attempt_names WHERE tenant_id = $1 AND id = ANY($2)";
-    let rows = tx.query(sql, &[&tenant.0, &ids]).await?;
-    rows.iter().map(|row| column(row, "id")).collect()
+pub async fn standing(tx: &Tx<'_>, tenant: TenantId, ids: &[&str]) -> Result<HashMap<String, Standing>, StoreError> {
+    let rows = tx
+        .query(
+            "/* standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
+             FROM unnest($2::text[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT n.id FROM progress.attempt_names n
+                                 WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
+             LEFT JOIN LATERAL (SELECT a.state, a.started_at FROM progress.attempts a
+                                WHERE a.tenant_id = $1 AND a.id = wanted.id OFFSET 0) a ON true",
+            &[&tenant.0, &ids],
+        )
+        .await?;
+    let standing =
+        |row: &Row| Ok(Standing { is_closed: column(row, "is_closed")?, started_at: column(row, "started_at")? });
+    rows.iter().map(|row| Ok((column(row, "id")?, standing(row)?))).collect()
 }
 
 /// The highest number given so far in each of the enrollments.
@@ -124,12 +148,14 @@ pub async fn highest_numbers(
 ) -> Result<HashMap<String, i32>, StoreError> {
     let rows = tx
         .query(
-            "/* highest_numbers */ SELECT enrollment_id, max(attempt_number) AS highest FROM progress.attempt_names
-             WHERE tenant_id = $1 AND enrollment_id = ANY($2) GROUP BY enrollment_id",
+            "/* highest_numbers */ SELECT wanted.id, n.attempt_number AS highest FROM unnest($2::text[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT n.attempt_number FROM progress.attempt_names n
+                                 WHERE n.tenant_id = $1 AND n.enrollment_id = wanted.id
+                                 ORDER BY n.attempt_number DESC LIMIT 1) n",
             &[&tenant.0, &enrollments],
         )
         .await?;
-    rows.iter().map(|row| Ok((column(row, "enrollment_id")?, column(row, "highest")?))).collect()
+    rows.iter().map(|row| Ok((column(row, "id")?, column(row, "highest")?))).collect()
 }
 
 pub async fn insert_names(tx: &Tx<'_>, tenant: TenantId, new: &[Numbered]) -> Result<(), StoreError> {
@@ -182,8 +208,9 @@ pub async fn insert_facts(tx: &Tx<'_>, tenant: TenantId, facts: &[(&str, &Fact)]
 pub async fn attempts_of(tx: &Tx<'_>, tenant: TenantId, statements: &[Uuid]) -> Result<Vec<String>, StoreError> {
     let rows = tx
         .query(
-            "/* attempts_of */ SELECT DISTINCT attempt_id FROM progress.attempt_statements
-             WHERE tenant_id = $1 AND statement_id = ANY($2)",
+            "/* attempts_of */ SELECT DISTINCT a.attempt_id FROM unnest($2::uuid[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT a.attempt_id FROM progress.attempt_statements a
+                                 WHERE a.tenant_id = $1 AND a.statement_id = wanted.id OFFSET 0) a",
             &[&tenant.0, &statements],
         )
         .await?;
@@ -194,9 +221,11 @@ pub async fn attempts_of(tx: &Tx<'_>, tenant: TenantId, statements: &[Uuid]) -> 
 pub async fn names(tx: &Tx<'_>, tenant: TenantId, attempts: &[String]) -> Result<Vec<Numbered>, StoreError> {
     let rows = tx
         .query(
-            "/* attempt_names */ SELECT id, enrollment_id, user_id, course_id, course_version_id, attempt_number,
-                 first_stored
-             FROM progress.attempt_names WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id",
+            "/* attempt_names */ SELECT n.* FROM unnest($2::text[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT id, enrollment_id, user_id, course_id, course_version_id, attempt_number,
+                                        first_stored FROM progress.attempt_names n
+                                 WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
+             ORDER BY n.id",
             &[&tenant.0, &attempts],
         )
         .await?;
@@ -223,11 +252,13 @@ pub async fn facts(
 ) -> Result<HashMap<String, Vec<Fact>>, StoreError> {
     let rows = tx
         .query(
-            "/* attempt_facts */ SELECT a.attempt_id, a.statement_id, a.stored, a.occurred, a.effect, a.success,
-                 a.score, a.seconds,
-                 coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = a.tenant_id
-                           AND v.target_id = a.statement_id AND v.voids AND v.stored <= $3 LIMIT 1), false) AS voided
-             FROM progress.attempt_statements a WHERE a.tenant_id = $1 AND a.attempt_id = ANY($2) AND a.stored <= $3",
+            "/* attempt_facts */ SELECT a.*,
+                 coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = $1 AND v.target_id = a.statement_id
+                           AND v.voids AND v.stored <= $3 LIMIT 1), false) AS voided
+             FROM unnest($2::text[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT attempt_id, statement_id, stored, occurred, effect, success, score, seconds
+                                 FROM progress.attempt_statements a
+                                 WHERE a.tenant_id = $1 AND a.attempt_id = wanted.id AND a.stored <= $3 OFFSET 0) a",
             &[&tenant.0, &attempts, &until],
         )
         .await?;

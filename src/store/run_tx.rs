@@ -8,7 +8,11 @@ use std::{
 };
 
 use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
-use futures_util::{TryStreamExt, future::BoxFuture, pin_mut};
+use futures_util::{
+    TryStreamExt,
+    future::{BoxFuture, join, join_all},
+    pin_mut,
+};
 use tokio_postgres::{Row, Statement, types::ToSql};
 
 use super::{Outcome, Store, StoreError};
@@ -77,17 +81,21 @@ impl Store {
         let tx = Tx::on(self.connection(whom).await?, name);
         // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
         // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
-        let (begun, result) = futures_util::future::join(tx.batch(&begin(whom)), work(&tx)).await;
+        let (begun, result) = join(tx.batch(&begin(whom)), work(&tx)).await;
         begun?;
         match result {
             Ok(value) => {
-                tx.commit().await?;
+                if !tx.is_over() {
+                    tx.commit().await?;
+                }
                 tx.give_back();
                 Ok(value)
             }
             Err(error) => {
                 if error.as_store_error().is_none() {
-                    tx.batch("ROLLBACK").await?;
+                    if !tx.is_over() {
+                        tx.batch("ROLLBACK").await?;
+                    }
                     tx.give_back();
                 }
                 Err(error)
@@ -140,6 +148,8 @@ pub struct Tx<'w> {
     name: &'static str,
     /// Set by any failed statement: PostgreSQL would turn a later COMMIT into a silent ROLLBACK.
     failed: AtomicBool,
+    /// COMMIT is sent; whatever came now would stand outside of any transaction.
+    over: AtomicBool,
     surroundings: PhantomData<&'w ()>,
 }
 
@@ -156,11 +166,20 @@ impl Drop for Session {
 
 impl Tx<'_> {
     fn on(connection: Object, name: &'static str) -> Self {
-        Self { session: Session(Some(connection)), name, failed: AtomicBool::new(false), surroundings: PhantomData }
+        let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { session: Session(Some(connection)), name, failed, over, surroundings: PhantomData }
     }
 
     fn client(&self) -> Result<&ClientWrapper, StoreError> {
+        if self.is_over() {
+            let detail = "a statement came after the last ones".to_owned();
+            return Err(StoreError::Shape { name: self.name, detail });
+        }
         self.session.0.as_deref().ok_or(StoreError::Busy)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     fn give_back(mut self) {
@@ -185,6 +204,27 @@ impl Tx<'_> {
     pub async fn query_one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
         let statement = self.prepare(sql).await?;
         self.client()?.query_one(&statement, params).await.map_err(|e| self.error(&e))
+    }
+
+    /// The last statements of the transaction, with its COMMIT behind them in one flight: answers the rows of each once
+    /// all is durable. If one of them fails PostgreSQL makes a ROLLBACK of the COMMIT, and the error is answered.
+    pub async fn last(&self, statements: &[(&str, &[Param<'_>])]) -> Result<Vec<Vec<Row>>, StoreError> {
+        // First all preparing, which may wait: once the first statement is sent, nothing may come before the COMMIT.
+        let mut prepared = Vec::with_capacity(statements.len());
+        for (sql, params) in statements {
+            prepared.push((self.prepare(sql).await?, *params));
+        }
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(self.ignored_failure());
+        }
+        let client = self.client()?;
+        self.over.store(true, Ordering::Relaxed);
+        // Each is sent when it is first polled, and they are polled in this order.
+        let answers = join_all(prepared.iter().map(|(statement, params)| client.query(statement, params)));
+        let (answers, committed) = join(answers, client.batch_execute("COMMIT")).await;
+        let rows = answers.into_iter().collect::<Result<_, _>>().map_err(|e| self.error(&e))?;
+        committed.map_err(|e| self.error(&e))?;
+        Ok(rows)
     }
 
     /// Calls `each` for every row as it arrives, so that a large answer never stands in memory whole.
@@ -216,10 +256,14 @@ impl Tx<'_> {
 
     async fn commit(&self) -> Result<(), StoreError> {
         if self.failed.load(Ordering::Relaxed) {
-            let detail = "a failed statement was ignored, so this transaction cannot be committed".to_owned();
-            return Err(StoreError::Shape { name: self.name, detail });
+            return Err(self.ignored_failure());
         }
         self.batch("COMMIT").await
+    }
+
+    fn ignored_failure(&self) -> StoreError {
+        let detail = "a failed statement was ignored, so this transaction cannot be committed".to_owned();
+        StoreError::Shape { name: self.name, detail }
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
