@@ -15,6 +15,7 @@ pub mod objects;
 pub mod store;
 
 // floor 2: rooms of work
+pub mod compat;
 pub mod identity;
 pub mod inbox;
 pub mod ingest;

@@ -4,6 +4,7 @@
 mod print;
 
 mod access;
+mod compat;
 mod config;
 mod credentials;
 mod db;
@@ -56,6 +57,8 @@ enum Command {
     Tenants(tenants::Args),
     /// Create, list, rotate and revoke the credentials of a tenant
     Credentials(credentials::Args),
+    /// Check that what was released is only added to: events, HTTP interface, stored formats
+    Compat(compat::Args),
     /// Print the version
     Version,
 }
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Db(args) => begin_db(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
+        Command::Compat(args) => compat::run(&args),
         Command::Version => {
             say!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

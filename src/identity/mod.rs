@@ -8,7 +8,7 @@ mod bootstrap;
 mod caller;
 mod claims;
 mod error;
-mod hash;
+pub mod hash;
 mod issuer;
 mod jwk;
 mod manage;

@@ -11,6 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["telemetry"],
     &["store", "bus", "objects"],
     &[
+        "compat",
         "identity",
         "inbox",
         "ingest",
