@@ -31,6 +31,7 @@ use crate::{
     store::Store,
     telemetry::Metrics,
     trail::Trail,
+    transcript::Press,
     worker::Worker,
 };
 
@@ -125,7 +126,8 @@ impl Rooms {
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = Jobs::new(store.clone(), database.runner(config)?, clock.clone(), ids.clone());
         let (reader, trail) = (Reader::new(store.clone()), Trail::start(store.clone(), clock.clone(), &metrics));
-        let api = Api { store: store.clone(), reader: reader.clone(), trail, clock: clock.clone() };
+        let press = Press::new(config.transcript.fonts.clone(), &metrics);
+        let api = Api { store: store.clone(), reader: reader.clone(), trail, press, clock: clock.clone() };
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
             reader,

@@ -210,6 +210,11 @@ keys! {
         /// How long a checked key and secret is remembered, and so how long a revoked one may still work.
         credential_cache: Duration = "30s",
     }
+    /// Transcripts that are printed.
+    "transcript." transcript: Transcript {
+        /// A folder with fonts for names in scripts that neither the built-in fonts nor the system's cover.
+        fonts: Option<PathBuf> = "",
+    }
     /// The xAPI surface and its limits; every refusal answers with its number.
     "xapi." xapi: Xapi {
         /// Paths the xAPI resources are served under; `/v2` below each speaks 2.0 only.

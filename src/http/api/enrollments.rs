@@ -48,14 +48,18 @@ async fn get_progress(
     Ok(HttpResponse::Ok().json(Progress::from(within(found, &reach)?)))
 }
 
-/// The transcript of an enrollment, as JSON.
+/// The transcript of an enrollment, as JSON or as a PDF to keep.
 #[utoipa::path(get, path = "/api/v1/enrollments/{eid}/transcript", tag = "transcripts", operation_id = "getTranscript",
     params(
         ("eid" = String, Path, description = "the enrollment's id"),
-        ("format" = Option<String>, Query, description = "json"),
+        ("format" = Option<String>, Query, description = "json or pdf; goes before the header Accept"),
+        ("Accept" = Option<String>, Header, description = "application/json or application/pdf"),
         ("Accept-Language" = Option<String>, Header, description = "for the course's title"),
     ),
-    responses((status = 200, description = "the transcript", body = Transcript)))]
+    responses((status = 200, description = "the transcript", content(
+        (Transcript = "application/json"),
+        (Vec<u8> = "application/pdf"),
+    ))))]
 async fn get_transcript(
     caller: Caller,
     api: Data<Api>,
@@ -64,7 +68,11 @@ async fn get_transcript(
 ) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead])?;
     let parameters = Parameters::read(req.query_string(), &[FORMAT])?;
-    parameters.one_of(FORMAT, &["json"])?;
+    let format = parameters.one_of(FORMAT, &["json", "pdf"])?;
+    let is_pdf = match format.as_deref() {
+        Some(format) => format == "pdf",
+        None => prefers_pdf(text(&req, &header::ACCEPT)),
+    };
     let reading = match reach.is_of_others() {
         true => Some(api.trail.reading(caller.credential.audit_name(), READ_TRANSCRIPT).await?),
         false => None,
@@ -72,7 +80,15 @@ async fn get_transcript(
     let found = within(api.store.enrollment(caller.tenant, &eid, reading.as_ref()).await?, &reach)?;
     let languages = Languages::parse(text(&req, &header::ACCEPT_LANGUAGE));
     let transcript = compose(&api, caller.tenant, found, &languages).await?;
-    Ok(HttpResponse::Ok().json(transcript))
+    if !is_pdf {
+        return Ok(HttpResponse::Ok().json(transcript));
+    }
+    let pdf = api.press.print(transcript).await.map_err(HttpError::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/pdf")
+        .insert_header((header::CONTENT_DISPOSITION, "inline; filename=\"transcript.pdf\""))
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .body(pdf))
 }
 
 /// The enrollment, if it is there for this caller.
@@ -111,4 +127,43 @@ fn chosen(mut map: Map<String, Value>, languages: &Languages) -> Option<String> 
 
 fn text<'r>(req: &'r HttpRequest, name: &header::HeaderName) -> &'r str {
     req.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether `Accept` would rather have a PDF than JSON. JSON is for whoever does not say.
+fn prefers_pdf(accept: &str) -> bool {
+    let weight = |wanted: &[&str]| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next()?;
+            let specificity = wanted.iter().position(|name| *name == media)?;
+            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
+            Some((specificity, quality.unwrap_or(0.0)))
+        });
+        // The most specific range decides.
+        ranges.min_by_key(|(specificity, _)| *specificity).map_or(0.0, |(_, quality)| quality)
+    };
+    let json = weight(&["application/json", "application/*", "*/*"]);
+    weight(&["application/pdf", "application/*", "*/*"]) > json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pdf_is_for_those_who_ask_for_one() {
+        for (accept, expected) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/pdf", true),
+            ("application/json, application/pdf", false),
+            ("application/json;q=0.5, application/pdf", true),
+            ("application/pdf;q=0.4, */*;q=0.8", false),
+            ("text/html, application/pdf;q=0.9, */*;q=0.1", true),
+            ("application/pdf;q=x", false),
+        ] {
+            assert_eq!(prefers_pdf(accept), expected, "{accept}");
+        }
+    }
 }

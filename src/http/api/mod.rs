@@ -17,13 +17,14 @@ use actix_web::web::{Data, ServiceConfig};
 
 use self::endpoint::Endpoint;
 use super::{admin_credentials, admin_migrations, admin_tenants, registries};
-use crate::{model::Clock, query::Reader, store::Store, trail::Trail};
+use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
 
 /// What the handlers work with.
 pub struct Api {
     pub store: Store,
     pub reader: Reader,
     pub trail: Trail,
+    pub press: Press,
     pub clock: Clock,
 }
 

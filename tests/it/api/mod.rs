@@ -2,6 +2,7 @@
 
 mod access;
 mod contract;
+mod pdf;
 mod reads;
 mod trail;
 
