@@ -16,13 +16,14 @@ COPY schemas schemas
 # Newer than what the empty crate left behind.
 RUN touch build.rs src/main.rs src/lib.rs && cargo build --locked --release --bin progress-service
 
+# Chinese, Japanese and Korean names in transcripts need a font of the system; other scripts' are built in.
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates curl libssl3 zlib1g \
+ && apt-get install -y --no-install-recommends ca-certificates curl fonts-noto-cjk libssl3 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/progress --create-home progress
 COPY --from=build /build/target/release/progress-service /usr/local/bin/progress-service
-COPY LICENSE /usr/share/doc/progress-service/LICENSE
+COPY LICENSE src/transcript/fonts/OFL.txt /usr/share/doc/progress-service/
 USER 10001
 WORKDIR /var/lib/progress
 VOLUME /var/lib/progress

@@ -127,11 +127,13 @@ impl Rooms {
         let migrations = Jobs::new(store.clone(), database.runner(config)?, clock.clone(), ids.clone());
         let (reader, trail) = (Reader::new(store.clone()), Trail::start(store.clone(), clock.clone(), &metrics));
         let press = Press::new(config.transcript.fonts.clone(), &metrics);
-        let api = Api { store: store.clone(), reader: reader.clone(), trail, press, clock: clock.clone() };
+        let api =
+            Api { store: store.clone(), reader: reader.clone(), trail: trail.clone(), press, clock: clock.clone() };
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
             reader,
             store: store.clone(),
+            trail,
             limits: config.xapi.limits(),
             page_default: config.xapi.page_default,
             clock: clock.clone(),

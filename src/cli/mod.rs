@@ -9,6 +9,7 @@ mod config;
 mod credentials;
 mod db;
 mod migrations;
+mod openapi;
 mod replay;
 mod serve;
 mod tenants;
@@ -59,6 +60,8 @@ enum Command {
     Credentials(credentials::Args),
     /// Check that what was released is only added to: events, HTTP interface, stored formats
     Compat(compat::Args),
+    /// Print the description of /api/v1 in OpenAPI 3.1
+    Openapi,
     /// Print the version
     Version,
 }
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Compat(args) => compat::run(&args),
+        Command::Openapi => openapi::run(),
         Command::Version => {
             say!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     store::StoreError,
+    trail::TrailError,
     xapi::{Violation, Violations},
 };
 
@@ -200,6 +201,15 @@ impl HttpError {
             violations,
         };
         response.content_type(media_type).body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+impl From<TrailError> for HttpError {
+    fn from(error: TrailError) -> Self {
+        match error {
+            TrailError::Full => Self::Unavailable { why: error.to_string(), retry_after: Duration::from_secs(1) },
+            TrailError::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -98,17 +98,11 @@ fn name(tenant: TenantId, pseudonyms: &Pseudonyms, statement: &Map<String, Value
     Some(AttemptName {
         id,
         enrollment,
-        user: user(&actor).unwrap_or(pseudonym),
+        user: keys::user(tenant.0, &actor, |key| pseudonyms.of(key)),
         course: own("course-id").unwrap_or_else(|| course_key.clone()),
         course_version: own("course-version-id").unwrap_or(course_key),
         wanted_number,
     })
-}
-
-/// The platform's users have accounts named by UUIDs. Any other actor is known by its pseudonym.
-fn user(actor: &Ifi) -> Option<String> {
-    let Ifi::Account { name, .. } = actor else { return None };
-    Uuid::parse_str(name).ok().map(|user| user.to_string())
 }
 
 /// The course a statement belongs to: what it is grouped under, else its parent, else the activity itself. Where

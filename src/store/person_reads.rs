@@ -22,26 +22,33 @@ pub struct StatementPage {
 }
 
 impl Store {
-    /// The keys of this user: their accounts, whose name is the user's id, at whichever home page; an id that is
-    /// no account's is the key itself.
+    /// The keys of this user: of their accounts, whose name is the user's id, at whichever home page; or, where the
+    /// id is a pseudonym, of who made the first statement of one of their attempts.
     pub async fn agent_keys(&self, tenant: TenantId, user: &str) -> Result<Vec<Uuid>, StoreError> {
-        let Ok(id) = Uuid::parse_str(user) else { return Ok(Vec::new()) };
         // The index is of an expression that row security would not trust; hence the worker, and the tenant by name.
-        let found = self.run_tx("agent_keys", As::Worker, |tx| {
+        let (sql, wanted) = match Uuid::parse_str(user) {
+            Ok(id) if user.len() == 36 => (
+                "/* agent_keys */ SELECT key FROM ledger.agents
+                 WHERE tenant_id = $1 AND lower(replace(substring(ifi from '\"name\":\"([0-9A-Fa-f-]{32,36})\"}}$'), '-', '')) = $2",
+                id.simple().to_string(),
+            ),
+            _ => (
+                "/* agent_key_of_attempt */ SELECT s.agent_key AS key
+                 FROM progress.attempts a
+                 JOIN progress.attempt_names n ON n.tenant_id = a.tenant_id AND n.id = a.id
+                 JOIN ledger.statements s ON s.tenant_id = n.tenant_id AND s.stored = n.first_stored
+                 WHERE a.tenant_id = $1 AND a.user_id = $2 AND s.agent_key IS NOT NULL LIMIT 1",
+                user.to_owned(),
+            ),
+        };
+        self.run_tx("agent_keys", As::Worker, |tx| {
+            let wanted = wanted.clone();
             Box::pin(async move {
-                let rows = tx
-                    .query(
-                        "/* agent_keys */ SELECT key FROM ledger.agents
-                         WHERE tenant_id = $1 AND lower(replace(substring(ifi from '\"name\":\"([0-9A-Fa-f-]{32,36})\"}}$'), '-', '')) = $2",
-                        &[&tenant.0, &id.simple().to_string()],
-                    )
-                    .await?;
-                rows.iter().map(|row| column(row, "key")).collect::<Result<Vec<Uuid>, StoreError>>()
+                let rows = tx.query(sql, &[&tenant.0, &wanted]).await?;
+                rows.iter().map(|row| column(row, "key")).collect()
             })
-        });
-        let mut keys = found.await?;
-        keys.push(id);
-        Ok(keys)
+        })
+        .await
     }
 
     /// A page of what this person did. With `reading` the read leaves an entry, or does not happen.

@@ -197,11 +197,10 @@ async fn attempts(tx: &Tx<'_>, tenant: TenantId, filter: &AttemptFilter) -> Resu
     tx.query(&sql, &params).await?.iter().map(attempt).collect()
 }
 
-/// Enrollments are named with their first attempt, and stay named when its statements are voided.
 async fn enrollment_ids(tx: &Tx<'_>, tenant: TenantId, page: &EnrollmentPage) -> Result<Vec<String>, StoreError> {
     let rows = tx
         .query(
-            "/* read_enrollment_ids */ SELECT DISTINCT enrollment_id FROM progress.attempt_names
+            "/* read_enrollment_ids */ SELECT DISTINCT enrollment_id FROM progress.attempts
              WHERE tenant_id = $1 AND user_id = $2 AND enrollment_id > $3 ORDER BY enrollment_id LIMIT $4",
             &[&tenant.0, &page.user, &page.after.as_deref().unwrap_or_default(), &page.limit],
         )

@@ -13,12 +13,13 @@ use tokio::{
 };
 
 use crate::{
-    model::{Clock, TenantId},
+    model::{Clock, Pseudonyms, TenantId},
     store::{
         Store, StoreError,
         audit::{Noted, Reading, person},
     },
     telemetry::Metrics,
+    xapi::keys::{self, Ifi},
 };
 
 /// Entries that may wait: at a thousand queries a second, ten seconds without a database.
@@ -30,10 +31,15 @@ const COMPANY: Duration = Duration::from_millis(100);
 /// Between two tries when the database does not take a batch.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The queue is full, or the service stops: the query must not be answered without its entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the trail of reads cannot take another entry right now")]
-pub struct Full;
+/// Why an entry found no place. The query must not be answered without it.
+#[derive(Debug, thiserror::Error)]
+pub enum TrailError {
+    /// The queue is full, or the service stops.
+    #[error("the trail of reads cannot take another entry right now")]
+    Full,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// The way onto the trail. Clones share one queue.
 #[derive(Clone)]
@@ -41,6 +47,7 @@ pub struct Trail {
     store: Store,
     clock: Clock,
     key: Arc<OnceCell<Arc<[u8]>>>,
+    pseudonyms: Arc<OnceCell<Pseudonyms>>,
     queue: mpsc::Sender<Noted>,
     stop: Arc<watch::Sender<bool>>,
     /// The writer, until somebody waits for its end.
@@ -55,7 +62,16 @@ impl Trail {
         let (stop, stopping) = watch::channel(false);
         let work = tokio::spawn(write(store.clone(), waiting, stopping, metrics.clone()));
         let (stop, work) = (Arc::new(stop), Arc::new(Mutex::new(Some(work))));
-        Self { store, clock, key: Arc::default(), queue, stop, work, metrics: metrics.clone() }
+        Self {
+            store,
+            clock,
+            key: Arc::default(),
+            pseudonyms: Arc::default(),
+            queue,
+            stop,
+            work,
+            metrics: metrics.clone(),
+        }
     }
 
     /// What a read by `actor` leaves when it writes its entry itself.
@@ -63,22 +79,31 @@ impl Trail {
         Ok(Reading { actor, action, key: self.key().await? })
     }
 
-    /// Notes that `actor` asked about `user`. Answers without waiting for the database.
+    /// Notes that `by` asked about `agent`. Answers without waiting for the database.
     pub async fn note(
         &self,
         tenant: TenantId,
-        actor: String,
+        by: String,
         action: &'static str,
-        user: &str,
+        agent: &Ifi,
         detail: Value,
-    ) -> Result<Result<(), Full>, StoreError> {
-        let subject = person(&self.key().await?, tenant, user);
-        let noted = Noted { at: self.clock.now(), tenant, actor, action, subject, detail };
+    ) -> Result<(), TrailError> {
+        let pseudonyms = self.pseudonyms().await?;
+        let user = keys::user(tenant.0, agent, |key| pseudonyms.of(key));
+        let subject = person(&self.key().await?, tenant, &user);
+        let noted = Noted { at: self.clock.now(), tenant, actor: by, action, subject, detail };
         if *self.stop.borrow() || self.queue.try_send(noted).is_err() {
             self.metrics.trail.refused.inc();
-            return Ok(Err(Full));
+            return Err(TrailError::Full);
         }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// What makes the ids of people who have no UUID.
+    pub async fn pseudonyms(&self) -> Result<&Pseudonyms, StoreError> {
+        self.pseudonyms
+            .get_or_try_init(|| async { Ok(Pseudonyms::with_key(&self.store.signing_key(Pseudonyms::PURPOSE).await?)) })
+            .await
     }
 
     async fn key(&self) -> Result<Arc<[u8]>, StoreError> {

@@ -64,6 +64,16 @@ pub fn agent(tenant: Uuid, ifi: &Ifi) -> Uuid {
     }
 }
 
+/// How attempts know an actor: by the name of its account where that is a UUID, else by a pseudonym of its key.
+pub fn user(tenant: Uuid, actor: &Ifi, pseudonym: impl Fn(Uuid) -> String) -> String {
+    if let Ifi::Account { name, .. } = actor
+        && let Ok(user) = Uuid::parse_str(name)
+    {
+        return user.to_string();
+    }
+    pseudonym(agent(tenant, actor))
+}
+
 /// The key of a verb.
 pub fn verb(tenant: Uuid, iri: &str) -> Uuid {
     key(tenant, Kind::Verb, &[iri.as_bytes()])

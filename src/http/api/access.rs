@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     http::HttpError,
     identity::{AuthError, Caller},
-    model::Scope,
+    model::{Pseudonyms, Scope},
     xapi::keys::{self, Ifi},
 };
 
@@ -21,14 +21,18 @@ pub enum Reach {
 impl Reach {
     /// The reach of a caller who holds one of `scopes`. A token that names a person reads their own, and an
     /// administrator's everybody's.
-    pub fn of(caller: &Caller, scopes: &[Scope]) -> Result<Self, HttpError> {
+    pub fn of(caller: &Caller, scopes: &[Scope], pseudonyms: &Pseudonyms) -> Result<Self, HttpError> {
         if let [first, ..] = scopes
             && !scopes.iter().any(|scope| caller.scopes.allows(*scope))
         {
             return Err(AuthError::Scope(*first).into());
         }
         let is_person = caller.user.is_some() || caller.launch.is_some();
-        if !is_person || caller.scopes.allows(Scope::Admin) { Ok(Self::Everybody) } else { Ok(Self::Own(own(caller))) }
+        if !is_person || caller.scopes.allows(Scope::Admin) {
+            Ok(Self::Everybody)
+        } else {
+            Ok(Self::Own(own(caller, pseudonyms)))
+        }
     }
 
     pub fn covers(&self, user: &str) -> bool {
@@ -52,36 +56,28 @@ impl Reach {
     }
 }
 
-/// A user's id in its usual form.
+/// A user's id in its usual form. A pseudonym looks like a UUID without its hyphens, and is none.
 pub fn user_id(text: &str) -> String {
-    Uuid::parse_str(text).map_or_else(|_| text.to_owned(), |id| id.to_string())
+    let is_uuid = text.len() == 36 && Uuid::parse_str(text).is_ok();
+    if is_uuid { text.to_ascii_lowercase() } else { text.to_owned() }
 }
 
-/// The ids under which attempts know this person, by the rule with which projections read a statement's actor: the
-/// name of an account where that is a UUID, else the actor's key.
-fn own(caller: &Caller) -> Vec<String> {
+/// The ids under which attempts know this person.
+fn own(caller: &Caller, pseudonyms: &Pseudonyms) -> Vec<String> {
+    let user = |actor: &Ifi| keys::user(caller.tenant.0, actor, |key| pseudonyms.of(key));
     let mut ids = Vec::new();
     if let Some(launch) = &caller.launch {
-        ids.extend(Ifi::of(&launch.actor).map(|ifi| actor_id(caller.tenant.0, &ifi)));
+        ids.extend(Ifi::of(&launch.actor).as_ref().map(user));
     }
-    if let Some(user) = &caller.user {
-        ids.extend(Uuid::parse_str(user).map(|id| id.to_string()));
+    if caller.user.is_some() {
         // A token's authority ends with the account of its person at the issuer.
         let account = match caller.authority.get("member") {
             Some(Value::Array(members)) => members.last().and_then(Value::as_object),
             _ => Some(&*caller.authority),
         };
-        ids.extend(account.and_then(Ifi::of).map(|ifi| keys::agent(caller.tenant.0, &ifi).to_string()));
+        ids.extend(account.and_then(Ifi::of).as_ref().map(user));
     }
     ids
-}
-
-/// The id of an actor.
-pub fn actor_id(tenant: Uuid, actor: &Ifi) -> String {
-    match actor {
-        Ifi::Account { name, .. } if Uuid::parse_str(name).is_ok() => user_id(name),
-        other => keys::agent(tenant, other).to_string(),
-    }
 }
 
 /// The name an actor gives itself.
@@ -119,7 +115,7 @@ mod tests {
     }
 
     fn reach(user: Option<&str>, scopes: &str) -> Result<Reach, HttpError> {
-        Reach::of(&caller(user, scopes), &[Scope::ApiTranscriptRead])
+        Reach::of(&caller(user, scopes), &[Scope::ApiTranscriptRead], &Pseudonyms::with_key(b"key"))
     }
 
     #[test]
@@ -138,9 +134,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_whole_uuid_has_another_form() {
+        assert_eq!(user_id(&USER.to_uppercase()), USER);
+        let pseudonym = "00000000000040008000 0000000000AA".replace(' ', "");
+        assert_eq!(user_id(&pseudonym), pseudonym);
+    }
+
+    #[test]
     fn a_person_without_a_uuid_is_known_by_the_account_at_the_issuer() {
         let account = Ifi::Account { home_page: "https://issuer".into(), name: "ada".into() };
-        let id = actor_id(TenantId::DEFAULT.0, &account);
+        let id = keys::user(TenantId::DEFAULT.0, &account, |key| Pseudonyms::with_key(b"key").of(key));
         assert!(reach(Some("ada"), "transcript:read").unwrap().covers(&id));
         assert!(!reach(Some("eve"), "transcript:read").unwrap().covers(&id));
     }

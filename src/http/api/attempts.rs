@@ -5,9 +5,13 @@ use actix_web::{
     web::{Data, Path},
 };
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use super::{
     Api,
     access::{Reach, user_id},
+    body::JsonBody,
     cursor::Pages,
     endpoint::endpoints,
     query::{PAGE_CURSOR, PAGE_SIZE, Parameters},
@@ -16,14 +20,17 @@ use super::{
 use crate::{
     http::{HttpError, Problem},
     identity::Caller,
-    model::Scope,
+    model::{Scope, attempt::Outcome},
+    projections::close::{self, CloseError, CloseRequest},
     store::progress_reads::AttemptFilter,
     transcript::Attempt,
+    xapi::Violations,
 };
 
 endpoints! {
     /// Attempts.
     Attempts: get_attempt as __path_get_attempt, list_attempts as __path_list_attempts,
+        close_attempt as __path_close_attempt,
 }
 
 /// Attempts and progress are open to whoever may read statements or transcripts.
@@ -33,6 +40,18 @@ const ENROLLMENT: &str = "filter[enrollmentId]";
 const OUTCOME: &str = "filter[outcome]";
 const STATE: &str = "filter[state]";
 const USER: &str = "filter[userId]";
+
+/// How an attempt is to end that no statement will close.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Closing {
+    /// `failed`, `incomplete` or `abandoned`: an attempt passes by a statement that proves it.
+    #[schema(examples("incomplete"))]
+    outcome: String,
+    /// Kept beside the attempt.
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
 
 /// One attempt.
 #[utoipa::path(get, path = "/api/v1/attempts/{id}", tag = "attempts", operation_id = "getAttempt",
@@ -44,7 +63,7 @@ async fn get_attempt(
     id: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &SCOPES)?;
+    let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
     let found = api.store.attempt_by_id(caller.tenant, &id).await?.filter(|attempt| reach.covers(&attempt.user));
     let attempt = found.map(Attempt::from).ok_or_else(|| HttpError::NotFound("there is no such attempt".to_owned()))?;
@@ -63,7 +82,7 @@ async fn get_attempt(
     ),
     responses((status = 200, description = "a page of attempts", body = Page<Attempt>)))]
 async fn list_attempts(caller: Caller, api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &SCOPES)?;
+    let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     let known = [ENROLLMENT, OUTCOME, STATE, USER, PAGE_SIZE, PAGE_CURSOR];
     let parameters = Parameters::read(req.query_string(), &known)?;
     let size = parameters.page_size()?;
@@ -88,4 +107,47 @@ async fn list_attempts(caller: Caller, api: Data<Api>, req: HttpRequest) -> Resu
     let found = api.store.attempts(caller.tenant, &filter).await?;
     let shown: Vec<Attempt> = found.into_iter().map(Attempt::from).collect();
     Ok(Page::cut(shown, size, |last| pages.link(&last.id)).answer())
+}
+
+/// Closes an open attempt by hand, in an emergency. The same request again is answered alike. For administrators.
+#[utoipa::path(post, path = "/api/v1/attempts/{id}/close", tag = "attempts", operation_id = "closeAttempt",
+    params(("id" = String, Path, description = "the attempt's id")), request_body = Closing,
+    responses((status = 200, description = "the closed attempt", body = Attempt),
+              (status = 202, description = "recorded; the attempt follows once older statements are read",
+               body = Attempt)))]
+async fn close_attempt(
+    caller: Caller,
+    api: Data<Api>,
+    id: Path<String>,
+    body: JsonBody<Closing>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::Admin)?;
+    let Closing { outcome, reason } = body.0;
+    let refuse = |what: &str| Problem::from(Violations::whole("api.body", what));
+    let by_hand = [Outcome::Failed, Outcome::Incomplete, Outcome::Abandoned];
+    let outcome = by_hand.into_iter().find(|known| known.as_str() == outcome);
+    let outcome = outcome.ok_or_else(|| refuse("outcome: expected one of failed, incomplete, abandoned"))?;
+    let reason = reason.trim().to_owned();
+    if !(1..=1_000).contains(&reason.chars().count()) || reason.contains('\0') {
+        return Err(refuse("reason: expected 1 to 1000 characters, none of them NUL"));
+    }
+    let (attempt, by) = (id.into_inner(), caller.credential.audit_name());
+    let request = CloseRequest { tenant: caller.tenant, attempt, outcome, by, reason };
+    let closed = close::close_attempt(&api.store, &request).await?;
+    let found = api.store.attempt_by_id(caller.tenant, &request.attempt).await?;
+    let attempt = found.map(Attempt::from).ok_or(CloseError::Unknown)?;
+    let mut response = if closed.is_folded { HttpResponse::Ok() } else { HttpResponse::Accepted() };
+    Ok(response.json(attempt))
+}
+
+impl From<CloseError> for HttpError {
+    fn from(error: CloseError) -> Self {
+        match error {
+            CloseError::Unknown => Self::NotFound(error.to_string()),
+            CloseError::Closed(_) => Self::Conflict(error.to_string()),
+            CloseError::Passed => Violations::whole("api.body", error.to_string()).into(),
+            CloseError::Store(error) => error.into(),
+            CloseError::Projection(error) => Self::internal(error),
+        }
+    }
 }

@@ -42,7 +42,7 @@ async fn get_progress(
     eid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &SCOPES)?;
+    let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
     let found = api.store.enrollment(caller.tenant, &eid, None).await?;
     Ok(HttpResponse::Ok().json(Progress::from(within(found, &reach)?)))
@@ -66,7 +66,7 @@ async fn get_transcript(
     eid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead])?;
+    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead], api.trail.pseudonyms().await?)?;
     let parameters = Parameters::read(req.query_string(), &[FORMAT])?;
     let format = parameters.one_of(FORMAT, &["json", "pdf"])?;
     let is_pdf = match format.as_deref() {

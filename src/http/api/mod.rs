@@ -1,7 +1,7 @@
 //! `/api/v1`: what the platform's other services, its operators and its learners read and do. Every endpoint is
 //! described by the annotation of its handler, and mounted from that same description.
 
-mod access;
+pub mod access;
 mod attempts;
 pub mod body;
 pub mod cursor;

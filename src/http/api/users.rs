@@ -60,7 +60,7 @@ async fn list_transcripts(
     uid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead])?;
+    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead], api.trail.pseudonyms().await?)?;
     let user = user_id(&uid);
     reach.require(&user)?;
     let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
@@ -94,7 +94,7 @@ async fn list_statements(
     uid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &[Scope::ApiStatementRead])?;
+    let reach = Reach::of(&caller, &[Scope::ApiStatementRead], api.trail.pseudonyms().await?)?;
     let user = user_id(&uid);
     reach.require(&user)?;
     let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;

@@ -24,6 +24,7 @@ use crate::{
     model::{Clock, Ids},
     query::Reader,
     store::Store,
+    trail::Trail,
     xapi::{Limits, Version, query::Resource},
 };
 
@@ -35,6 +36,8 @@ pub struct Xapi {
     pub ingest: Ingest,
     pub reader: Reader,
     pub store: Store,
+    /// Queries that name an agent leave their entry here.
+    pub trail: Trail,
     pub limits: Limits,
     /// Statements on a page when the client names no limit.
     pub page_default: usize,

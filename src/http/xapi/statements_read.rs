@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpResponse, http::header};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Incoming, Xapi, http_date, stamp, stream};
 use crate::{
@@ -99,6 +99,11 @@ async fn page(
     caller: &Caller,
     xapi: &Xapi,
 ) -> Result<Answer, HttpError> {
+    if let Some(agent) = &query.agent {
+        // Before anything is read: without its entry such a query gets no answer.
+        let detail = json!({ "related": query.related_agents });
+        xapi.trail.note(caller.tenant, caller.credential.audit_name(), "query.statements", agent, detail).await?;
+    }
     let mine = (!caller.scopes.allows(Scope::StatementsRead)).then(|| own_authority(caller));
     let Consistent { value: page, through } = xapi.reader.page(caller.tenant, query, mine, after).await?;
     let more = match page.next {

@@ -176,10 +176,3 @@ on_each_server! {
         assert!(own.body.starts_with(b"%PDF-"));
     }
 }
-#[tokio::test]
-async fn dump() {
-    let (press, _) = press();
-    for (i, name) in ["مريم العربي", "מרים כהן", "प्रिया शर्मा", "李小龙 山田花子 김민수"].iter().enumerate() {
-        std::fs::write(format!("/tmp/tr/{i}.pdf"), press.print(transcript(name, 60)).await.unwrap()).unwrap();
-    }
-}

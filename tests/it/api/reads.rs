@@ -135,7 +135,30 @@ on_each_server! {
         // Who has no account of a UUID is known by the key that their attempts name.
         let attempt = api.all(&format!("/api/v1/attempts?filter[enrollmentId]={}", id(99))).await;
         let user = attempt[0]["userId"].as_str().unwrap();
+        assert!(user.len() == 32, "a pseudonym: {user}");
         assert_eq!(ids(&api.all(&format!("/api/v1/users/{user}/statements")).await), [id(31)]);
+    }
+
+    async fn an_administrator_closes_an_attempt_once(db: TestDatabase) {
+        let api = three_attempts(db).await;
+        let path = "/api/v1/attempts/a3/close";
+        for broken in [json!({"outcome": "passed", "reason": "x"}), json!({"outcome": "failed", "reason": " "}), json!({"outcome": "failed"})] {
+            api.post(path, &broken).await.expect(400);
+        }
+        let learner = api.app.anonymous(Method::POST, path).header("Authorization", api.token(ADA, "transcript:read statement:read"));
+        api.checked(Method::POST, path, learner.json(&json!({"outcome": "failed", "reason": "x"}))).await.expect(403);
+        let order = json!({"outcome": "incomplete", "reason": "the course was withdrawn"});
+        let closed = api.post(path, &order).await.expect(200).json();
+        assert_eq!((&closed["state"], &closed["outcome"]), (&json!("closed"), &json!("incomplete")));
+        assert_eq!(api.post(path, &order).await.expect(200).json(), closed);
+        api.post(path, &json!({"outcome": "failed", "reason": "no"})).await.expect(409);
+        api.post("/api/v1/attempts/none/close", &order).await.expect(404);
+        api.post("/api/v1/attempts/a2/close", &order).await.expect(409);
+        // What a statement says later is late.
+        api.store(&[statement(7, ADA, "passed", "e2", "a3")]).await;
+        assert_eq!(api.get("/api/v1/attempts/a3").await.json(), closed);
+        let sql = "SELECT count(*) FROM platform.audit WHERE action = 'attempt.close' AND subject = 'a3' AND actor = 'key:test-key'";
+        assert_eq!(api.app.db.superuser().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1);
     }
 
     async fn ids_may_hold_whatever_a_path_can_carry(db: TestDatabase) {
