@@ -10,6 +10,7 @@ mod credentials;
 mod db;
 mod migrations;
 mod openapi;
+mod projections;
 mod replay;
 mod serve;
 mod tenants;
@@ -54,6 +55,8 @@ enum Command {
     Migrations(migrations::Args),
     /// Look at the database: ping, permissions, checks, indexes
     Db(db::Args),
+    /// See, check and rebuild attempts, completions and scores
+    Projections(projections::Args),
     /// Create, list, suspend and resume tenants
     Tenants(tenants::Args),
     /// Create, list, rotate and revoke the credentials of a tenant
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
+        Command::Projections(args) => begin_projections(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Compat(args) => compat::run(&args),
@@ -98,6 +102,11 @@ fn begin_migrations(args: migrations::Args) -> anyhow::Result<ExitCode> {
 fn begin_db(args: db::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(db::run(args, &loaded))
+}
+
+fn begin_projections(args: projections::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(projections::run(args, &loaded))
 }
 
 /// Loads the configuration and starts logging: how every command begins that does work.

@@ -1,13 +1,16 @@
 //! Attempts, completion records and scores: a pure fold over the ledger, and the step that keeps its result in tables.
 //!
 //! `facts` reads what a statement says of an attempt, `fold` makes the attempt of its facts, `events` says what is told
-//! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand. The rules stand in `docs/projections.md`.
+//! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand,
+//! `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
 
+mod batch;
 pub mod close;
 pub mod effects;
 pub mod events;
 pub mod facts;
 pub mod fold;
+pub mod rebuild;
 pub mod run;
 
 pub use close::{CloseError, CloseRequest, ClosedByHand, close_attempt};

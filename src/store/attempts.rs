@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{StoreError, Tx, projections::Numbered};
+use super::{
+    StoreError, Tx,
+    projections::{Numbered, Of, Place},
+};
 use crate::model::{
     TenantId,
     attempt::{Attempt, AttemptName, Closing, ProjectionEvent},
@@ -37,18 +40,18 @@ impl Projected {
 }
 
 /// Makes the tables say of `all` the attempts what `standing` says: an attempt that is not in it is gone. Rows that
-/// are right already are not touched.
-pub async fn put(tx: &Tx<'_>, tenant: TenantId, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
-    forget(tx, tenant, all, standing).await?;
-    put_attempts(tx, tenant, standing).await?;
+/// are right already are not touched. Only what is live tells its events.
+pub async fn put(tx: &Tx<'_>, of: Of, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
+    forget(tx, of, all, standing).await?;
+    put_attempts(tx, of, standing).await?;
     let completed: Vec<&Projected> = standing.iter().filter(|projected| projected.completion.is_some()).collect();
-    put_completions(tx, tenant, &completed).await?;
+    put_completions(tx, of, &completed).await?;
     let scored: Vec<&Projected> = standing.iter().filter(|projected| projected.score().is_some()).collect();
-    put_scores(tx, tenant, &scored).await?;
-    tell(tx, tenant, standing).await
+    put_scores(tx, of, &scored).await?;
+    if of.place == Place::Live { tell(tx, of.tenant, standing).await } else { Ok(()) }
 }
 
-async fn forget(tx: &Tx<'_>, tenant: TenantId, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
+async fn forget(tx: &Tx<'_>, of: Of, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
     let but = |stands: fn(&Projected) -> bool| -> Vec<&str> {
         let kept: HashSet<&str> = standing
             .iter()
@@ -70,13 +73,13 @@ async fn forget(tx: &Tx<'_>, tenant: TenantId, all: &[String], standing: &[Proje
         ),
     ] {
         if !gone.is_empty() {
-            tx.execute(sql, &[&tenant.0, &gone]).await?;
+            tx.execute(&of.sql(sql), &[&of.tenant.0, &gone]).await?;
         }
     }
     Ok(())
 }
 
-async fn put_attempts(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> Result<(), StoreError> {
+async fn put_attempts(tx: &Tx<'_>, of: Of, standing: &[Projected]) -> Result<(), StoreError> {
     let text = |of: fn(&AttemptName) -> &str| standing.iter().map(|p| of(p.name())).collect::<Vec<_>>();
     let numbers: Vec<i32> = standing.iter().map(|p| p.named.number).collect();
     let started: Vec<DateTime<Utc>> = standing.iter().map(|p| p.attempt.started_at).collect();
@@ -85,7 +88,8 @@ async fn put_attempts(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> 
     let scores: Vec<Option<i32>> = standing.iter().map(Projected::score).collect();
     let seconds: Vec<Option<i64>> = standing.iter().map(|p| p.closing().map(|c| c.seconds)).collect();
     tx.execute(
-        "/* put_attempts */ INSERT INTO progress.attempts AS a
+        &of.sql(
+            "/* put_attempts */ INSERT INTO progress.attempts AS a
              (tenant_id, id, enrollment_id, user_id, course_id, course_version_id, attempt_number, started_at,
               ended_at, outcome, score, duration_seconds, state)
          SELECT $1, new.id, new.enrollment, new.learner, new.course, new.version, new.number, new.started, new.ended,
@@ -99,8 +103,9 @@ async fn put_attempts(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> 
              score = excluded.score, duration_seconds = excluded.duration_seconds, state = excluded.state
          WHERE (a.started_at, a.ended_at, a.outcome, a.score, a.duration_seconds) IS DISTINCT FROM
                (excluded.started_at, excluded.ended_at, excluded.outcome, excluded.score, excluded.duration_seconds)",
+        ),
         &[
-            &tenant.0,
+            &of.tenant.0,
             &text(|name| &name.id),
             &text(|name| &name.enrollment),
             &text(|name| &name.user),
@@ -118,7 +123,7 @@ async fn put_attempts(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> 
     .map(drop)
 }
 
-async fn put_completions(tx: &Tx<'_>, tenant: TenantId, completed: &[&Projected]) -> Result<(), StoreError> {
+async fn put_completions(tx: &Tx<'_>, of: Of, completed: &[&Projected]) -> Result<(), StoreError> {
     if completed.is_empty() {
         return Ok(());
     }
@@ -128,7 +133,8 @@ async fn put_completions(tx: &Tx<'_>, tenant: TenantId, completed: &[&Projected]
     let scores: Vec<Option<i32>> = completed.iter().map(|p| p.score()).collect();
     let evidence: Vec<String> = completed.iter().map(|p| array(p.closing().map_or(&[], |c| &c.evidence))).collect();
     tx.execute(
-        "/* put_completions */ INSERT INTO progress.completion_records AS c
+        &of.sql(
+            "/* put_completions */ INSERT INTO progress.completion_records AS c
              (tenant_id, attempt_id, enrollment_id, user_id, course_id, course_version_id, id, completed_at, score,
               evidence_statement_ids, passed)
          SELECT $1, new.attempt, new.enrollment, new.learner, new.course, new.version, new.id, new.completed,
@@ -141,8 +147,9 @@ async fn put_completions(tx: &Tx<'_>, tenant: TenantId, completed: &[&Projected]
              evidence_statement_ids = excluded.evidence_statement_ids
          WHERE (c.completed_at, c.score, c.evidence_statement_ids) IS DISTINCT FROM
                (excluded.completed_at, excluded.score, excluded.evidence_statement_ids)",
+        ),
         &[
-            &tenant.0,
+            &of.tenant.0,
             &text(|name| &name.id),
             &text(|name| &name.enrollment),
             &text(|name| &name.user),
@@ -164,7 +171,7 @@ fn array(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.join(","))
 }
 
-async fn put_scores(tx: &Tx<'_>, tenant: TenantId, scored: &[&Projected]) -> Result<(), StoreError> {
+async fn put_scores(tx: &Tx<'_>, of: Of, scored: &[&Projected]) -> Result<(), StoreError> {
     if scored.is_empty() {
         return Ok(());
     }
@@ -172,7 +179,8 @@ async fn put_scores(tx: &Tx<'_>, tenant: TenantId, scored: &[&Projected]) -> Res
     let ended: Vec<Option<DateTime<Utc>>> = scored.iter().map(|p| p.closing().map(|c| c.ended_at)).collect();
     let scores: Vec<Option<i32>> = scored.iter().map(|p| p.score()).collect();
     tx.execute(
-        "/* put_scores */ INSERT INTO progress.scores AS s
+        &of.sql(
+            "/* put_scores */ INSERT INTO progress.scores AS s
              (tenant_id, attempt_id, enrollment_id, user_id, score, recorded_at, grading_rule)
          SELECT $1, new.attempt, new.enrollment, new.learner, (new.score * 0.0001)::numeric(5, 4), new.recorded, $7
          FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::timestamptz[])
@@ -180,8 +188,9 @@ async fn put_scores(tx: &Tx<'_>, tenant: TenantId, scored: &[&Projected]) -> Res
          ON CONFLICT (tenant_id, attempt_id) DO UPDATE
          SET score = excluded.score, recorded_at = excluded.recorded_at
          WHERE (s.score, s.recorded_at) IS DISTINCT FROM (excluded.score, excluded.recorded_at)",
+        ),
         &[
-            &tenant.0,
+            &of.tenant.0,
             &text(|name| &name.id),
             &text(|name| &name.enrollment),
             &text(|name| &name.user),

@@ -23,6 +23,7 @@ pub mod person_reads;
 pub mod pool;
 pub mod progress_reads;
 pub mod projections;
+pub mod rebuild;
 pub mod registries;
 pub mod reindex;
 pub mod relay;

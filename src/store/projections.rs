@@ -4,7 +4,7 @@
 //! Lists of keys are looked up one by one (`LATERAL … OFFSET 0`): what `= ANY` becomes is left to statistics, which a
 //! young table does not have, and one of the choices reads all of a tenant for each key.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -16,6 +16,36 @@ use crate::model::{
     attempt::{AttemptName, Effect, Fact},
     score::Score,
 };
+
+/// Which copy of the projections: the one that is read, or one that is built beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Live,
+    Shadow,
+}
+
+/// A tenant's projections, in one of their copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Of {
+    pub tenant: TenantId,
+    pub place: Place,
+}
+
+/// The tables there are two copies of.
+pub(super) const TABLES: [&str; 6] =
+    ["projection_cursors", "attempt_names", "attempt_statements", "attempts", "completion_records", "scores"];
+
+impl Of {
+    /// The same statement over the tables of this copy.
+    pub(super) fn sql(self, live: &'static str) -> Cow<'static, str> {
+        if self.place == Place::Live {
+            return live.into();
+        }
+        let shadow =
+            |sql: String, table: &&str| sql.replace(&format!("progress.{table}"), &format!("progress_rebuild.{table}"));
+        TABLES.iter().fold(live.to_owned(), shadow).into()
+    }
+}
 
 /// A statement as the projections read it.
 #[derive(Clone, Debug)]
@@ -56,28 +86,34 @@ pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<Ten
 }
 
 /// Where the tenant's projections are; no other step of this tenant gets here before the transaction ends.
-pub async fn lock_cursor(tx: &Tx<'_>, tenant: TenantId, effects_version: i32) -> Result<DateTime<Utc>, StoreError> {
+pub async fn lock_cursor(tx: &Tx<'_>, of: Of, effects_version: i32) -> Result<DateTime<Utc>, StoreError> {
     tx.execute(
-        "/* make_cursor */ INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)
+        &of.sql(
+            "/* make_cursor */ INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)
          VALUES ($1, 'epoch', $2) ON CONFLICT DO NOTHING",
-        &[&tenant.0, &effects_version],
+        ),
+        &[&of.tenant.0, &effects_version],
     )
     .await?;
     let row = tx
         .query_one(
-            "/* lock_cursor */ SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 FOR UPDATE",
-            &[&tenant.0],
+            &of.sql(
+                "/* lock_cursor */ SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 FOR UPDATE",
+            ),
+            &[&of.tenant.0],
         )
         .await?;
     column(&row, "position")
 }
 
-pub async fn move_cursor(tx: &Tx<'_>, tenant: TenantId, to: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn move_cursor(tx: &Tx<'_>, of: Of, to: DateTime<Utc>) -> Result<(), StoreError> {
     let moved = tx
         .execute(
-            "/* move_cursor */ UPDATE progress.projection_cursors SET position = $2, updated_at = clock_timestamp()
+            &of.sql(
+                "/* move_cursor */ UPDATE progress.projection_cursors SET position = $2, updated_at = clock_timestamp()
              WHERE tenant_id = $1 AND position < $2",
-            &[&tenant.0, &to],
+            ),
+            &[&of.tenant.0, &to],
         )
         .await?;
     match moved {
@@ -123,16 +159,18 @@ pub struct Standing {
 }
 
 /// Those of the attempts that have a name already.
-pub async fn standing(tx: &Tx<'_>, tenant: TenantId, ids: &[&str]) -> Result<HashMap<String, Standing>, StoreError> {
+pub async fn standing(tx: &Tx<'_>, of: Of, ids: &[&str]) -> Result<HashMap<String, Standing>, StoreError> {
     let rows = tx
         .query(
-            "/* standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
+            &of.sql(
+                "/* standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
              FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT n.id FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
              LEFT JOIN LATERAL (SELECT a.state, a.started_at FROM progress.attempts a
                                 WHERE a.tenant_id = $1 AND a.id = wanted.id OFFSET 0) a ON true",
-            &[&tenant.0, &ids],
+            ),
+            &[&of.tenant.0, &ids],
         )
         .await?;
     let standing =
@@ -141,34 +179,32 @@ pub async fn standing(tx: &Tx<'_>, tenant: TenantId, ids: &[&str]) -> Result<Has
 }
 
 /// The highest number given so far in each of the enrollments.
-pub async fn highest_numbers(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    enrollments: &[&str],
-) -> Result<HashMap<String, i32>, StoreError> {
+pub async fn highest_numbers(tx: &Tx<'_>, of: Of, enrollments: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
     let rows = tx
         .query(
-            "/* highest_numbers */ SELECT wanted.id, n.attempt_number AS highest FROM unnest($2::text[]) AS wanted (id)
+            &of.sql("/* highest_numbers */ SELECT wanted.id, n.attempt_number AS highest FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT n.attempt_number FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.enrollment_id = wanted.id
-                                 ORDER BY n.attempt_number DESC LIMIT 1) n",
-            &[&tenant.0, &enrollments],
+                                 ORDER BY n.attempt_number DESC LIMIT 1) n"),
+            &[&of.tenant.0, &enrollments],
         )
         .await?;
     rows.iter().map(|row| Ok((column(row, "id")?, column(row, "highest")?))).collect()
 }
 
-pub async fn insert_names(tx: &Tx<'_>, tenant: TenantId, new: &[Numbered]) -> Result<(), StoreError> {
+pub async fn insert_names(tx: &Tx<'_>, of: Of, new: &[Numbered]) -> Result<(), StoreError> {
     let text = |of: fn(&AttemptName) -> &str| new.iter().map(|n| of(&n.name)).collect::<Vec<_>>();
     let numbers: Vec<i32> = new.iter().map(|n| n.number).collect();
     let stored: Vec<DateTime<Utc>> = new.iter().map(|n| n.first_stored).collect();
     tx.execute(
-        "/* insert_attempt_names */ INSERT INTO progress.attempt_names
+        &of.sql(
+            "/* insert_attempt_names */ INSERT INTO progress.attempt_names
              (tenant_id, id, enrollment_id, user_id, course_id, course_version_id, attempt_number, first_stored)
          SELECT $1, new.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
              $8::timestamptz[]) AS new",
+        ),
         &[
-            &tenant.0,
+            &of.tenant.0,
             &text(|name| &name.id),
             &text(|name| &name.enrollment),
             &text(|name| &name.user),
@@ -183,7 +219,7 @@ pub async fn insert_names(tx: &Tx<'_>, tenant: TenantId, new: &[Numbered]) -> Re
 }
 
 /// Keeps what statements say of their attempts; a statement that is kept already stays as it is.
-pub async fn insert_facts(tx: &Tx<'_>, tenant: TenantId, facts: &[(&str, &Fact)]) -> Result<(), StoreError> {
+pub async fn insert_facts(tx: &Tx<'_>, of: Of, facts: &[(&str, &Fact)]) -> Result<(), StoreError> {
     let attempts: Vec<&str> = facts.iter().map(|(attempt, _)| *attempt).collect();
     let statements: Vec<Uuid> = facts.iter().map(|(_, fact)| fact.statement).collect();
     let stored: Vec<DateTime<Utc>> = facts.iter().map(|(_, fact)| fact.stored).collect();
@@ -193,40 +229,46 @@ pub async fn insert_facts(tx: &Tx<'_>, tenant: TenantId, facts: &[(&str, &Fact)]
     let scores: Vec<Option<i32>> = facts.iter().map(|(_, fact)| fact.score.map(Score::ten_thousandths)).collect();
     let seconds: Vec<Option<i64>> = facts.iter().map(|(_, fact)| fact.seconds).collect();
     tx.execute(
-        "/* insert_attempt_statements */ INSERT INTO progress.attempt_statements
+        &of.sql(
+            "/* insert_attempt_statements */ INSERT INTO progress.attempt_statements
              (tenant_id, attempt_id, statement_id, stored, occurred, effect, success, score, seconds)
          SELECT $1, new.* FROM unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[],
              $7::bool[], $8::int[], $9::bigint[]) AS new
          ON CONFLICT DO NOTHING",
-        &[&tenant.0, &attempts, &statements, &stored, &occurred, &effects, &successes, &scores, &seconds],
+        ),
+        &[&of.tenant.0, &attempts, &statements, &stored, &occurred, &effects, &successes, &scores, &seconds],
     )
     .await
     .map(drop)
 }
 
 /// The attempts that the statements belong to.
-pub async fn attempts_of(tx: &Tx<'_>, tenant: TenantId, statements: &[Uuid]) -> Result<Vec<String>, StoreError> {
+pub async fn attempts_of(tx: &Tx<'_>, of: Of, statements: &[Uuid]) -> Result<Vec<String>, StoreError> {
     let rows = tx
         .query(
-            "/* attempts_of */ SELECT DISTINCT a.attempt_id FROM unnest($2::uuid[]) AS wanted (id)
+            &of.sql(
+                "/* attempts_of */ SELECT DISTINCT a.attempt_id FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT a.attempt_id FROM progress.attempt_statements a
                                  WHERE a.tenant_id = $1 AND a.statement_id = wanted.id OFFSET 0) a",
-            &[&tenant.0, &statements],
+            ),
+            &[&of.tenant.0, &statements],
         )
         .await?;
     rows.iter().map(|row| column(row, "attempt_id")).collect()
 }
 
 /// The names of the attempts, by id.
-pub async fn names(tx: &Tx<'_>, tenant: TenantId, attempts: &[String]) -> Result<Vec<Numbered>, StoreError> {
+pub async fn names(tx: &Tx<'_>, of: Of, attempts: &[String]) -> Result<Vec<Numbered>, StoreError> {
     let rows = tx
         .query(
-            "/* attempt_names */ SELECT n.* FROM unnest($2::text[]) AS wanted (id)
+            &of.sql(
+                "/* attempt_names */ SELECT n.* FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT id, enrollment_id, user_id, course_id, course_version_id, attempt_number,
                                         first_stored FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
              ORDER BY n.id",
-            &[&tenant.0, &attempts],
+            ),
+            &[&of.tenant.0, &attempts],
         )
         .await?;
     let numbered = |row: &Row| {
@@ -246,20 +288,22 @@ pub async fn names(tx: &Tx<'_>, tenant: TenantId, attempts: &[String]) -> Result
 /// What statements stored up to `until` say of the attempts, and which of them are voided by then.
 pub async fn facts(
     tx: &Tx<'_>,
-    tenant: TenantId,
+    of: Of,
     attempts: &[String],
     until: DateTime<Utc>,
 ) -> Result<HashMap<String, Vec<Fact>>, StoreError> {
     let rows = tx
         .query(
-            "/* attempt_facts */ SELECT a.*,
+            &of.sql(
+                "/* attempt_facts */ SELECT a.*,
                  coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = $1 AND v.target_id = a.statement_id
                            AND v.voids AND v.stored <= $3 LIMIT 1), false) AS voided
              FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT attempt_id, statement_id, stored, occurred, effect, success, score, seconds
                                  FROM progress.attempt_statements a
                                  WHERE a.tenant_id = $1 AND a.attempt_id = wanted.id AND a.stored <= $3 OFFSET 0) a",
-            &[&tenant.0, &attempts, &until],
+            ),
+            &[&of.tenant.0, &attempts, &until],
         )
         .await?;
     let mut facts: HashMap<String, Vec<Fact>> = HashMap::new();
@@ -282,4 +326,20 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         seconds: column(row, "seconds")?,
         voided: column(row, "voided")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shadow_has_tables_of_its_own_and_shares_the_rest() {
+        let of = |place| Of { tenant: TenantId::DEFAULT, place };
+        let sql = "SELECT FROM progress.attempts JOIN progress.attempt_names JOIN progress.attempt_closures";
+        assert_eq!(of(Place::Live).sql(sql), sql);
+        assert_eq!(
+            of(Place::Shadow).sql(sql),
+            "SELECT FROM progress_rebuild.attempts JOIN progress_rebuild.attempt_names JOIN progress.attempt_closures"
+        );
+    }
 }
