@@ -77,16 +77,21 @@ impl Reader {
         after: Option<DateTime<Utc>>,
     ) -> Result<Consistent<Page>, StoreError> {
         let (filter, span) = (filter(tenant, query, authority), span(query, after));
-        // Who reads forward reads up to the bound, and expects to find there what was stored a moment ago.
-        let recent = if query.ascending { None } else { self.bounds.recent() };
-        let answer = self
-            .store
-            .run_tx("page", As::Tenant(tenant), |tx| {
-                Box::pin(pages::page(tx, tenant, &filter, &span, recent.is_none()))
-            })
-            .await?;
-        let through = self.bounds.note(recent, answer.bound)?;
-        Ok(Consistent { value: cut(answer.found, query, through), through })
+        let mut recent = self.bounds.recent();
+        loop {
+            let answer = self
+                .store
+                .run_tx("page", As::Tenant(tenant), |tx| {
+                    Box::pin(pages::page(tx, tenant, &filter, &span, recent.is_none()))
+                })
+                .await?;
+            let through = self.bounds.note(recent, answer.bound)?;
+            let page = cut(answer.found, query, through);
+            // Who reads forward reads up to the bound, and expects to find there what was stored a moment ago.
+            if !query.ascending || page.next.is_some() || recent.take().is_none() {
+                return Ok(Consistent { value: page, through });
+            }
+        }
     }
 
     pub async fn activity(&self, tenant: TenantId, iri: &str) -> Result<Option<Activity>, StoreError> {

@@ -1,14 +1,15 @@
 //! A PostgreSQL of a test's own that keeps its promises (`fsync` on) and may be killed and started again.
 
 use std::{
+    ffi::OsStr,
     fs::{File, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     net::TcpListener,
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -25,29 +26,40 @@ pub struct PgServer {
     folder: TempDir,
     port: u16,
     postmaster: Option<Child>,
+    /// The file system of its own, unmounted before the folder goes.
+    disk: Option<SmallDisk>,
 }
 
 impl PgServer {
     /// A new cluster, started.
     pub async fn start() -> Self {
-        Self::with(None).await
+        Self::with(None, None).await
+    }
+
+    /// A new cluster on a disk that can be filled up.
+    pub async fn on_a_small_disk() -> Self {
+        Self::with(None, Some(200)).await
     }
 
     /// A new cluster that also offers TLS, with this certificate.
     pub async fn encrypted(pair: &Pair) -> Self {
-        Self::with(Some(pair)).await
+        Self::with(Some(pair), None).await
     }
 
-    async fn with(pair: Option<&Pair>) -> Self {
+    async fn with(pair: Option<&Pair>, mebibytes: Option<u32>) -> Self {
         let programs = PathBuf::from(settings::required("TEST_PG_PROGRAMS"));
         let folder = tempfile::tempdir().expect("a folder");
+        let disk = mebibytes.map(|mebibytes| SmallDisk::mount(folder.path(), mebibytes));
         if let Some((user, group)) = unprivileged() {
             chown(folder.path(), Some(user), Some(group)).expect("the right to give a folder away");
         }
-        let mut server = Self { programs, folder, port: free_port(), postmaster: None };
+        let mut server = Self { programs, folder, port: free_port(), postmaster: None, disk };
         server.initialise();
         if let Some(pair) = pair {
             server.encrypt(pair);
+        }
+        if server.disk.is_some() {
+            server.set("min_wal_size = 32MB\nmax_wal_size = 64MB\n");
         }
         server.resume().await;
         server
@@ -125,6 +137,34 @@ impl PgServer {
         }
     }
 
+    /// Takes every byte the small disk has left.
+    pub fn fill_disk(&self) {
+        let mut ballast = File::create(self.ballast()).expect("a file");
+        loop {
+            if let Err(error) = ballast.write_all(&[0; 1 << 16]) {
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                return;
+            }
+        }
+    }
+
+    pub fn free_disk(&self) {
+        std::fs::remove_file(self.ballast()).expect("a full disk");
+    }
+
+    /// Waits until the server has hit the end of its disk.
+    pub async fn until_full(&self) {
+        patience::until("the disk's end", async || {
+            let log = self.log();
+            if log.contains("No space left on device") { Ok(()) } else { Err(log) }
+        })
+        .await;
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.path().join("ballast")
+    }
+
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -158,7 +198,42 @@ impl PgServer {
 impl Drop for PgServer {
     fn drop(&mut self) {
         self.kill();
+        drop(self.disk.take());
     }
+}
+
+/// A file system in memory. Making one takes root, or `sudo` that does not ask.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, mebibytes: u32) -> Self {
+        // Whoever runs the server, root or not, may write there.
+        let size = format!("size={mebibytes}m,mode=1777");
+        privileged(
+            "mount",
+            &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), size.as_ref(), "tmpfs".as_ref(), folder.as_ref()],
+        );
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        privileged("umount", &["-l".as_ref(), self.0.as_ref()]);
+    }
+}
+
+fn privileged(program: &str, arguments: &[&OsStr]) {
+    let mut command = match unprivileged() {
+        Some(_) => Command::new(program),
+        None => {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["-n", program]);
+            sudo
+        }
+    };
+    let done = command.args(arguments).output().expect("a program");
+    assert!(done.status.success(), "{program} needs root: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn children(parent: u32) -> Vec<String> {

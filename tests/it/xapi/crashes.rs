@@ -112,3 +112,21 @@ async fn a_killed_database_loses_nothing_that_was_acknowledged() {
     let service = start(&pg).await;
     check(&service, &acknowledged).await;
 }
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let mut pg = PgServer::on_a_small_disk().await;
+    let mut service = start(&pg).await;
+    let pouring = pour_from_six(&service);
+    let before = more_than(&pg, 150).await;
+    pg.fill_disk();
+    pg.until_full().await;
+    pg.free_disk();
+    // With nowhere to write its log it may have given up altogether.
+    pg.resume().await;
+    more_than(&pg, before + 150).await;
+    service.process.kill();
+    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
+    let service = start(&pg).await;
+    check(&service, &acknowledged).await;
+}
