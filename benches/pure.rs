@@ -9,7 +9,12 @@ use std::{
 
 use chrono::DateTime;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use progress_service::xapi::{Author, Limits, Prepared, Statement, Version, digest::digest, format, prepare, read};
+use progress_service::{
+    model::score::Score,
+    telemetry::Metrics,
+    transcript::{Attempt, Course, Learner, OverallState, Press, Transcript},
+    xapi::{Author, Limits, Prepared, Statement, Version, digest::digest, format, prepare, read},
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -105,5 +110,43 @@ fn pure(criterion: &mut Criterion) {
     criterion.bench_function("exact", |b| b.iter_batched(page, exact, BatchSize::SmallInput));
 }
 
-criterion_group!(benches, pure);
+/// A transcript of so many attempts, of a learner whose name runs from the right.
+fn transcript(attempts: i32) -> Transcript {
+    let attempt = |number: i32| Attempt {
+        id: format!("attempt {number}"),
+        enrollment_id: "enrollment".to_owned(),
+        user_id: Uuid::nil().to_string(),
+        course_id: "course".to_owned(),
+        course_version_id: "version".to_owned(),
+        attempt_number: number,
+        state: "closed".to_owned(),
+        started_at: DateTime::UNIX_EPOCH,
+        ended_at: Some(DateTime::UNIX_EPOCH),
+        outcome: Some("failed".to_owned()),
+        score: Score::from_ten_thousandths(4_375),
+        duration_seconds: Some(1_500),
+        evidence_statement_ids: vec![Uuid::from_u128(number.unsigned_abs().into())],
+    };
+    Transcript {
+        enrollment_id: "enrollment".to_owned(),
+        learner: Learner { user_id: Uuid::nil().to_string(), name: Some("مريم العربي".to_owned()) },
+        course: Course { title: Some("Μηχανές".to_owned()), ..Course::default() },
+        overall_state: OverallState::Failed,
+        attempts: (1..=attempts).map(attempt).collect(),
+        completion: None,
+        generated_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn printing(criterion: &mut Criterion) {
+    let Ok(metrics) = Metrics::new() else { return };
+    let press = Press::new(None, &metrics);
+    for attempts in [1, 500] {
+        let transcript = transcript(attempts);
+        criterion
+            .bench_function(&format!("transcript of {attempts}"), |b| b.iter(|| press.print_blocking(&transcript)));
+    }
+}
+
+criterion_group!(benches, pure, printing);
 criterion_main!(benches);

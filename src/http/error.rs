@@ -242,6 +242,44 @@ mod tests {
         )
     }
 
+    /// One error of each kind.
+    fn every() -> Vec<HttpError> {
+        let text = String::new;
+        let retry_after = Duration::from_secs(1);
+        vec![
+            Violations::whole("a", "b").into(),
+            HttpError::Unauthorized(text()),
+            HttpError::Token(text()),
+            HttpError::Forbidden(text()),
+            HttpError::NotFound(text()),
+            HttpError::Method,
+            HttpError::Slow,
+            HttpError::Conflict(text()),
+            HttpError::Precondition(text()),
+            HttpError::TooLarge { what: "it", limit: 1 },
+            HttpError::MediaType(text()),
+            HttpError::Headers { limit: 1 },
+            HttpError::TooMany { limit: 1, retry_after },
+            HttpError::Unavailable { why: text(), retry_after },
+            StoreError::Busy.into(),
+            HttpError::Internal(text()),
+        ]
+    }
+
+    #[test]
+    fn every_type_has_its_place_in_the_documentation() {
+        let page = include_str!("../../docs/problems.md");
+        for error in every() {
+            let Face { status, kind, .. } = error.face();
+            let place = format!("## {kind}\n`urn:progress:problem:{kind}`, {}.", status.as_u16());
+            assert!(page.contains(&place), "{place}");
+        }
+        let mut kinds: Vec<&str> = every().iter().map(|error| error.face().kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(page.matches("\n## ").count(), kinds.len(), "nothing else is described");
+    }
+
     #[actix_web::test]
     async fn a_400_lists_every_violation() {
         let mut violations = Violations::whole("a", "first");

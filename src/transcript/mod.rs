@@ -45,10 +45,11 @@ impl Press {
     pub async fn print(&self, transcript: Transcript) -> Result<Vec<u8>, PrintError> {
         let press = self.clone();
         // Setting a long transcript takes a core for a while; no listener's thread should be that core.
-        tokio::task::spawn_blocking(move || press.print_here(&transcript)).await?
+        tokio::task::spawn_blocking(move || press.print_blocking(&transcript)).await?
     }
 
-    fn print_here(&self, transcript: &Transcript) -> Result<Vec<u8>, PrintError> {
+    /// The same on this thread, which it keeps busy for as long as it takes.
+    pub fn print_blocking(&self, transcript: &Transcript) -> Result<Vec<u8>, PrintError> {
         let _timer = self.metrics.transcript.seconds.start_timer();
         let mut setter = self.setter.lock().unwrap_or_else(PoisonError::into_inner);
         let setter = setter.get_or_insert_with(|| Setter::new(fonts::load(self.fonts.as_deref(), true)));

@@ -17,6 +17,7 @@ mod admin_migrations;
 mod api;
 mod catalog;
 mod checks;
+mod cmi5;
 mod compat;
 mod doors;
 mod embedded;

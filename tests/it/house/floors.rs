@@ -50,6 +50,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("argon2", &["identity"]),
     ("jsonwebtoken", &["identity"]),
+    ("krilla", &["transcript"]),
+    ("cosmic_text", &["transcript"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "app"]),
     ("std::env", &["config"]),
