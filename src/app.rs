@@ -85,14 +85,14 @@ impl Service {
         let running = server::start(config, rooms.edge.clone(), rooms.routes(config))?;
         let lifecycle = rooms.edge.lifecycle.clone();
         let settled = async {
-            schema::settle(&runner, &lifecycle).await?;
+            schema::settle(&runner, &lifecycle, &rooms.edge.metrics).await?;
             rooms.begin(config, database.is_embedded()).await
         };
         match settled.await {
             Ok(first) => {
                 let (later, config) = (rooms.clone(), config.clone());
                 tokio::spawn(async move {
-                    if schema::watch(runner, lifecycle).await
+                    if schema::watch(runner, lifecycle, &later.edge.metrics).await
                         && let Err(error) = later.begin(&config, false).await
                     {
                         tracing::error!(%error, "the work after the migrations could not begin");
@@ -124,7 +124,14 @@ impl Rooms {
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
         let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
-        let migrations = Jobs::new(store.clone(), database.runner(config)?, clock.clone(), ids.clone());
+        let migrations = Jobs::new(
+            store.clone(),
+            database.runner(config)?,
+            database.place(config),
+            metrics.clone(),
+            clock.clone(),
+            ids.clone(),
+        );
         let (reader, trail) = (Reader::new(store.clone()), Trail::start(store.clone(), clock.clone(), &metrics));
         let press = Press::new(config.transcript.fonts.clone(), &metrics);
         let api =

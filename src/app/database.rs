@@ -4,7 +4,7 @@ use super::settings;
 use crate::{
     config::Config,
     identity::{Identity, IdentityError},
-    migrate::{self, MigrateError, Module, Runner},
+    migrate::{self, MigrateError, Module, Runner, checks::Place},
     model::{Clock, Ids, Secret},
     store::{
         Endpoint, Store, StoreSettings,
@@ -42,6 +42,13 @@ impl Database {
 
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// Where to look for what the database does not tell: the data of an embedded server lie under our own folder,
+    /// another server's disk cannot be seen from here.
+    pub fn place(&self, config: &Config) -> Place {
+        let data_directory = self.is_embedded().then(|| config.service.data_dir.clone());
+        Place { data_directory, backup_marker: config.database.backup_marker.clone() }
     }
 
     /// The migration runner for this database, with the plug-in modules the configuration names.

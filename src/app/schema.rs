@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{
     http::{Lifecycle, Phase},
-    migrate::{MigrateError, Runner, Verdict, silent},
+    migrate::{MigrateError, Runner, Verdict, checked},
+    telemetry::Metrics,
 };
 
 /// How long to wait before the database is asked again.
@@ -15,9 +16,9 @@ pub const APPLIED_BY: &str = concat!("progress-service ", env!("CARGO_PKG_VERSIO
 
 /// Applies what a start may and enters the phase that follows. Waits for a database that is not there yet; an error
 /// means that this binary must not serve this database.
-pub async fn settle(runner: &Runner, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+pub async fn settle(runner: &Runner, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
     loop {
-        match runner.startup(APPLIED_BY, &silent).await {
+        match runner.startup(APPLIED_BY, &|event| checked::observe(metrics, &event)).await {
             Ok(Verdict::Ready { applied }) => {
                 tracing::info!(applied, "the schema is up to date");
                 lifecycle.enter(Phase::Serving);
@@ -45,11 +46,11 @@ pub async fn settle(runner: &Runner, lifecycle: &Lifecycle) -> anyhow::Result<()
 
 /// Looks again while migrations wait, so that the data plane opens when somebody has run them. Answers whether it
 /// was this that opened it.
-pub async fn watch(runner: Runner, lifecycle: Lifecycle) -> bool {
+pub async fn watch(runner: Runner, lifecycle: Lifecycle, metrics: &Metrics) -> bool {
     let waited = matches!(lifecycle.phase(), Phase::Maintenance { .. });
     while matches!(lifecycle.phase(), Phase::Maintenance { .. }) {
         tokio::time::sleep(AGAIN).await;
-        if let Err(error) = settle(&runner, &lifecycle).await {
+        if let Err(error) = settle(&runner, &lifecycle, metrics).await {
             tracing::error!(%error, "still in maintenance");
         }
     }

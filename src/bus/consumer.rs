@@ -67,7 +67,7 @@ impl Consumer {
         let client = client_config(kafka);
         let named = |kind: &&str| format!("{}{kind}", kafka.topic_prefix);
         let topics: Vec<String> = kinds.iter().map(|kind| named(&&**kind)).collect();
-        let letters = std::iter::once(&DEAD_LETTER).chain(others).map(|kind| named(kind));
+        let letters = std::iter::once(&DEAD_LETTER).chain(others).map(named);
         let all: Vec<String> = topics.iter().cloned().chain(letters).collect();
         Topics::connect(&client, kafka)?.ensure(&all).await?;
 

@@ -1,4 +1,6 @@
 //! `compat`: the gate that lets contracts and stored formats only be added to. Needs a checkout and no service.
+//!
+//! The description of the HTTP interface is made by the code; the file of it in the checkout has to be the same.
 
 mod formats;
 
@@ -8,7 +10,12 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::exit;
-use crate::compat::{self, Finding};
+use crate::{
+    compat::{self, Breach, Finding, Rule},
+    http::api::openapi,
+};
+
+const OPENAPI: &str = "openapi/v1.json";
 
 #[derive(ClapArgs)]
 pub struct Args {
@@ -24,9 +31,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let described = serde_json::to_value(openapi::document())?;
     let (releases, mut findings) = compat::check(&args.root)?;
     for (release, samples) in compat::samples(&args.root)? {
         findings.extend(samples.iter().flat_map(|(file, samples)| formats::broken(file, &release, samples)));
+    }
+    if compat::current(&args.root, OPENAPI)?.is_none_or(|file| file != described) {
+        let detail =
+            "it is not what the code describes: run `progress-service openapi > schemas/openapi/v1.json`".to_owned();
+        let breach = Breach { pointer: String::new(), rule: Rule::Outdated, detail };
+        findings.push(Finding { file: OPENAPI.to_owned(), release: "the code".to_owned(), breach });
     }
     tell(args.json, &releases, &findings);
     if !findings.is_empty() {

@@ -1,7 +1,6 @@
 //! `db`: does the database answer, may the logins do what they have to, is it fit for a migration, are its indexes sound.
 
 use std::{
-    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use crate::{
     config::Loaded,
     migrate::{
         Runner,
-        checks::{self, Check, Place, Status},
+        checks::{self, Check, Status},
     },
     model::{Clock, Ids},
     store::{
@@ -75,23 +74,17 @@ async fn with_database(args: &Args, loaded: &Loaded, database: &Database) -> any
     match &args.command {
         Command::Ping => ping(args.json, database).await,
         Command::CheckPermissions => {
-            let mut lines = checks::gather_before(&runner, &place(loaded, database), &clock).await?;
+            let mut lines = checks::gather_before(&runner, &database.place(&loaded.config), &clock).await?;
             lines.retain(|line| matches!(line.name, "connection" | "permissions" | "group-roles"));
             lines.extend(checks::gather_rights(&runner, &database.settings.service).await?);
             Ok(report(args.json, &lines))
         }
         Command::Check { after: false } => {
-            Ok(report(args.json, &checks::gather_before(&runner, &place(loaded, database), &clock).await?))
+            Ok(report(args.json, &checks::gather_before(&runner, &database.place(&loaded.config), &clock).await?))
         }
         Command::Check { after: true } => Ok(report(args.json, &checks::gather_after(&runner, &clock).await?)),
         Command::Reindex(reindex) => rebuild(args.json, reindex, &runner, &database.settings.owner).await,
     }
-}
-
-/// The data of an embedded server lie under our own folder; another server's disk cannot be seen from here.
-pub(super) fn place(loaded: &Loaded, database: &Database) -> Place {
-    let data_directory: Option<PathBuf> = database.is_embedded().then(|| loaded.config.service.data_dir.clone());
-    Place { data_directory, backup_marker: loaded.config.database.backup_marker.clone() }
 }
 
 /// Checks beside other work: a line each on standard error, where they never mix with the answer.

@@ -144,7 +144,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         command => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let runner = database.runner_of(modules, &loaded.config);
-            let place = db::place(loaded, &database);
+            let place = database.place(&loaded.config);
             let code = with_database(out, command, &runner, &place).await;
             database.close().await;
             return Ok(code.unwrap_or_else(|error| out.error(&error)));

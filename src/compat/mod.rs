@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use self::{
     openapi::openapi,
     schema::{Role, schema},
-    tree::{Finding, Samples, TODAY, TreeError, check, release, samples},
+    tree::{Finding, Samples, TODAY, TreeError, check, current, release, samples},
 };
 
 /// What must not happen to something that is released.
@@ -56,6 +56,8 @@ pub enum Rule {
     SampleRemoved,
     /// This binary does not read a sample as it was promised.
     FormatUnread,
+    /// A file is not what the code makes today.
+    Outdated,
     /// A reference leads nowhere.
     ReferenceBroken,
 }

@@ -97,6 +97,12 @@ pub fn check(root: &Path) -> Result<(Vec<String>, Vec<Finding>), TreeError> {
     Ok((releases, found))
 }
 
+/// A contract of the checkout, if it is there.
+pub fn current(root: &Path, file: &str) -> Result<Option<Value>, TreeError> {
+    let path = root.join(SCHEMAS).join(file);
+    if path.exists() { read(&path).map(Some) } else { Ok(None) }
+}
+
 /// Keeps today's contracts as those of a release; answers their files.
 pub fn release(root: &Path, version: &str) -> Result<Vec<String>, TreeError> {
     if version.is_empty() || !version.split('.').all(|part| part.parse::<u32>().is_ok()) {

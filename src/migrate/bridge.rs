@@ -194,6 +194,7 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         duration_ms: millis(timing.duration),
         lock_wait_ms: wait,
         tries: timing.tries,
+        rows: timing.rows,
     })
 }
 

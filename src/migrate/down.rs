@@ -147,6 +147,7 @@ impl Runner {
                         duration_ms: millis(timing.duration),
                         lock_wait_ms: millis(timing.lock_wait),
                         tries: timing.tries,
+                        rows: timing.rows,
                     };
                     progress(Event::Done { done: done.clone() });
                     report.done.push(done);

@@ -13,21 +13,25 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    checks::{self, Check},
+    checked::{self, Checked},
+    checks::{self, Check, Place},
     lint::{self, Review},
     names::Category,
     plan::Wish,
-    report::{Event, Report, RunReport},
+    report::{Event, Report},
     run::{MigrateError, Request, Runner},
 };
 use crate::{
     model::{Clock, Ids},
     store::{As, Store, StoreError, audit, jobs},
+    telemetry::Metrics,
 };
 
 const KIND: &str = "migrations.run";
 /// Well below the age at which a job counts as stalled.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A job that nobody has touched for so long is given up: its process went away.
+const SILENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -116,6 +120,8 @@ pub struct Verification {
 pub struct Jobs {
     store: Store,
     runner: Arc<Runner>,
+    place: Place,
+    metrics: Metrics,
     clock: Clock,
     ids: Ids,
     runtime: Handle,
@@ -124,8 +130,9 @@ pub struct Jobs {
 
 impl Jobs {
     /// Call it on the main runtime.
-    pub fn new(store: Store, runner: Runner, clock: Clock, ids: Ids) -> Self {
-        Self { store, runner: Arc::new(runner), clock, ids, runtime: Handle::current(), busy: Arc::default() }
+    pub fn new(store: Store, runner: Runner, place: Place, metrics: Metrics, clock: Clock, ids: Ids) -> Self {
+        let (runner, runtime) = (Arc::new(runner), Handle::current());
+        Self { store, runner, place, metrics, clock, ids, runtime, busy: Arc::default() }
     }
 
     pub fn runner(&self) -> &Runner {
@@ -156,6 +163,7 @@ impl Jobs {
         let request = order.request(by)?;
         self.runner.check_modules(request.wish.modules.as_deref())?;
         let busy = Arc::clone(&self.busy).try_lock_owned().map_err(|_| JobError::Busy)?;
+        self.give_up().await?;
         let id = self.ids.uuid();
         let asked = json!(order);
         self.store
@@ -173,7 +181,21 @@ impl Jobs {
         Ok(id)
     }
 
+    /// Runs whose process died are failed runs, once somebody looks.
+    async fn give_up(&self) -> Result<(), StoreError> {
+        let given_up = self
+            .store
+            .run_tx("migration_jobs_give_up", As::Worker, |tx| Box::pin(jobs::give_up(tx, KIND, SILENCE)))
+            .await?;
+        if given_up > 0 {
+            tracing::error!(given_up, "migration runs whose process went away are given up");
+            self.metrics.migrations.runs.with_label_values(&["stalled"]).inc_by(given_up);
+        }
+        Ok(())
+    }
+
     pub async fn get(&self, id: Uuid) -> Result<jobs::Job, JobError> {
+        self.give_up().await?;
         let get = self.store.run_tx("migration_job", As::Worker, |tx| Box::pin(jobs::get(tx, id, KIND)));
         get.await?.ok_or(JobError::Unknown(id))
     }
@@ -181,26 +203,33 @@ impl Jobs {
     /// The run itself. The guard keeps others out until the outcome is written.
     async fn work(self, id: Uuid, request: Request, busy: OwnedMutexGuard<()>) {
         let (events, mut heard) = mpsc::unbounded_channel();
-        let runner = Arc::clone(&self.runner);
+        let (runner, place, clock) = (Arc::clone(&self.runner), self.place.clone(), self.clock.clone());
         // The listener goes first only when the whole runtime does.
-        let run = async move { runner.run(&request, &move |event| drop(events.send(event))).await };
+        let tell = move |event| drop(events.send(event));
+        let run = async move { checked::run(&runner, &request, &place, &clock, &tell).await };
         tokio::pin!(run);
         let mut progress = Progress::default();
         let mut beat = tokio::time::interval(HEARTBEAT);
         let outcome = loop {
             tokio::select! {
                 outcome = &mut run => break outcome,
-                Some(event) = heard.recv() => progress.note(event),
+                Some(event) = heard.recv() => self.note(&mut progress, event),
                 _ = beat.tick() => {}
             }
             self.write(id, &json!(progress), None).await;
         };
         while let Ok(event) = heard.try_recv() {
-            progress.note(event);
+            self.note(&mut progress, event);
         }
         let (well, outcome) = judge(outcome);
+        self.metrics.migrations.runs.with_label_values(&[if well { "succeeded" } else { "failed" }]).inc();
         self.write(id, &json!(progress), Some((well, outcome))).await;
         drop(busy);
+    }
+
+    fn note(&self, progress: &mut Progress, event: Event) {
+        checked::observe(&self.metrics, &event);
+        progress.note(event);
     }
 
     /// A row that cannot be written stops no migration: the history is what counts.
@@ -220,9 +249,9 @@ impl Jobs {
     }
 }
 
-fn judge(outcome: Result<RunReport, MigrateError>) -> (bool, Value) {
+fn judge(outcome: Result<Checked, MigrateError>) -> (bool, Value) {
     match outcome {
-        Ok(report) => (report.failed.is_none() && !report.rehearsal_failed(), json!(report)),
+        Ok(run) => (run.is_well(), json!(run)),
         Err(error) => (false, json!({ "error": error.to_string() })),
     }
 }

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod approve;
 mod bridge;
+pub mod checked;
 pub mod checks;
 pub mod checksum;
 pub mod create;

@@ -130,6 +130,8 @@ pub struct Done {
     pub duration_ms: i64,
     pub lock_wait_ms: i64,
     pub tries: u32,
+    /// Rows inserted, changed and deleted; unknown of what ran outside of a transaction.
+    pub rows: Option<i64>,
 }
 
 /// The file at which a run stopped.

@@ -340,5 +340,5 @@ async fn record_squash(context: &Context<'_>, one: Known<'_>, file: &File) -> Re
     record::baseline(context.session, row, &supersedes).await?;
     record::finish(context.session, schema, id, "recorded", None, None).await?;
     let module = one.module.name.clone();
-    Ok(Done { module, file: name, action: "recorded", duration_ms: 0, lock_wait_ms: 0, tries: 1 })
+    Ok(Done { module, file: name, action: "recorded", duration_ms: 0, lock_wait_ms: 0, tries: 1, rows: None })
 }

@@ -1,5 +1,7 @@
 //! Jobs: work somebody asked for that takes longer than a request. The row is what everybody can see of it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -48,11 +50,22 @@ pub async fn progress(tx: &Tx<'_>, id: Uuid, progress: &Value) -> Result<(), Sto
 const FINISH: &str = "/* jobs::finish */
     UPDATE platform.jobs SET state = CASE WHEN $2 /* well */ THEN 'succeeded' ELSE 'failed' END,
         progress = $3 /* progress */, outcome = $4 /* outcome */, updated_at = clock_timestamp()
-    WHERE job_id = $1 /* id */ AND state = 'running'";
+    WHERE job_id = $1 /* id */ AND (state = 'running' OR outcome ? 'stalled')";
 
-/// Ends a job.
+/// Ends a job, also one that was given up although it only could not say that it lived.
 pub async fn finish(tx: &Tx<'_>, id: Uuid, well: bool, progress: &Value, outcome: &Value) -> Result<(), StoreError> {
     tx.execute(FINISH, &[&id, &well, progress, outcome]).await.map(drop)
+}
+
+const GIVE_UP: &str = "/* jobs::give_up */
+    UPDATE platform.jobs SET state = 'failed', updated_at = clock_timestamp(),
+        outcome = jsonb_build_object('stalled', true, 'error', 'the process that did it went away; see what the history says')
+    WHERE kind = $1 /* kind */ AND state = 'running'
+        AND updated_at < clock_timestamp() - make_interval(secs => $2 /* seconds */)";
+
+/// Ends the jobs of a kind that nobody has touched for so long; answers how many those were.
+pub async fn give_up(tx: &Tx<'_>, kind: &str, after: Duration) -> Result<u64, StoreError> {
+    tx.execute(GIVE_UP, &[&kind, &after.as_secs_f64()]).await
 }
 
 const GET: &str = "/* jobs::get */

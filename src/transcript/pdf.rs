@@ -112,7 +112,7 @@ fn draw_row(top: f32, row: &Row, surface: &mut Surface, tags: &mut Tags) {
             surface.end_tagged();
             match row.role {
                 Role::TableHead => {
-                    group.push(TagGroup::with_children(Tag::TH(TableHeaderScope::Column), vec![content.into()]))
+                    group.push(TagGroup::with_children(Tag::TH(TableHeaderScope::Column), vec![content.into()]));
                 }
                 Role::TableRow => group.push(TagGroup::with_children(Tag::TD, vec![content.into()])),
                 _ => group.push(content),

@@ -32,7 +32,10 @@ async fn credential(db: &TestDatabase) {
 fn plug_in(folder: &Path, release: &str) {
     let head = "-- Description: for a test\n-- Breaking: no\n-- Manual: no\n";
     std::fs::create_dir(folder.join("extra")).unwrap();
-    for (file, body) in [("001_a.sql", "CREATE TABLE extra.t (a int);"), ("100_b.sql", release)] {
+    for (file, body) in [
+        ("001_a.sql", "CREATE TABLE extra.t (a int); INSERT INTO extra.t VALUES (1), (2), (3);"),
+        ("100_b.sql", release),
+    ] {
         std::fs::write(folder.join("extra").join(file), format!("{head}{body}\n")).unwrap();
         let down = file.replace(".sql", ".down.sql");
         std::fs::write(folder.join("extra").join(down), "SELECT 1;\n").unwrap();
@@ -97,12 +100,50 @@ on_each_server! {
         let run = finished(&app, started.json()["href"].as_str().unwrap()).await;
         assert_eq!((&run["state"], &run["progress"]["done"]), (&json!("succeeded"), &json!(1)), "{run:#}");
         assert_eq!(run["requested_by"], format!("key:{KEY}"));
+        for side in ["before", "after"] {
+            assert!(run["outcome"]["checks"][side].as_array().unwrap().len() > 3, "{run:#}");
+        }
+        let metrics = &app.service().rooms.edge.metrics.migrations;
+        assert_eq!(metrics.runs.with_label_values(&["succeeded"]).get(), 3);
+        assert!(metrics.files.with_label_values(&["applied"]).get() >= 2, "001 at the start and 100 by the run");
+        assert_eq!(metrics.rows.get(), 3, "the row count of what 001 wrote");
         until("the opening of the data plane", async || {
             let ready = app.get("/readyz").await;
             if ready.status == 200 { Ok(()) } else { Err(ready.text()) }
         }).await;
         let audit = "SELECT count(*) FROM platform.audit WHERE action = 'migrations.run'";
         assert_eq!(app.db.superuser().await.query_one(audit, &[]).await.unwrap().get::<_, i64>(0), 3);
+    }
+
+    async fn a_failed_check_stops_a_run_unless_it_is_forced(db: TestDatabase) {
+        let (app, _folder) = with_plug_in(db, "CREATE INDEX t_a ON extra.t (a);").await;
+        let owner = app.db.owner().await;
+        owner.batch_execute("UPDATE extra.schema_migrations SET checksum = 'sha256:tampered'").await.unwrap();
+        let started = app.post(&format!("{ROOT}/run"), &json!({})).await.expect(202);
+        let run = finished(&app, started.header("location")).await;
+        assert_eq!((&run["state"], &run["outcome"]["done"]), (&json!("failed"), &json!([])), "{run:#}");
+        assert!(run["outcome"]["error"].as_str().unwrap().contains("checks failed"), "{run:#}");
+        let failed = run["outcome"]["checks"]["before"].as_array().unwrap().iter().any(|check| check["status"] == "fail");
+        assert!(failed && run["outcome"]["checks"]["after"] == json!([]), "{run:#}");
+        assert_eq!(app.service().rooms.edge.metrics.migrations.runs.with_label_values(&["failed"]).get(), 1);
+    }
+
+    async fn a_run_whose_process_died_is_given_up_and_a_live_one_is_not(db: TestDatabase) {
+        let mut db = db;
+        db.leaves("platform.jobs");
+        let app = TestApp::start(db).await;
+        let [dead, live] = [1, 2].map(|_| Ids::random().uuid());
+        let insert = "INSERT INTO platform.jobs (job_id, kind, state, requested_by, request, updated_at)
+                      VALUES ($1, 'migrations.run', 'running', 'test', '{}', clock_timestamp() - $2 * interval '1 second')";
+        let superuser = app.db.superuser().await;
+        for (id, age) in [(dead, 90.0_f64), (live, 5.0)] {
+            superuser.execute(insert, &[&id, &age]).await.unwrap();
+        }
+        let run = app.get(&format!("{ROOT}/runs/{dead}")).await.expect(200).json();
+        assert_eq!((&run["state"], &run["outcome"]["stalled"]), (&json!("failed"), &json!(true)), "{run:#}");
+        let run = app.get(&format!("{ROOT}/runs/{live}")).await.expect(200).json();
+        assert_eq!((&run["state"], &run["stalled"]), (&json!("running"), &json!(false)), "{run:#}");
+        assert_eq!(app.service().rooms.edge.metrics.migrations.runs.with_label_values(&["stalled"]).get(), 1);
     }
 
     async fn a_run_that_fails_says_where(db: TestDatabase) {

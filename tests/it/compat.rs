@@ -53,7 +53,7 @@ fn a_planted_break_is_refused_by_file_pointer_and_rule() {
     let event = "events/progress.attempt.closed.v1.json";
     let command = "events/consumed/gdpr.subject_request.erasure.v1.json";
     type Change = fn(&mut Value);
-    let planted: [(&str, Change, &str, &str); 5] = [
+    let planted: [(&str, Change, &str, &str); 7] = [
         (
             event,
             |schema| drop(schema["properties"]["data"]["properties"].as_object_mut().unwrap().remove("outcome")),
@@ -74,13 +74,24 @@ fn a_planted_break_is_refused_by_file_pointer_and_rule() {
             "/samples/0",
             "format-unread",
         ),
+        (
+            "released/999.0.0/openapi/v1.json",
+            |api| api["paths"]["/api/v1/planted"]["get"] = json!({}),
+            "/paths/~1api~1v1~1planted",
+            "endpoint-removed",
+        ),
+        ("openapi/v1.json", |api| api["paths"]["/api/v1/planted"]["get"] = json!({}), "/", "outdated"),
     ];
     for (file, change, pointer, rule) in planted {
         let folder = released();
         plant(folder.path(), file, change);
         let (code, text) = compat(folder.path(), &[]);
         assert_eq!(code, 4, "{text}");
-        assert!(text.contains(&format!("schemas/{file}")) && text.contains(&format!("{pointer}: {rule}")), "{text}");
+        assert!(
+            text.contains(&format!("schemas/{}", file.trim_start_matches("released/999.0.0/")))
+                && text.contains(&format!("{pointer}: {rule}")),
+            "{text}"
+        );
         let (code, text) = compat(folder.path(), &["--json"]);
         let findings: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((code, &findings["format"]), (4, &json!(1)));

@@ -17,6 +17,7 @@ mod admin_migrations;
 mod api;
 mod catalog;
 mod checks;
+mod closed_pipe;
 mod cmi5;
 mod compat;
 mod doors;

@@ -50,6 +50,18 @@ pub(super) enum Body {
     Form(Option<String>),
 }
 
+/// Bodies are taken as they are: what is packed small may be large, and nobody would know until it is too late.
+fn plain(req: &HttpRequest) -> Result<(), HttpError> {
+    let encodings = req.headers().get_all(header::CONTENT_ENCODING).filter_map(|value| value.to_str().ok());
+    match encodings.flat_map(|value| value.split(',')).map(str::trim).find(|one| !one.eq_ignore_ascii_case("identity"))
+    {
+        Some(encoding) => {
+            Err(HttpError::MediaType(format!("the body must not be encoded: Content-Encoding is {encoding:.40}")))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Incoming {
     pub async fn read(
         place: Place,
@@ -58,6 +70,7 @@ impl Incoming {
         body: Payload,
         xapi: &Xapi,
     ) -> Result<Self, HttpError> {
+        plain(req)?;
         let method = if req.method() == Method::HEAD { Method::GET } else { req.method().clone() };
         let mut incoming = Self {
             version: path.asks(),

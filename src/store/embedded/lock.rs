@@ -7,12 +7,14 @@ use std::{
     process,
 };
 
+use tracing::warn;
+
 use super::error::{EmbeddedError, io_at};
 
 /// Held for as long as the server may run; the file stays behind, empty of meaning once nobody holds it.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -39,7 +41,17 @@ impl FolderLock {
         file.set_len(0).map_err(io_at("write", &path))?;
         file.rewind().map_err(io_at("write", &path))?;
         writeln!(file, "{}", process::id()).map_err(io_at("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for FolderLock {
+    /// Closing the file would not do: a child that some other thread starts at this moment has a copy of it until it
+    /// runs its own program, and the lock would live on in the copy.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            warn!(%error, "the lock of the data folder ends with this process only");
+        }
     }
 }
 
@@ -58,6 +70,16 @@ mod tests {
         );
         drop(held);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_in_a_child_that_just_starts_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = FolderLock::take(folder.path()).unwrap();
+        let copy = held.file.try_clone().unwrap();
+        drop(held);
+        FolderLock::take(folder.path()).unwrap();
+        drop(copy);
     }
 
     #[test]

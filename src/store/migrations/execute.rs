@@ -18,6 +18,8 @@ pub struct Timing {
     /// Time lost in tries that ended in a lock timeout.
     pub lock_wait: Duration,
     pub tries: u32,
+    /// Rows inserted, changed and deleted, where a transaction can tell.
+    pub rows: Option<i64>,
 }
 
 /// What happens to the history in the file's own transaction.
@@ -76,7 +78,7 @@ pub async fn transactional(
     loop {
         let lock_wait = started.elapsed();
         match once(session, sql, entry, budget).await {
-            Ok(duration) => return Ok(Timing { duration, lock_wait, tries }),
+            Ok((duration, rows)) => return Ok(Timing { duration, lock_wait, tries, rows: Some(rows) }),
             Err(error) if error.is_contention() && tries < budget.lock_tries.max(1) => {
                 tracing::info!(tries, %error, "a migration steps back from a lock and will try again");
                 tokio::time::sleep(back_off(tries)).await;
@@ -92,22 +94,29 @@ fn back_off(tries: u32) -> Duration {
     Duration::from_millis(100 << tries.min(6))
 }
 
-async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: &Budget) -> Result<Duration, ExecuteError> {
+async fn once(
+    session: &Session,
+    sql: &str,
+    entry: Entry<'_>,
+    budget: &Budget,
+) -> Result<(Duration, i64), ExecuteError> {
     let client = session.client();
     let plain = |e: Error| ExecuteError::of("", &e);
     client.batch_execute("BEGIN").await.map_err(plain)?;
     let result = async {
         client.batch_execute(&transaction_settings(entry.schema(), budget)).await.map_err(plain)?;
         let before = transaction_id(session).await.map_err(plain)?;
+        let touched_before = touched_rows(session).await.map_err(plain)?;
         let started = Instant::now();
         client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))?;
         let duration = started.elapsed();
         if transaction_id(session).await.map_err(plain)? != before {
             return Err(ExecuteError::LeftTransaction);
         }
+        let rows = touched_rows(session).await.map_err(plain)?.saturating_sub(touched_before).max(0);
         entry.write(session, duration).await.map_err(plain)?;
         client.batch_execute("COMMIT").await.map_err(plain)?;
-        Ok(duration)
+        Ok((duration, rows))
     }
     .await;
     if result.is_err() {
@@ -122,6 +131,14 @@ async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: &Budget) -
 pub async fn refresh(session: &Session) {
     let _ = session.client().batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await;
     let _ = session.client().batch_execute("SET client_connection_check_interval = 1000").await;
+}
+
+/// Rows of tables that this session has inserted, changed and deleted and that the server has not yet added to its
+/// statistics: it may do that between transactions, never in one. Those of dropped tables are gone.
+async fn touched_rows(session: &Session) -> Result<i64, Error> {
+    let sql = "/* touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
+               FROM pg_stat_xact_user_tables";
+    session.client().query_one(sql, &[]).await?.try_get("touched")
 }
 
 async fn transaction_id(session: &Session) -> Result<String, Error> {
@@ -152,7 +169,7 @@ pub async fn alone(
     refresh(session).await;
     result?;
     entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
-    Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1 })
+    Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1, rows: None })
 }
 
 /// An interrupted build leaves an invalid index, which IF NOT EXISTS would take for the finished one.

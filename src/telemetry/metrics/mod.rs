@@ -6,6 +6,7 @@ mod http;
 mod inbox;
 mod ingest;
 mod ledger;
+mod migrations;
 mod relay;
 mod store;
 mod trail;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
-    http::HttpMetrics, inbox::InboxMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, relay::RelayMetrics,
-    store::StoreMetrics, trail::TrailMetrics, transcript::TranscriptMetrics, worker::WorkerMetrics,
+    http::HttpMetrics, inbox::InboxMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, migrations::MigrationMetrics,
+    relay::RelayMetrics, store::StoreMetrics, trail::TrailMetrics, transcript::TranscriptMetrics,
+    worker::WorkerMetrics,
 };
 
 /// Every metric of one service; cheap to clone.
@@ -33,6 +35,7 @@ pub struct Areas {
     pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
     pub ledger: LedgerMetrics,
+    pub migrations: MigrationMetrics,
     pub relay: RelayMetrics,
     pub store: StoreMetrics,
     pub trail: TrailMetrics,
@@ -56,12 +59,25 @@ impl Metrics {
         let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
+        let migrations = MigrationMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let trail = TrailMetrics::register(&registry)?;
         let transcript = TranscriptMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
-        Ok(Self(Arc::new(Areas { registry, http, inbox, ingest, ledger, relay, store, trail, transcript, worker })))
+        Ok(Self(Arc::new(Areas {
+            registry,
+            http,
+            inbox,
+            ingest,
+            ledger,
+            migrations,
+            relay,
+            store,
+            trail,
+            transcript,
+            worker,
+        })))
     }
 
     /// All values in Prometheus' text format.

@@ -7,5 +7,6 @@ mod isolation;
 pub mod issuer;
 mod keys;
 mod lifecycle;
+mod scopes;
 pub mod setup;
 mod tokens;

@@ -1,5 +1,6 @@
 //! One server, two versions: negotiation, paths, and conversion at the edge.
 
+use progress_service::model::{Clock, Ids};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,6 +37,23 @@ on_each_server! {
         }
         let about = get(&app, "/xapi/about", None).await.json();
         assert_eq!(about["version"], json!(["1.0.3", "2.0.0"]));
+    }
+
+    async fn the_paths_are_the_operators_choice(db: TestDatabase) {
+        let variables = [("PROGRESS_XAPI_PATHS", "/lrs,/old/lrs")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        for (path, status) in [
+            ("/lrs/statements", 200), ("/lrs/statements/", 200), ("/old/lrs/statements", 200),
+            ("/xapi/statements", 404), ("/data/xAPI/statements", 404),
+        ] {
+            get(&app, path, Some("1.0.3")).await.expect(status);
+        }
+        get(&app, "/lrs/v2/statements", Some("2.0.0")).await.expect(200);
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(404);
+        let posted = app.request(Method::POST, "/lrs/statements").header("X-Experience-API-Version", "1.0.3");
+        send(posted.json(&json!((1..4).map(|n| identified(&id(n), "ann", "a")).collect::<Vec<_>>()))).await.expect(200);
+        let page = get(&app, "/old/lrs/statements?limit=2", Some("1.0.3")).await.expect(200).json();
+        assert!(page["more"].as_str().unwrap().starts_with("/old/lrs/statements?"), "{page}");
     }
 
     async fn what_only_two_point_oh_can_say_survives_a_reader_of_one_point_oh(db: TestDatabase) {

@@ -1,0 +1,34 @@
+//! Migrations that this process ran: files by how they ended, how long they took, the rows they touched.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+use super::register;
+
+/// From a hundredth of a second to three hours.
+const LONG: &[f64] = &[0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1_800.0, 10_800.0];
+
+#[derive(Debug)]
+pub struct MigrationMetrics {
+    /// Files: `applied`, `recorded`, `undone`, `failed`.
+    pub files: IntCounterVec,
+    pub file_seconds: Histogram,
+    /// Rows inserted, changed and deleted.
+    pub rows: IntCounter,
+    /// Runs asked for over HTTP: `succeeded`, `failed`, `stalled`.
+    pub runs: IntCounterVec,
+}
+
+impl MigrationMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let files = Opts::new("progress_migration_files_total", "migration files by how they ended");
+        let seconds = HistogramOpts::new("progress_migration_file_seconds", "time of one file").buckets(LONG.to_vec());
+        let rows = IntCounter::new("progress_migration_rows_total", "rows inserted, changed and deleted by files");
+        let runs = Opts::new("progress_migration_runs_total", "runs asked for over HTTP, by how they ended");
+        Ok(Self {
+            files: register(registry, IntCounterVec::new(files, &["outcome"]))?,
+            file_seconds: register(registry, Histogram::with_opts(seconds))?,
+            rows: register(registry, rows)?,
+            runs: register(registry, IntCounterVec::new(runs, &["outcome"]))?,
+        })
+    }
+}
