@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 
 use super::{
     events::{completion_id, events},
@@ -28,10 +27,8 @@ use crate::{
 pub fn read(tenant: TenantId, pseudonyms: &Pseudonyms, lines: &[Line]) -> Result<Vec<AttemptFact>, ProjectionError> {
     let mut found = Vec::new();
     for line in lines.iter().filter(|line| line.has_registration || line.payload.contains(facts::EXTENSIONS)) {
-        let statement: Map<String, Value> =
-            serde_json::from_str(&line.payload).map_err(|error| ProjectionError::Unreadable(line.id, error))?;
-        // Whether it is voided is asked again when the attempt is folded.
-        found.extend(facts::read(tenant, pseudonyms, &statement, line.id, line.stored, false));
+        let read = facts::read(tenant, pseudonyms, &line.payload, line.id, line.stored);
+        found.extend(read.map_err(|error| ProjectionError::Unreadable(line.id, error))?);
     }
     Ok(found)
 }

@@ -1,9 +1,12 @@
 //! What a statement says of an attempt, if it names one.
 
+mod excerpt;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use self::excerpt::Wanted;
 use super::effects::EFFECTS;
 use crate::{
     model::{
@@ -34,14 +37,52 @@ pub struct AttemptFact {
     pub fact: Fact,
 }
 
+/// What of a statement [`of`] looks at.
+const LOOKED_AT: Wanted = {
+    const ID: Wanted = Wanted::Members(&[("id", Wanted::Whole)]);
+    const ACTIVITY: Wanted =
+        Wanted::Members(&[("id", Wanted::Whole), ("definition", Wanted::Members(&[("type", Wanted::Whole)]))]);
+    Wanted::Members(&[
+        ("actor", Wanted::Whole),
+        ("verb", ID),
+        ("object", Wanted::Members(&[("objectType", Wanted::Whole), ("id", Wanted::Whole)])),
+        (
+            "result",
+            Wanted::Members(&[
+                ("success", Wanted::Whole),
+                ("score", Wanted::Members(&[("scaled", Wanted::Whole)])),
+                ("duration", Wanted::Whole),
+            ]),
+        ),
+        (
+            "context",
+            Wanted::Members(&[
+                ("registration", Wanted::Whole),
+                ("extensions", Wanted::Whole),
+                ("contextActivities", Wanted::Members(&[("grouping", ACTIVITY), ("parent", ACTIVITY)])),
+            ]),
+        ),
+        ("timestamp", Wanted::Whole),
+    ])
+};
+
 /// Reads a statement as the ledger keeps it. `None`: it names no attempt.
 pub fn read(
+    tenant: TenantId,
+    pseudonyms: &Pseudonyms,
+    payload: &str,
+    id: Uuid,
+    stored: DateTime<Utc>,
+) -> Result<Option<AttemptFact>, serde_json::Error> {
+    Ok(of(tenant, pseudonyms, &excerpt::read(&LOOKED_AT, payload)?, id, stored))
+}
+
+fn of(
     tenant: TenantId,
     pseudonyms: &Pseudonyms,
     statement: &Map<String, Value>,
     id: Uuid,
     stored: DateTime<Utc>,
-    voided: bool,
 ) -> Option<AttemptFact> {
     let verb = text(object(statement, "verb")?, "id")?;
     let effect = EFFECTS.of_verb(verb);
@@ -60,7 +101,8 @@ pub fn read(
         success: result.and_then(|result| result.get("success")).and_then(Value::as_bool),
         score: scaled.and_then(Value::as_number).and_then(|number| Score::parse(number.as_str())),
         seconds: result.and_then(|result| text(result, "duration")).and_then(whole_seconds),
-        voided,
+        // Whether it is voided is asked when the attempt is folded.
+        voided: false,
     };
     Some(AttemptFact { attempt, fact })
 }

@@ -12,7 +12,14 @@ fn stored() -> DateTime<Utc> {
 }
 
 fn parse(statement: &Value) -> Option<AttemptFact> {
-    read(T, &Pseudonyms::with_key(b"key"), statement.as_object().unwrap(), Uuid::from_u128(1), stored(), false)
+    let (key, id) = (Pseudonyms::with_key(b"key"), Uuid::from_u128(1));
+    let fact = read(T, &key, &statement.to_string(), id, stored()).unwrap();
+    assert_eq!(
+        fact,
+        of(T, &key, statement.as_object().unwrap(), id, stored()),
+        "the excerpt has all that is looked at"
+    );
+    fact
 }
 
 fn statement(verb: &str, context: &Value) -> Value {
