@@ -71,5 +71,6 @@ async fn reads(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut 
     place.stop().await?;
     let place = Place::start(data).await?;
     read::run(&place, filled, options, "after a restart", report).await?;
+    write::into_filled(&place, stock, options, report).await?;
     place.stop().await
 }

@@ -39,18 +39,36 @@ const SCENARIOS: [Scenario; 7] = [
 /// Runs all scenarios, then says what a statement costs on the disk.
 pub async fn run(place: &Place, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     warm_up(place, stock).await?;
-    heading(
-        &format!("POST /statements, {} bytes each", stock.mean_bytes()),
-        "batch conc  statements/s   p50 ms    p95 ms    p99 ms | CPU us/statement: service database client | WAL B | \
-         RSS MiB now, most | last/first",
-    );
+    table(&format!("POST /statements, {} bytes each", stock.mean_bytes()));
     for scenario in &SCENARIOS {
         let seconds = if scenario.long { options.long } else { options.seconds };
-        measure(place, stock, scenario, seconds, report).await?;
+        measure(place, stock, scenario, seconds, "write", report).await?;
     }
     let owner = place.owner().await?;
     dearest(&owner).await?;
     sizes(&owner, report).await
+}
+
+/// What a statement costs where many are already: to be compared with a ledger of another size.
+pub async fn into_filled(
+    place: &Place,
+    stock: &Arc<Stock>,
+    options: &Options,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    warm_up(place, stock).await?;
+    table(&format!("POST /statements, into a ledger of {} statements", options.statements));
+    let section = format!("write into {}", options.statements);
+    let scenario = Scenario { batch: 100, concurrency: 8, long: false };
+    measure(place, stock, &scenario, options.seconds, &section, report).await
+}
+
+fn table(title: &str) {
+    heading(
+        title,
+        "batch conc  statements/s   p50 ms    p95 ms    p99 ms | CPU us/statement: service database client | WAL B | \
+         RSS MiB now, most | last/first",
+    );
 }
 
 /// Where the database's time went, if it keeps count.
@@ -123,6 +141,7 @@ async fn measure(
     stock: &Arc<Stock>,
     scenario: &Scenario,
     seconds: u64,
+    section: &str,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let owner = place.owner().await?;
@@ -157,7 +176,7 @@ async fn measure(
         memory.1,
     );
     report.add(
-        "write",
+        section,
         &format!("batch_{}_at_{}", scenario.batch, scenario.concurrency),
         json!({"per_second": rate, "seconds": took, "latency": latencies.json(), "cpu_each": cpu_json, "wal_bytes_each": wal_each,
             "rss_mib": memory.0, "rss_most_mib": memory.1, "last_over_first": decay}),
