@@ -15,7 +15,7 @@ test: ## everything the tests need, then all tests, then stop it
 check: ## form, lints, licences, advisories, documentation
 	@scripts/check
 
-bench: ## benchmarks, against servers of their own; a quarter of an hour (docs/performance.md)
+bench: ## benchmarks, against servers of their own; half an hour (docs/performance.md)
 	@scripts/install-tools build test
 	@scripts/with-services cargo bench --locked
 

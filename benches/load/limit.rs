@@ -75,7 +75,7 @@ fn chunks(stock: &Stock, count: usize) -> anyhow::Result<Vec<Chunk>> {
 }
 
 /// Tables like the ledger's, empty, in a schema of their own.
-async fn make_tables(owner: &Client) -> anyhow::Result<()> {
+pub async fn make_tables(owner: &Client) -> anyhow::Result<()> {
     let mut sql =
         "SET client_min_messages = warning; DROP SCHEMA IF EXISTS bare CASCADE; CREATE SCHEMA bare;".to_owned();
     for table in ["statement_ids", "statements", "relations"] {

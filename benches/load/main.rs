@@ -1,8 +1,10 @@
 //! The load driver: starts a database with its default durability and the service as a process of its own, measures
-//! writes, reads and PostgreSQL's own limit in one run, and prints tables and then JSON. See `docs/performance.md`.
+//! writes, reads, PostgreSQL's own limit and events in one run, and prints tables and then JSON. See `docs/performance.md`.
 #![allow(clippy::large_futures, reason = "the driver awaits one story from its beginning to its end")]
 
+mod broker;
 mod cases;
+mod events;
 mod fill;
 mod http;
 mod limit;
@@ -12,6 +14,7 @@ mod process;
 mod read;
 mod report;
 mod rows;
+mod sessions;
 mod statements;
 mod write;
 
@@ -44,6 +47,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Read) {
         reads(&data.path().join("read"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Events) {
+        events::run(&data.path().join("events"), &stock, &options, &mut report).await?;
     }
     report.print_json();
     Ok(())

@@ -19,6 +19,15 @@ pub struct Options {
     /// Statements copied to find PostgreSQL's own limit.
     #[arg(long, default_value_t = 100_000)]
     pub copied: usize,
+    /// Statements that wait for the relay, and that a rebuild reads.
+    #[arg(long, default_value_t = 300_000)]
+    pub backlog: usize,
+    /// Statements a second of the paced load.
+    #[arg(long, default_value_t = 5_000)]
+    pub rate: usize,
+    /// Seconds of the paced load.
+    #[arg(long, default_value_t = 60)]
+    pub paced: u64,
     /// A smoke run: under a minute, its figures mean nothing.
     #[arg(long)]
     pub quick: bool,
@@ -38,6 +47,7 @@ pub enum Part {
     Write,
     Read,
     Limit,
+    Events,
 }
 
 impl Options {
@@ -45,6 +55,7 @@ impl Options {
         let mut options = Self::parse();
         if options.quick {
             (options.seconds, options.long, options.statements, options.copied) = (2, 4, 20_000, 10_000);
+            (options.backlog, options.rate, options.paced) = (30_000, 500, 5);
         }
         options
     }

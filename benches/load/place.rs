@@ -1,6 +1,10 @@
 //! What is measured: a PostgreSQL with its default durability and a service, each a process tree of its own.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -21,8 +25,9 @@ const CREDENTIAL: &str = "load:a-secret-for-the-load-driver";
 
 /// Both servers, started and ready.
 pub struct Place {
+    data: PathBuf,
     database: Database,
-    service: Child,
+    service: Option<Child>,
     pub target: Target,
 }
 
@@ -37,19 +42,39 @@ impl Place {
     /// Starts both over `data`, which may hold what an earlier start left.
     pub async fn start(data: &Path) -> anyhow::Result<Self> {
         let database = Database::start(data).await?;
-        let (service, target) = start_service(data, &database).await?;
-        Ok(Self { database, service, target })
+        let (service, target) = start_service(program(data, &database)).await?;
+        Ok(Self { data: data.to_owned(), database, service: Some(service), target })
+    }
+
+    /// Starts the service again, with brokers or without.
+    pub async fn serve(&mut self, brokers: Option<&str>) -> anyhow::Result<()> {
+        self.stop_service().await?;
+        let mut command = self.program();
+        command.env("PROGRESS_KAFKA_BROKERS", brokers.unwrap_or_default());
+        let (service, target) = start_service(command).await?;
+        (self.service, self.target) = (Some(service), target);
+        Ok(())
+    }
+
+    /// Asks the service to end, and waits.
+    pub async fn stop_service(&mut self) -> anyhow::Result<()> {
+        let Some(mut service) = self.service.take() else { return Ok(()) };
+        let id = service.id().context("the service has ended")?.to_string();
+        Command::new("kill").args(["-s", "TERM", &id]).status().await?;
+        tokio::time::timeout(Duration::from_secs(60), service.wait()).await.context("the service does not stop")??;
+        Ok(())
     }
 
     /// Asks both to end, and waits.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        let id = self.service.id().context("the service has ended")?.to_string();
-        Command::new("kill").args(["-s", "TERM", &id]).status().await?;
-        tokio::time::timeout(Duration::from_secs(60), self.service.wait())
-            .await
-            .context("the service does not stop")??;
+        self.stop_service().await?;
         self.database.server.stop().await?;
         Ok(())
+    }
+
+    /// The service's program, as it finds this database.
+    pub fn program(&self) -> Command {
+        program(&self.data, &self.database)
     }
 
     /// The version the database says it has.
@@ -68,7 +93,7 @@ impl Place {
     }
 
     pub fn service_process(&self) -> u32 {
-        self.service.id().unwrap_or_default()
+        self.service.as_ref().and_then(Child::id).unwrap_or_default()
     }
 
     /// CPU seconds so far of the service, the database and this process.
@@ -125,19 +150,21 @@ async fn connect(config: &Config) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-async fn start_service(data: &Path, database: &Database) -> anyhow::Result<(Child, Target)> {
+fn program(data: &Path, database: &Database) -> Command {
     let mut command = Command::new(PROGRAM);
     command
-        .arg("serve")
-        .env("PROGRESS_LISTEN", "127.0.0.1:0")
         .env("PROGRESS_LOG", "warn")
         .env("PROGRESS_DATA_DIR", data)
         .env("PROGRESS_DATABASE_URL", database.server.service_url().expose())
         .env("PROGRESS_DATABASE_MIGRATION_URL", database.server.owner_url().expose())
-        .env("PROGRESS_BOOTSTRAP_CREDENTIAL", CREDENTIAL)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
+    command
+}
+
+async fn start_service(mut command: Command) -> anyhow::Result<(Child, Target)> {
+    command.arg("serve").env("PROGRESS_LISTEN", "127.0.0.1:0").env("PROGRESS_BOOTSTRAP_CREDENTIAL", CREDENTIAL);
     let mut service = command.spawn().context("the service cannot be started")?;
     let mut lines = BufReader::new(service.stdout.take().context("no output")?).lines();
     while let Some(line) = lines.next_line().await? {

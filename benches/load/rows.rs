@@ -26,6 +26,7 @@ pub const TABLES: [&str; 3] = [
 #[derive(Clone)]
 pub struct Chunk {
     pub statements: usize,
+    pub first: DateTime<Utc>,
     tables: [Bytes; 3],
 }
 
@@ -71,16 +72,22 @@ impl Chunk {
         for table in &mut tables {
             table.put_i16(-1);
         }
-        Self { statements: statements.len(), tables: tables.map(BytesMut::freeze) }
+        Self { statements: statements.len(), first, tables: tables.map(BytesMut::freeze) }
     }
 
     /// Copies into the tables of `schema`, in one transaction.
     pub async fn copy(&self, client: &mut Client, schema: &str) -> anyhow::Result<()> {
         let transaction = client.transaction().await?;
-        for (table, rows) in TABLES.iter().zip(&self.tables) {
-            copy_into(&transaction, &format!("{schema}.{table}"), rows).await?;
-        }
+        self.copy_within(&transaction, schema).await?;
         transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The same, as a part of a transaction.
+    pub async fn copy_within(&self, transaction: &Transaction<'_>, schema: &str) -> anyhow::Result<()> {
+        for (table, rows) in TABLES.iter().zip(&self.tables) {
+            copy_into(transaction, &format!("{schema}.{table}"), rows).await?;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::SmallRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
@@ -19,11 +19,11 @@ use super::{
     statements::Stock,
 };
 
-struct Scenario {
-    batch: usize,
-    concurrency: usize,
+pub struct Scenario {
+    pub batch: usize,
+    pub concurrency: usize,
     /// The long one shows whether the service slows down as the ledger grows.
-    long: bool,
+    pub long: bool,
 }
 
 const SCENARIOS: [Scenario; 7] = [
@@ -36,13 +36,24 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario { batch: 100, concurrency: 8, long: true },
 ];
 
+impl Scenario {
+    fn name(&self) -> String {
+        format!("batch_{}_at_{}", self.batch, self.concurrency)
+    }
+}
+
+/// Of a line that [`measure`] prints.
+pub const COLUMNS: &str = "batch conc  statements/s   p50 ms    p95 ms    p99 ms | CPU us/statement: service database client | \
+                           WAL B | RSS MiB now, most | last/first";
+
 /// Runs all scenarios, then says what a statement costs on the disk.
 pub async fn run(place: &Place, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     warm_up(place, stock).await?;
     table(&format!("POST /statements, {} bytes each", stock.mean_bytes()));
     for scenario in &SCENARIOS {
         let seconds = if scenario.long { options.long } else { options.seconds };
-        measure(place, stock, scenario, seconds, "write", report).await?;
+        let figures = measure(place, stock, scenario, seconds).await?;
+        report.add("write", &scenario.name(), figures);
     }
     let owner = place.owner().await?;
     dearest(&owner).await?;
@@ -60,19 +71,17 @@ pub async fn into_filled(
     table(&format!("POST /statements, into a ledger of {} statements", options.statements));
     let section = format!("write into {}", options.statements);
     let scenario = Scenario { batch: 100, concurrency: 8, long: false };
-    measure(place, stock, &scenario, options.seconds, &section, report).await
+    let figures = measure(place, stock, &scenario, options.seconds).await?;
+    report.add(&section, &scenario.name(), figures);
+    Ok(())
 }
 
 fn table(title: &str) {
-    heading(
-        title,
-        "batch conc  statements/s   p50 ms    p95 ms    p99 ms | CPU us/statement: service database client | WAL B | \
-         RSS MiB now, most | last/first",
-    );
+    heading(title, COLUMNS);
 }
 
 /// Where the database's time went, if it keeps count.
-async fn dearest(owner: &Client) -> anyhow::Result<()> {
+pub async fn dearest(owner: &Client) -> anyhow::Result<()> {
     if owner.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.is_err() {
         return Ok(());
     }
@@ -136,22 +145,16 @@ async fn worker(
     Ok(seen)
 }
 
-async fn measure(
-    place: &Place,
-    stock: &Arc<Stock>,
-    scenario: &Scenario,
-    seconds: u64,
-    section: &str,
-    report: &mut Report,
-) -> anyhow::Result<()> {
+/// Runs one scenario, prints its line and answers its figures.
+pub async fn measure(place: &Place, stock: &Arc<Stock>, scenario: &Scenario, seconds: u64) -> anyhow::Result<Value> {
     let owner = place.owner().await?;
     let (cpu, wal) = (place.cpu(), wal_bytes(&owner).await?);
     let (begun, length) = (Instant::now(), Duration::from_secs(seconds));
     let mut workers = JoinSet::new();
-    for n in 0..scenario.concurrency {
+    for _ in 0..scenario.concurrency {
         let connection = Connection::open(&place.target).await?;
-        let seed = (seconds << 32) ^ ((scenario.batch * 1_000 + scenario.concurrency) as u64) << 8 ^ n as u64;
-        workers.spawn(worker(connection, Arc::clone(stock), scenario.batch, begun, length, seed));
+        // Not a fixed seed: what a second run sends must have ids of its own.
+        workers.spawn(worker(connection, Arc::clone(stock), scenario.batch, begun, length, rand::random()));
     }
     let mut all = Vec::new();
     while let Some(seen) = workers.join_next().await {
@@ -175,13 +178,10 @@ async fn measure(
         memory.0,
         memory.1,
     );
-    report.add(
-        section,
-        &format!("batch_{}_at_{}", scenario.batch, scenario.concurrency),
+    Ok(
         json!({"per_second": rate, "seconds": took, "latency": latencies.json(), "cpu_each": cpu_json, "wal_bytes_each": wal_each,
-            "rss_mib": memory.0, "rss_most_mib": memory.1, "last_over_first": decay}),
-    );
-    Ok(())
+        "rss_mib": memory.0, "rss_most_mib": memory.1, "last_over_first": decay}),
+    )
 }
 
 fn total_per_second(all: &[Seen], seconds: u64) -> Vec<u64> {

@@ -2,6 +2,8 @@
 # One Apache Kafka node, broker and controller in one (KRaft). Sourced after common.sh.
 
 KAFKA_HOME=$CACHE/kafka-4.1.0
+# Quick to start; what measures speed says otherwise.
+KAFKA_JAVA=(-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 
 kafka_copy() {
   say "fetching Kafka"
@@ -10,8 +12,9 @@ kafka_copy() {
 
 fetch_kafka() { [ -d "$KAFKA_HOME" ] || fill "$KAFKA_HOME" kafka_copy; }
 
-kafka_java() { java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/*" "$@"; }
+kafka_java() { java "${KAFKA_JAVA[@]}" -cp "$KAFKA_HOME/*" "$@"; }
 
+# kafka_properties PORT CONTROLLER-PORT FOLDER
 kafka_properties() {
   cat <<PROPERTIES
 process.roles=broker,controller
@@ -22,7 +25,7 @@ advertised.listeners=PLAINTEXT://127.0.0.1:$1
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
-log.dirs=$RUN/kafka/data
+log.dirs=$3/data
 num.partitions=3
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
@@ -35,18 +38,13 @@ PROPERTIES
 
 kafka_ready() { gone kafka || answers "$1"; }
 
-# start_kafka: a fresh node on free ports; prints its address.
+# start_kafka: a fresh node on a free port; prints its address.
 start_kafka() {
-  local port controller config=$RUN/kafka/server.properties
+  local port
   for _ in 1 2 3; do
     rm -rf "$RUN/kafka"
-    mkdir -p "$RUN/kafka"
     port=$(free_port)
-    controller=$(free_port)
-    kafka_properties "$port" "$controller" >"$config"
-    kafka_java kafka.tools.StorageTool format -t "$(kafka_java kafka.tools.StorageTool random-uuid 2>/dev/null)" \
-      -c "$config" >"$RUN/log/kafka-format.log" 2>&1 || return
-    daemon kafka java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$KAFKA_HOME/*" kafka.Kafka "$config"
+    daemon kafka "$ROOT/scripts/kafka/node" "$RUN/kafka" "$port" -Xmx512m
     wait_until 60 kafka_ready "$port" || return
     if runs kafka; then echo "127.0.0.1:$port"; return; fi
   done

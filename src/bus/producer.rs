@@ -23,6 +23,8 @@ use crate::{config::Kafka, model::Event};
 const DELIVERY: Duration = Duration::from_secs(30);
 /// Between two tries to hand over a message while the queue is full.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Messages handed over before other work of the node gets its turn.
+const AT_ONCE: usize = 128;
 /// What a message may weigh where no topic says less: librdkafka's own bound.
 const LARGEST: usize = 1_000_000;
 /// What the brokers count of a batch beside its messages.
@@ -106,6 +108,9 @@ impl Producer {
             let bytes = payload.len() + event.key.len();
             if connection.send(topic, &event.key, &payload, &batch).await?.is_too_large() {
                 oversized.push(Oversized { at, bytes, limit: connection.limit });
+            }
+            if at % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
             }
         }
         batch.all_acknowledged().await.map_err(BusError::Unreachable)?;

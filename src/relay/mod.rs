@@ -14,10 +14,10 @@ pub use stored::STATEMENT_STORED;
 
 use crate::{
     bus::{connection::BusError, producer::Producer},
-    model::{Clock, Event, Pseudonyms, event::DEAD_LETTER},
+    model::{Clock, Event, Pseudonyms, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
-        relay::{Position, Told},
+        relay::{Outgoing, Position, Told},
     },
     telemetry::Metrics,
 };
@@ -26,6 +26,10 @@ use crate::{
 pub const SHARES: i32 = 4;
 /// Events in one go: enough to keep the brokers busy, little enough to send again.
 const BATCH: i64 = 5_000;
+/// Batches of one tenant before the next tenant's turn.
+const IN_A_ROW: usize = 8;
+/// Events made before other work of the node gets its turn.
+const AT_ONCE: usize = 128;
 /// How long an event stays in the outbox after it is out.
 const KEPT: TimeDelta = TimeDelta::days(7);
 /// Topics that are made where they are missing.
@@ -61,7 +65,7 @@ impl Relay {
         Self { store, producer, metrics, clock, pseudonyms: OnceCell::new() }
     }
 
-    /// Sends one batch of each of the share's tenants and one of its outbox; answers whether there may be more.
+    /// Sends a few batches of each of the share's tenants and one of its outbox; answers whether there may be more.
     pub async fn step(&self, share: Share) -> Result<bool, RelayError> {
         self.producer.ready(&TOPICS).await?;
         let (statements, told) = tokio::join!(self.statements(share), self.told(share));
@@ -90,25 +94,57 @@ impl Relay {
         Ok(Pseudonyms::with_key(&self.store.signing_key(Pseudonyms::PURPOSE).await?))
     }
 
+    /// Sends some batches of one tenant; while the brokers take one, the next is read.
     async fn tenant(&self, from: Position, pseudonyms: &Pseudonyms) -> Result<bool, RelayError> {
-        let batch = self.store.relay_batch(from, BATCH).await?;
-        let Some(last) = batch.last() else { return Ok(false) };
-        let events: Vec<Event> = batch.iter().map(|one| stored::event(from.tenant, one, pseudonyms)).collect();
-        self.send(&events, batch.iter().map(|one| one.stored)).await?;
-        self.store.relay_advance(from, last.stored).await?;
-        Ok(i64::try_from(batch.len()) == Ok(BATCH))
+        let (tenant, mut after) = (from.tenant, from.after);
+        let mut batch = self.store.relay_batch(tenant, after, BATCH).await?;
+        for turn in 1..=IN_A_ROW {
+            let Some(last) = batch.last().map(|one| one.stored) else { return Ok(false) };
+            let is_full = i64::try_from(batch.len()) == Ok(BATCH);
+            let reading = async {
+                let goes_on = is_full && turn < IN_A_ROW;
+                if goes_on { self.store.relay_batch(tenant, last, BATCH).await } else { Ok(Vec::new()) }
+            };
+            let (next, sent) = tokio::join!(reading, self.send_stored(tenant, &batch, pseudonyms));
+            sent?;
+            // Another relay that has moved the cursor meanwhile goes on from there.
+            if !self.store.relay_advance(tenant, after, last).await? || !is_full {
+                return Ok(is_full);
+            }
+            (after, batch) = (last, next?);
+        }
+        Ok(true)
+    }
+
+    async fn send_stored(
+        &self,
+        tenant: TenantId,
+        batch: &[Outgoing],
+        pseudonyms: &Pseudonyms,
+    ) -> Result<(), RelayError> {
+        let mut events = Vec::with_capacity(batch.len());
+        for some in batch.chunks(AT_ONCE) {
+            events.extend(some.iter().map(|one| stored::event(tenant, one, pseudonyms)));
+            tokio::task::yield_now().await;
+        }
+        self.send(&events, batch.iter().map(|one| one.stored)).await
     }
 
     async fn told(&self, share: Share) -> Result<bool, RelayError> {
-        let batch = self.store.outbox_batch(share, BATCH).await?;
-        self.lag("outbox", share, batch.first().map(|told| told.created));
-        if batch.is_empty() {
-            return Ok(false);
+        for _ in 0..IN_A_ROW {
+            let batch = self.store.outbox_batch(share, BATCH).await?;
+            self.lag("outbox", share, batch.first().map(|told| told.created));
+            if batch.is_empty() {
+                return Ok(false);
+            }
+            let events: Vec<Event> = batch.iter().map(outbox::event).collect();
+            self.send(&events, batch.iter().map(|told: &Told| told.created)).await?;
+            self.store.outbox_published(&batch).await?;
+            if i64::try_from(batch.len()) != Ok(BATCH) {
+                return Ok(false);
+            }
         }
-        let events: Vec<Event> = batch.iter().map(outbox::event).collect();
-        self.send(&events, batch.iter().map(|told: &Told| told.created)).await?;
-        self.store.outbox_published(&batch).await?;
-        Ok(i64::try_from(batch.len()) == Ok(BATCH))
+        Ok(true)
     }
 
     /// Returns when the brokers have every event, or the dead letter of it where it is too large for its topic.

@@ -81,7 +81,12 @@ impl Store {
     }
 
     /// The next statements of a tenant in the order of the ledger, all of them final: nothing can appear before them.
-    pub async fn relay_batch(&self, from: Position, most: i64) -> Result<Vec<Outgoing>, StoreError> {
+    pub async fn relay_batch(
+        &self,
+        tenant: TenantId,
+        after: DateTime<Utc>,
+        most: i64,
+    ) -> Result<Vec<Outgoing>, StoreError> {
         self.run_tx("relay_batch", As::Worker, |tx| {
             Box::pin(async move {
                 let bound = statements::safe_bound(tx).await?;
@@ -89,7 +94,7 @@ impl Store {
                     .query(
                         "/* relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements
                          WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
-                        &[&from.tenant.0, &from.after, &bound, &most],
+                        &[&tenant.0, &after, &bound, &most],
                     )
                     .await?;
                 rows.iter()
@@ -109,7 +114,12 @@ impl Store {
     }
 
     /// Moves a tenant on, unless somebody else has moved it meanwhile; answers whether it did.
-    pub async fn relay_advance(&self, from: Position, to: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn relay_advance(
+        &self,
+        tenant: TenantId,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         self.run_tx("relay_advance", As::Worker, |tx| {
             Box::pin(async move {
                 let moved = tx
@@ -118,7 +128,7 @@ impl Store {
                          VALUES ($1, $2)
                          ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
                              WHERE c.position = $3",
-                        &[&from.tenant.0, &to, &from.after],
+                        &[&tenant.0, &to, &from],
                     )
                     .await?;
                 Ok(moved > 0)

@@ -8,7 +8,7 @@ use crate::{
     support::{
         app::TestApp,
         kafka::{Topic, brokers, unique},
-        schemas,
+        patience, schemas,
     },
     xapi::{id, identified},
 };
@@ -20,6 +20,17 @@ fn one_is_large() -> Value {
     let mut all: Vec<Value> = (0..5).map(|n| identified(&id(n), "ann", "a")).collect();
     all[2]["object"]["id"] = json!(format!("http://example.com/{name}"));
     json!(all)
+}
+
+/// The broker acts upon settings in their order, but a moment after it has answered: waits until it has for all before.
+async fn settled() {
+    let probe = Topic::new(1).await;
+    probe.set("max.message.bytes", "4096").await;
+    patience::until("the new limit", async || match probe.try_send("k", &[0; 8_000], &[]).await {
+        Ok(()) => Err("a large message was taken".to_owned()),
+        Err(_) => Ok(()),
+    })
+    .await;
 }
 
 /// All but the large one are out in order, and it is among the dead letters.
@@ -57,6 +68,7 @@ on_each_server! {
         let relay = by_hand(&app, &prefix, &brokers());
         relay.drain().await;
         topic.set("max.message.bytes", "4096").await;
+        settled().await;
         app.post_statements(&one_is_large()).await.expect(200);
         let refused = relay.step().await.unwrap_err();
         assert!(refused.contains("too large") || refused.contains("TooLarge"), "{refused}");

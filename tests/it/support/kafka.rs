@@ -8,6 +8,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
+    error::KafkaError,
     message::{Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
@@ -94,12 +95,17 @@ impl Topic {
     }
 
     pub async fn send(&self, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
+        self.try_send(key, payload, headers).await.expect("an acknowledgement");
+    }
+
+    /// Fails where the broker does not take it.
+    pub async fn try_send(&self, key: &str, payload: &[u8], headers: &[(&str, &str)]) -> Result<(), KafkaError> {
         let owned = headers
             .iter()
             .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
         let producer: FutureProducer = client(&self.brokers).create().expect("a producer");
         let record = FutureRecord::to(&self.name).key(key).payload(payload).headers(owned);
-        producer.send(record, PATIENCE).await.expect("an acknowledgement");
+        producer.send(record, PATIENCE).await.map(drop).map_err(|(error, _)| error)
     }
 
     /// The first `count` messages of all partitions, each partition's in its order; fails when they do not come.

@@ -1,6 +1,6 @@
 //! A Kafka node of a test's own that may be killed, held still, and started again over its data.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use rdkafka::{
     ClientConfig,
@@ -9,6 +9,9 @@ use rdkafka::{
 use tempfile::TempDir;
 
 use super::{patience, pgproc::free_port, process::Process, settings};
+
+/// The node as `scripts/services` starts it too.
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka/node");
 
 /// Dropped with everything in it.
 pub struct Broker {
@@ -23,15 +26,6 @@ impl Broker {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = format!("127.0.0.1:{}", free_port());
-        let properties = folder.path().join("server.properties");
-        std::fs::write(&properties, properties_of(&address, folder.path())).expect("a file");
-        // A cluster id is sixteen bytes in base64.
-        let formatted = java("kafka.tools.StorageTool")
-            .args(["format", "-t", "cHJvZ3Jlc3Mtc2VydmljZQ", "-c"])
-            .arg(&properties)
-            .output()
-            .expect("java runs");
-        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let mut broker = Self { process: None, address, folder };
         broker.resume().await;
         broker
@@ -46,8 +40,9 @@ impl Broker {
 
     /// Starts it over its data and waits until it answers.
     pub async fn resume(&mut self) {
-        let mut command = java("kafka.Kafka");
-        command.arg(self.folder.path().join("server.properties"));
+        let port = self.address.rsplit(':').next().expect("a port");
+        let mut command = Command::new(NODE);
+        command.arg(self.folder.path()).arg(port).env("TEST_KAFKA_JARS", settings::required("TEST_KAFKA_JARS"));
         self.process = Some(Process::start(command));
         let address = self.address.clone();
         patience::until("the start of the broker", async || {
@@ -65,31 +60,4 @@ impl Broker {
     pub fn signal(&self, name: &str) {
         self.process.as_ref().expect("a running broker").signal(name);
     }
-}
-
-fn java(class: &str) -> Command {
-    let mut command = Command::new("java");
-    let classes = format!("{}/*", settings::required("TEST_KAFKA_JARS"));
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &classes, class]);
-    command
-}
-
-fn properties_of(address: &str, folder: &Path) -> String {
-    let controller = free_port();
-    format!(
-        "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENTS://{address},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENTS://{address}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=CLIENTS
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.dirs={data}
-",
-        data = folder.join("data").display(),
-    )
 }
