@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use progress_service::{model::TenantId, projections::effects::EFFECTS};
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
-use tokio_postgres::Client;
 
 use super::{
     place::Place,
@@ -34,7 +33,6 @@ pub async fn run(place: &Place, stock: &Arc<Stock>, statements: usize) -> anyhow
     for moment in [first, now] {
         owner.execute("SELECT ledger.ensure_month($1)", &[&moment]).await?;
     }
-    leave_to_others(&owner).await?;
     let begun = Instant::now();
     let mut work = JoinSet::new();
     for session in 0..SESSIONS {
@@ -56,8 +54,10 @@ pub async fn run(place: &Place, stock: &Arc<Stock>, statements: usize) -> anyhow
     Ok(Filled { first, last: now - TimeDelta::minutes(1) })
 }
 
-/// The projections have read all of this: what they cost is part of the writes that are measured, not of the reads.
-async fn leave_to_others(owner: &Client) -> anyhow::Result<()> {
+/// The projections take what is filled in after this for read: what they cost is part of the writes that are measured,
+/// not of the reads.
+pub async fn leave_to_others(place: &Place) -> anyhow::Result<()> {
+    let owner = place.owner().await?;
     owner
         .execute(
             "INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)

@@ -72,6 +72,7 @@ async fn writes(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut
 async fn reads(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let place = Place::start(data).await?;
     report.add("run", "postgresql", json!(place.database_version()));
+    fill::leave_to_others(&place).await?;
     let filled = fill::run(&place, stock, options.statements).await?;
     read::run(&place, filled, options, "warm", report).await?;
     place.stop().await?;
