@@ -124,6 +124,10 @@ impl HttpError {
 
     fn face(&self) -> Face {
         let (status, kind, title) = match self {
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
+            Self::Invalid(violations) if violations.are_of_size() => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large")
+            }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", "The request is not valid"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Credentials are missing or wrong"),
             Self::Token(_) => (StatusCode::UNAUTHORIZED, "invalid-token", "The token is not accepted"),
@@ -133,7 +137,6 @@ impl HttpError {
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The request took too long to arrive"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "The request conflicts with what is stored"),
             Self::Precondition(_) => (StatusCode::PRECONDITION_FAILED, "precondition", "A precondition does not hold"),
-            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::MediaType(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The media type is not understood")
             }
@@ -186,11 +189,13 @@ impl HttpError {
             Self::Token(_) => {
                 response.append_header((header::WWW_AUTHENTICATE, "Bearer realm=\"xAPI\", error=\"invalid_token\""));
             }
-            // The rest of such a body is not worth reading.
-            Self::Slow | Self::TooLarge { .. } | Self::Headers { .. } => {
-                response.force_close();
-            }
             _ => {}
+        }
+        let unread =
+            [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];
+        // The rest of such a request is not worth reading.
+        if unread.contains(&face.status) {
+            response.force_close();
         }
         let violations = if let Self::Invalid(list) = self { list.0.as_slice() } else { &[] };
         let body = Body {
@@ -230,6 +235,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::xapi::rules::table as rule;
 
     async fn body(error: HttpError) -> (StatusCode, Value, HttpResponse<()>) {
         let response = error.error_response();
@@ -287,6 +293,22 @@ mod tests {
         let (status, body, _) = body(violations.into()).await;
         assert_eq!(status, 400);
         assert_eq!(body["violations"][1]["message"], "second");
+    }
+
+    #[actix_web::test]
+    async fn what_is_only_too_large_is_413_with_its_place() {
+        let large = || Violation {
+            statement: Some(3),
+            pointer: String::new(),
+            rule: rule::STATEMENT_BYTES,
+            message: "the limit is 7".to_owned(),
+        };
+        let (status, answer, _) = body(Violations(vec![large()]).into()).await;
+        assert_eq!((status.as_u16(), &answer["type"]), (413, &Value::from("urn:progress:problem:too-large")));
+        assert_eq!(answer["violations"][0]["statement"], 3);
+        let mut also_wrong = Violations(vec![large()]);
+        also_wrong.0.extend(Violations::whole("type.object", "no object").0);
+        assert_eq!(body(also_wrong.into()).await.0, 400, "a smaller one would still be refused");
     }
 
     #[actix_web::test]

@@ -22,6 +22,11 @@ impl Bounds {
         last.filter(|(asked, _)| asked.elapsed() < RECENT).map(|(_, bound)| bound)
     }
 
+    /// The last bound there was, however long ago.
+    pub fn last(&self) -> Option<DateTime<Utc>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, bound)| bound)
+    }
+
     /// The bound of a read: the recent one it went out with, or the new one it brought, which is kept for others.
     pub fn note(
         &self,
@@ -49,5 +54,6 @@ mod tests {
         assert_eq!(bounds.note(Some(bound), None).ok(), Some(bound));
         std::thread::sleep(RECENT);
         assert_eq!(bounds.recent(), None);
+        assert_eq!(bounds.last(), Some(bound));
     }
 }

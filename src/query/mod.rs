@@ -58,6 +58,11 @@ impl Reader {
         self.store.run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
     }
 
+    /// A bound that was true before and still is, for answers that read nothing; the epoch before the first read.
+    pub fn known_through(&self) -> DateTime<Utc> {
+        self.bounds.last().unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
     /// A statement, and whether it is voided.
     pub async fn statement(&self, tenant: TenantId, id: Uuid) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
         let recent = self.bounds.recent();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Limits, Version};
 
 /// The answer to GET /about. `build` is the product's version as its binary reports it.
-pub fn about(limits: &Limits, build: &str) -> Value {
+pub fn about(limits: &Limits, page_default: usize, build: &str) -> Value {
     json!({
         "version": [Version::V1_0_3.header(), Version::V2_0_0.header()],
         "extensions": {
@@ -17,9 +17,11 @@ pub fn about(limits: &Limits, build: &str) -> Value {
                 "statements": limits.statements,
                 "statementBytes": limits.statement_bytes,
                 "depth": limits.depth,
+                "values": limits.values,
                 "iriBytes": limits.iri_bytes,
                 "documentBytes": limits.document_bytes,
                 "page": limits.page,
+                "pageDefault": page_default,
             },
         },
     })
@@ -31,7 +33,7 @@ mod tests {
 
     #[test]
     fn versions_limits_and_build_are_told_under_iris() {
-        let about = about(&Limits { page: 7, ..Limits::default() }, "1.2.3");
+        let about = about(&Limits { page: 7, ..Limits::default() }, 3, "1.2.3");
         assert_eq!(about["version"], json!(["1.0.3", "2.0.0"]));
         let extensions = about["extensions"].as_object().unwrap();
         assert!(extensions.keys().all(|iri| super::super::syntax::iri::is_iri(iri)));

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::rules::table as rule;
+
 /// One broken rule at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
@@ -31,6 +33,12 @@ impl Violations {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether all that is wrong is the size of the request or of its statements.
+    pub fn are_of_size(&self) -> bool {
+        const SIZES: [&str; 3] = [rule::BODY_BYTES, rule::MULTIPART_BYTES, rule::STATEMENT_BYTES];
+        !self.is_empty() && self.0.iter().all(|violation| SIZES.contains(&violation.rule))
     }
 }
 

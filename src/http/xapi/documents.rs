@@ -157,7 +157,9 @@ async fn read(tenant: TenantId, place: &Place, incoming: &Incoming, xapi: &Xapi)
         .run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place.key)))
         .await?
         .ok_or_else(|| HttpError::NotFound("there is no such document".to_owned()))?;
-    if document::is_not_modified(incoming.header("if-none-match"), &document.etag) {
+    if document::is_not_modified(incoming.header("if-none-match"), &document.etag)
+        || incoming.has_since(document.updated_at)
+    {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, document.etag)).finish());
     }
     Ok(HttpResponse::Ok()

@@ -3,13 +3,14 @@
 //! In 1.0.x a browser without PUT and headers may POST a form instead (the alternate request syntax): its fields are
 //! then the headers, the parameters and, as `content`, the body.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::SystemTime};
 
 use actix_web::{
     HttpRequest,
     http::{Method, header},
     web::{Bytes, Payload},
 };
+use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::StreamExt;
 use url::form_urlencoded;
 
@@ -21,13 +22,14 @@ use crate::{
 };
 
 /// Headers that a form field may stand for.
-const FORM_HEADERS: [&str; 9] = [
+const FORM_HEADERS: [&str; 10] = [
     "authorization",
     "x-experience-api-version",
     "content-type",
     "content-length",
     "if-match",
     "if-none-match",
+    "if-modified-since",
     "accept",
     "accept-language",
     "accept-encoding",
@@ -158,6 +160,19 @@ impl Incoming {
         self.header("content-type").unwrap_or_default().trim().to_ascii_lowercase()
     }
 
+    /// The length the body says it has.
+    pub fn announced(&self) -> Option<usize> {
+        self.header("content-length")?.parse().ok()
+    }
+
+    /// Whether what was last modified then is what the client says it has.
+    pub fn has_since(&self, modified: DateTime<Utc>) -> bool {
+        let since = self.header("if-modified-since").and_then(|date| date.parse::<header::HttpDate>().ok());
+        // An ETag knows better than a date with whole seconds.
+        self.header("if-none-match").is_none()
+            && since.is_some_and(|since| DateTime::<Utc>::from(SystemTime::from(since)) >= modified.trunc_subsecs(0))
+    }
+
     pub async fn caller(&self, req: &HttpRequest) -> Result<Caller, HttpError> {
         match self.header("authorization") {
             Some(authorization) => caller::identify(req, authorization).await,
@@ -173,7 +188,7 @@ impl Incoming {
                 if content.len() > limit { Err(too_large(limit)) } else { Ok(content.into()) }
             }
             Body::Stream(mut stream) => {
-                let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
+                let announced = self.announced();
                 if announced.is_some_and(|length| length > limit) {
                     return Err(too_large(limit));
                 }
@@ -230,6 +245,7 @@ fn headers(req: &HttpRequest) -> HashMap<&'static str, String> {
         header::CONTENT_LENGTH,
         header::IF_MATCH,
         header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
         header::ACCEPT_LANGUAGE,
     ];
     let mut headers = HashMap::new();

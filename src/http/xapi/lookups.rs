@@ -16,7 +16,7 @@ pub(super) fn about(incoming: &Incoming, xapi: &Xapi) -> Result<HttpResponse, Ht
         return Err(HttpError::Method);
     }
     query::none(&incoming.given, &xapi.limits)?;
-    Ok(HttpResponse::Ok().json(xapi::about::about(&xapi.limits, env!("CARGO_PKG_VERSION"))))
+    Ok(HttpResponse::Ok().json(xapi::about::about(&xapi.limits, xapi.page_default, env!("CARGO_PKG_VERSION"))))
 }
 
 /// An activity with its definition merged over all statements; one never heard of has none.

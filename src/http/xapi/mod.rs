@@ -11,8 +11,8 @@ mod stream;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{
-        Method,
-        header::{HeaderName, HeaderValue},
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
     },
     web::{self, Data, Payload, ServiceConfig},
 };
@@ -55,6 +55,17 @@ enum Place {
     About,
 }
 
+impl Place {
+    /// The methods of the resource, as `Allow` lists them.
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Statements => "GET, HEAD, PUT, POST",
+            Self::Documents(_) => "GET, HEAD, PUT, POST, DELETE",
+            Self::Activities | Self::Agents | Self::About => "GET, HEAD",
+        }
+    }
+}
+
 const PLACES: [(&str, Place); 7] = [
     ("/statements", Place::Statements),
     ("/activities/state", Place::Documents(Resource::State)),
@@ -84,6 +95,10 @@ pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig)
     move |cfg| {
         cfg.app_data(xapi.clone());
         for base in &bases {
+            let base = match base.trim_matches('/') {
+                "" => String::new(),
+                base => format!("/{base}"),
+            };
             for (suffix, only) in [("/v2", Some(Version::V2_0_0)), ("", None)] {
                 for (at, place) in PLACES {
                     let route = web::route().to(move |req: HttpRequest, body: Payload, xapi: Data<Xapi>| async move {
@@ -91,28 +106,49 @@ pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig)
                     });
                     cfg.service(web::resource(format!("{base}{suffix}{at}")).route(route));
                 }
+                let at = format!("{base}{suffix}");
+                if !at.is_empty() {
+                    let nothing = web::route().to(move |req: HttpRequest| async move { nothing(Path { only }, &req) });
+                    cfg.service(web::resource([at.clone(), format!("{at}/{{nothing:.*}}")]).route(nothing));
+                }
             }
         }
     }
 }
 
+/// What answers below a base where no resource is.
+fn nothing(path: Path, req: &HttpRequest) -> HttpResponse {
+    let asked = req.headers().get(VERSION).and_then(|value| Version::negotiate(value.to_str().ok()?));
+    let version = path.only.or(asked).unwrap_or(path.asks());
+    let mut response = HttpError::NotFound("no such resource".to_owned()).error_response();
+    response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
+    response
+}
+
 async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi: &Xapi) -> HttpResponse {
     let mut version = path.asks();
-    let result = match Incoming::read(place, path, req, body, xapi).await {
-        Ok(incoming) => {
-            version = incoming.version;
-            answer(place, incoming, req, xapi).await
+    let result = if req.method() == Method::OPTIONS {
+        Ok(HttpResponse::NoContent().insert_header((header::ALLOW, place.methods())).finish())
+    } else {
+        match Incoming::read(place, path, req, body, xapi).await {
+            Ok(incoming) => {
+                version = incoming.version;
+                answer(place, incoming, req, xapi).await
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     };
     let mut response = result.unwrap_or_else(|error| error.error_response());
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(place.methods()));
+    }
     response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
     if place == Place::Statements
         && matches!(*req.method(), Method::GET | Method::HEAD)
         && !response.headers().contains_key(CONSISTENT_THROUGH)
     {
-        // The specification wants it on refusals too. Before the caller is known there is nothing to be consistent with.
-        stamp(&mut response, xapi.clock.now());
+        // The specification wants it on refusals too, and "now" would be a lie while others write.
+        stamp(&mut response, xapi.reader.known_through());
     }
     response
 }

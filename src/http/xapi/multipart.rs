@@ -29,6 +29,9 @@ pub(super) async fn receive(incoming: &mut Incoming, xapi: &Xapi) -> Result<Rece
         return Err(Violations::whole("alternate.syntax", message).into());
     };
     let limit = xapi.limits.multipart_bytes;
+    if incoming.announced().is_some_and(|length| length > limit) {
+        return Err(HttpError::TooLarge { what: "the body", limit });
+    }
     let mut parser = Parser::new(&boundary, &xapi.limits);
     let mut parts = Parts::new(incoming.version, &xapi.limits);
     loop {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::{HttpResponse, http::header};
+use actix_web::{HttpResponse, ResponseError, http::header};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -26,14 +26,22 @@ pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Re
     caller.require(Scope::StatementsReadMine)?;
     let (given, after) = continued(incoming, caller, xapi).await?;
     let answer = match query::statements(&given, &xapi.limits)? {
-        StatementQuery::One(one) => one_statement(&one, incoming, caller, xapi).await?,
+        StatementQuery::One(one) => match one_statement(&one, incoming, caller, xapi).await? {
+            Ok(answer) => answer,
+            Err(absent) => return Ok(absent),
+        },
         StatementQuery::Many(mut many) => {
             if !given.iter().any(|(name, _)| name == "limit") {
-                many.limit = xapi.page_default;
+                many.limit = xapi.page_default.min(xapi.limits.page).max(1);
             }
             page(&many, given, after, incoming, caller, xapi).await?
         }
     };
+    if answer.single && answer.modified.is_some_and(|modified| incoming.has_since(modified)) {
+        let mut response = HttpResponse::NotModified().finish();
+        stamp(&mut response, answer.through);
+        return Ok(response);
+    }
     let mut response = HttpResponse::Ok();
     if let Some(modified) = answer.modified {
         response.insert_header((header::LAST_MODIFIED, http_date(modified)));
@@ -53,6 +61,8 @@ struct Answer {
     modified: Option<DateTime<Utc>>,
     through: DateTime<Utc>,
     attachments: bool,
+    /// One statement never changes, so a client may keep it. A page of the same second may still grow.
+    single: bool,
 }
 
 /// The parameters of the request; a `more` token brings those of the first page and the place to go on from.
@@ -72,23 +82,26 @@ async fn continued(
     Ok((more.given, Some(more.after)))
 }
 
+/// The answer to who asks for one statement, or what to say where there is none.
 async fn one_statement(
     one: &OneStatement,
     incoming: &Incoming,
     caller: &Caller,
     xapi: &Xapi,
-) -> Result<Answer, HttpError> {
+) -> Result<Result<Answer, HttpResponse>, HttpError> {
     let Consistent { value, through } = xapi.reader.statement(caller.tenant, one.id).await?;
     let found = value.filter(|(_, voided)| *voided == one.voided).map(|(found, _)| found);
     let found = found.filter(|found| may_read(caller, found));
-    let found = found.ok_or_else(|| {
+    let Some(found) = found else {
         let kind = if one.voided { "voided statement" } else { "statement" };
-        HttpError::NotFound(format!("there is no {kind} with id {}", one.id))
-    })?;
+        let mut absent = HttpError::NotFound(format!("there is no {kind} with id {}", one.id)).error_response();
+        stamp(&mut absent, through);
+        return Ok(Err(absent));
+    };
     let mut json = String::new();
     let known = known(std::slice::from_ref(&found), one.format, incoming, caller, xapi).await?;
     show(&mut json, &found, one.format, incoming, &known)?;
-    Ok(Answer { json, modified: Some(found.stored), through, attachments: one.attachments })
+    Ok(Ok(Answer { json, modified: Some(found.stored), through, attachments: one.attachments, single: true }))
 }
 
 async fn page(
@@ -127,7 +140,7 @@ async fn page(
     json.push_str(&more);
     json.push_str("\"}");
     let modified = page.found.iter().map(|found| found.stored).max();
-    Ok(Answer { json, modified, through, attachments: query.attachments })
+    Ok(Answer { json, modified, through, attachments: query.attachments, single: false })
 }
 
 /// The key of what this caller stored.

@@ -123,6 +123,22 @@ async fn the_door_says_what_is_missing() {
 #[tokio::test]
 async fn bad_bodies_and_ids_are_named() {
     let app = app(&[]).await;
+    let large = json!({ "scopes": ["all"], "label": "x".repeat(300 << 10) });
+    for path in [
+        CREDENTIALS.to_owned(),
+        format!("{CREDENTIALS}/launch"),
+        TENANTS.to_owned(),
+        "/api/v1/admin/migrations/run".to_owned(),
+        format!("{CREDENTIALS}/00000000-0000-4000-8000-0000000000ff/rotate"),
+    ] {
+        let answer = app.post(&path, &large).await.expect(413);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        assert!(answer.text().contains("262144"), "{path}: {}", answer.text());
+        let broken = app.request(Method::POST, &path).header("Content-Type", "application/json").body("{\"a\": ");
+        let answer = send(broken).await.expect(400);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        assert!(answer.text().contains("line 1 column"), "{path}: {}", answer.text());
+    }
     for (body, word) in [
         (json!({ "scopes": [] }), "scopes"),
         (json!({ "scopes": ["statements/fly"] }), "statements/fly"),
@@ -171,15 +187,30 @@ async fn a_credential_over_its_rate_is_told_when_to_come_back_and_others_are_not
     let refused = refused.expect("a refusal");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert!(refused.text().contains("1 requests a second"), "{}", refused.text());
+    let mut on_xapi = false;
+    for _ in 0..200 {
+        on_xapi |= app.get_statements(&[]).await.status == 429;
+    }
+    assert!(on_xapi, "the same bucket serves /xapi");
     with(&app, &other, Method::GET, CREDENTIALS, None).await.expect(200);
 }
 
 #[tokio::test]
 async fn browsers_may_ask_first_on_every_xapi_path() {
     let app = app(&[("PROGRESS_LIMITS_CORS_ORIGINS", "https://course.example")]).await;
-    for path in
-        ["/xapi/statements", "/xapi/statements/", "/xAPI/about", "/data/xAPI/activities/state", "/xapi/v2/agents"]
-    {
+    for path in [
+        "/xapi/statements",
+        "/xapi/statements/",
+        "/xAPI/about",
+        "/data/xAPI/activities/state",
+        "/xapi/v2/agents",
+        "/xapi/v2/agents/profile/",
+        "/xapi//statements",
+        "/xapi/nothing",
+        "/api/v1/attempts",
+        "/healthz",
+        "/nowhere/",
+    ] {
         let ask = app
             .anonymous(Method::OPTIONS, path)
             .header("Origin", "https://course.example")

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use super::id;
+use super::{id, identified};
 use crate::support::app::{TestApp, send};
 
 const STATE: &str =
@@ -43,6 +43,26 @@ on_each_server! {
         let mut statuses: Vec<u16> = rivals.iter().map(|answer| answer.status.as_u16()).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [204, 412], "exactly one of two rivals wins");
+    }
+
+    async fn a_date_will_do_for_who_has_no_etag(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let state = format!("{STATE}&stateId=s");
+        send(app.xapi(Method::PUT, &state).json(&json!({"a": 1}))).await.expect(204);
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        for resource in [state, format!("/statements?statementId={}", id(1))] {
+            let first = send(app.xapi(Method::GET, &resource)).await.expect(200);
+            let ask = |since: &str| send(app.xapi(Method::GET, &resource).header("If-Modified-Since", since));
+            let answer = ask(first.header("last-modified")).await.expect(304);
+            assert!(answer.body.is_empty());
+            ask("Fri, 01 Jan 2100 00:00:00 GMT").await.expect(304);
+            ask("Sat, 01 Jan 2000 00:00:00 GMT").await.expect(200);
+            ask("yesterday").await.expect(200);
+            let with_tag = app.xapi(Method::GET, &resource).header("If-Modified-Since", first.header("last-modified"));
+            send(with_tag.header("If-None-Match", "\"another\"")).await.expect(200);
+        }
+        // A page of the same second may have grown.
+        send(app.xapi(Method::GET, "/statements").header("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT")).await.expect(200);
     }
 
     async fn many_are_listed_and_deleted_by_registration(db: TestDatabase) {

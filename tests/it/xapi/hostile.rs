@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{id, identified, statement};
+use super::{id, identified, ids, statement};
 use crate::support::{
     app::{KEY, SECRET, TestApp, send},
     patience::PATIENCE,
@@ -80,7 +80,42 @@ on_each_server! {
                 assert!(response.text().await.unwrap().contains("16777216"));
             }
         }
+        let in_parts = app.xapi(Method::POST, "/statements").header("Content-Type", "multipart/mixed; boundary=b");
+        let answer = in_parts.header("Content-Length", 200u64 << 20).body(Body::wrap_stream(stream::pending::<std::io::Result<Vec<u8>>>()));
+        let answer = send(answer).await.expect(413);
+        assert!(answer.text().contains("134217728"), "by its announcement alone: {}", answer.text());
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+    }
+
+    async fn what_is_too_large_for_its_kind_is_413_with_the_limit_and_nothing_is_stored(db: TestDatabase) {
+        let variables = [("PROGRESS_XAPI_STATEMENT_BYTES", "2KiB"), ("PROGRESS_XAPI_MULTIPART_BYTES", "64KiB")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let mut large = identified(&id(2), "ann", "a");
+        large["result"] = json!({"response": "x".repeat(3_000)});
+        let refusal = app.post_statements(&json!([identified(&id(1), "ann", "a"), large])).await.expect(413).json();
+        assert_eq!((&refusal["violations"][0]["statement"], &refusal["violations"][0]["rule"]), (&json!(1), &json!("statement.bytes")));
+        assert!(refusal["violations"][0]["message"].as_str().unwrap().contains("2048"), "{refusal}");
+        large["actor"] = json!({});
+        large["result"] = json!({"response": "small"});
+        app.post_statements(&large).await.expect(400);
+
+        // Without an announced length it is found on the way; the answer may be lost while we still send.
+        let mut attached = identified(&id(3), "ann", "a");
+        let content = vec![b'x'; 100 << 10];
+        let hash = hex::encode(Sha256::digest(&content));
+        attached["attachments"] = json!([{"usageType": "http://example.com/u", "display": {"en": "x"},
+            "contentType": "text/plain", "length": content.len(), "sha2": hash}]);
+        let head = format!(
+            "--b\r\nContent-Type: application/json\r\n\r\n{attached}\r\n--b\r\nContent-Type: text/plain\r\n\
+             Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {hash}\r\n\r\n"
+        );
+        let pieces = vec![head.into_bytes(), content, b"\r\n--b--\r\n".to_vec()].into_iter().map(Ok::<_, std::io::Error>);
+        let request = app.xapi(Method::POST, "/statements").header("Content-Type", "multipart/mixed; boundary=b");
+        if let Ok(response) = request.body(Body::wrap_stream(stream::iter(pieces))).send().await {
+            assert_eq!(response.status(), 413);
+            assert!(response.text().await.unwrap().contains("65536"));
+        }
+        assert_eq!(ids(&app.get_statements(&[]).await.expect(200).json()), [""; 0]);
     }
 
     async fn a_body_that_unpacks_to_more_than_it_is_never_gets_unpacked(db: TestDatabase) {

@@ -88,7 +88,13 @@ on_each_server! {
         assert_eq!(ids(&page.json()), [id(0), id(1)], "what comes after an open transaction waits for it");
         let newest = app.get_statements(&[]).await.expect(200).json();
         assert_eq!(ids(&newest), [id(2), id(1), id(0)], "its sender sees it at once");
-        assert!(through.as_str() <= newest["statements"][0]["stored"].as_str().unwrap());
+        let last = newest["statements"][0]["stored"].as_str().unwrap();
+        assert!(through.as_str() <= last);
+        for (parameter, value, status) in [("statementId", id(9), 404), ("limit", "x".to_owned(), 400)] {
+            let refusal = app.get_statements(&[(parameter, &value)]).await.expect(status);
+            let through = refusal.header("x-experience-api-consistent-through");
+            assert!(through <= last, "a refusal with {status} says no more: {through}");
+        }
         slow.batch_execute("COMMIT").await.unwrap();
         let page = app.get_statements(&[("ascending", "true")]).await.expect(200).json();
         assert_eq!(ids(&page), [id(0), id(1), id(2)]);

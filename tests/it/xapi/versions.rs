@@ -49,11 +49,49 @@ on_each_server! {
             get(&app, path, Some("1.0.3")).await.expect(status);
         }
         get(&app, "/lrs/v2/statements", Some("2.0.0")).await.expect(200);
+        get(&app, "/api/v1/verbs", None).await.expect(200);
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(404);
         let posted = app.request(Method::POST, "/lrs/statements").header("X-Experience-API-Version", "1.0.3");
         send(posted.json(&json!((1..4).map(|n| identified(&id(n), "ann", "a")).collect::<Vec<_>>()))).await.expect(200);
         let page = get(&app, "/old/lrs/statements?limit=2", Some("1.0.3")).await.expect(200).json();
         assert!(page["more"].as_str().unwrap().starts_with("/old/lrs/statements?"), "{page}");
+    }
+
+    async fn a_path_without_a_resource_and_a_method_without_an_answer_say_so_in_their_version(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        for (path, header, version) in [
+            ("/xapi/statement", Some("1.0.3"), "1.0.3"), ("/xapi/", Some("2.0.0"), "2.0.0"),
+            ("/xapi/activities/states", None, "1.0.3"), ("/xapi/v2/nothing/at/all", Some("2.0.0"), "2.0.0"),
+            ("/data/xAPI/v2/x", Some("1.0.3"), "2.0.0"),
+        ] {
+            let answer = get(&app, path, header).await.expect(404);
+            assert_eq!(answer.header("x-experience-api-version"), version, "{path}");
+            assert_eq!(answer.json()["type"], "urn:progress:problem:not-found");
+        }
+        for (method, resource, allow) in [
+            (Method::DELETE, "/statements", "GET, HEAD, PUT, POST"), (Method::PATCH, "/agents/profile", "GET, HEAD, PUT, POST, DELETE"),
+            (Method::POST, "/agents", "GET, HEAD"), (Method::PUT, "/about", "GET, HEAD"),
+        ] {
+            let answer = send(app.xapi(method, resource)).await.expect(405);
+            assert_eq!(answer.header("allow"), allow, "{resource}");
+            // Not a preflight: no page of another origin asks here.
+            let answer = send(app.anonymous(Method::OPTIONS, &format!("/xapi{resource}"))).await.expect(204);
+            assert_eq!((answer.header("allow"), answer.header("x-experience-api-version")), (allow, "1.0.3"));
+        }
+    }
+
+    async fn about_tells_versions_limits_and_build(db: TestDatabase) {
+        let variables = [("PROGRESS_XAPI_PAGE", "7"), ("PROGRESS_XAPI_PAGE_DEFAULT", "3"), ("PROGRESS_XAPI_VALUES", "1234")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let about = send(app.anonymous(Method::GET, "/xapi/about")).await.expect(200).json();
+        assert_eq!(about["version"], json!(["1.0.3", "2.0.0"]));
+        let limits = &about["extensions"]["http://ghasi.io/xapi/extensions/limits"];
+        assert_eq!((&limits["page"], &limits["pageDefault"], &limits["values"]), (&json!(7), &json!(3), &json!(1234)));
+        let build = &about["extensions"]["http://ghasi.io/xapi/extensions/build"];
+        assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
+        // Whatever the operator chose, `limit` left out asks for no more than `limit=0` does.
+        let page = app.get_statements(&[]).await.expect(200).json();
+        assert_eq!(page["statements"], json!([]));
     }
 
     async fn what_only_two_point_oh_can_say_survives_a_reader_of_one_point_oh(db: TestDatabase) {
