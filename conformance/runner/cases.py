@@ -11,7 +11,7 @@ VERSIONS = ["1.0.3", "2.0.0"]
 FIELDS = {"id", "requirement", "title", "versions", "rows", "steps"}
 STEP_FIELDS = {
     "method", "path", "url", "query", "rawQuery", "headers", "json", "text", "base64", "form", "multipart", "blobs",
-    "announce", "expect", "capture", "optional", "pause", "times",
+    "announce", "expect", "capture", "optional", "pause", "times", "together",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Fills a case in: `{{names}}`, fixtures changed by JSON pointer, repeated and nested values. Never talks to a server."""
 
+import base64
 import copy
 import json
 import re
@@ -66,7 +67,10 @@ def fill(value, names, fixtures):
         return nested(value["$nest"])
     if "$long" in value:
         long = value["$long"]
-        return long.get("prefix", "") + long.get("of", "a") * long["times"]
+        return long.get("prefix", "") + long.get("of", "a") * fill(long["times"], names, fixtures)
+    if "$basic" in value:
+        pair = ":".join(fill(value["$basic"], names, fixtures))
+        return "Basic " + base64.b64encode(pair.encode()).decode()
     return {fill(key, names, fixtures): fill(item, names, fixtures) for key, item in value.items()}
 
 

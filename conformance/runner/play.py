@@ -1,6 +1,7 @@
 """Plays one case: fill, send, check, capture, step by step."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 from .check import instant, problems
@@ -28,7 +29,10 @@ def play(client, topic, case, fixtures, patience):
     state = {"written": None}
     for number, step in enumerate(case["steps"], 1):
         for _ in range(step.get("times", 1)):
-            play_step(client, step, names, fixtures, patience, state, result, number)
+            if "together" in step:
+                play_together(client, step, names, fixtures, state, result, number)
+            else:
+                play_step(client, step, names, fixtures, patience, state, result, number)
             if result.problems or result.skipped:
                 return result
     return result
@@ -61,6 +65,34 @@ def play_step(client, step, names, fixtures, patience, state, result, number):
     elif found:
         result.problems = [f"step {number}: {problem}" for problem in found]
         result.exchange = f"{sent}\n\n--> {answer.status}\n{answer.headers}{answer.text[:4000]}"
+
+
+def play_together(client, step, names, fixtures, state, result, number):
+    """Sends a step many times at once, each over its own connection; `{{index}}` tells them apart, `tally` counts statuses."""
+    steps = []
+    for index in range(step["together"]):
+        names["index"] = index
+        steps.append(prepare(step, names, fixtures))
+    try:
+        with ThreadPoolExecutor(len(steps)) as pool:
+            answers = list(pool.map(lambda one: client.twin().send(one), steps))
+    except Exception as error:  # noqa: BLE001 - whatever breaks an exchange is a failure of the case
+        result.problems = [f"step {number}: no answer: {type(error).__name__}: {error}"]
+        return
+    state["written"] = datetime.now(timezone.utc)
+    found = tally(step.get("expect", {}).get("tally"), [answer.status for _, answer in answers])
+    for one, (sent, answer) in zip(steps, answers):
+        wrong = problems(one.get("expect", {}), answer)
+        if wrong and not result.exchange:
+            result.exchange = f"{sent}\n\n--> {answer.status}\n{answer.headers}{answer.text[:4000]}"
+        found += wrong
+    result.problems = [f"step {number}: {problem}" for problem in found]
+
+
+def tally(wanted, statuses):
+    """The difference between how often each status came and how often it should."""
+    counted = {str(status): statuses.count(status) for status in sorted(set(statuses))}
+    return [] if wanted is None or counted == wanted else [f"the statuses are {counted}, expected {wanted}"]
 
 
 def may_be_behind(step, answer, state, began, patience):

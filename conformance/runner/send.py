@@ -1,6 +1,7 @@
 """Builds requests from steps and sends them over one connection. Knows HTTP and multipart, and nothing of xAPI's rules."""
 
 import base64
+import copy
 import hashlib
 import http.client
 import json
@@ -32,6 +33,12 @@ class Client:
         self.url, self.version, self.timeout = url.rstrip("/"), version, timeout
         self.authorization = "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()
         self.connection = None
+
+    def twin(self):
+        """The same client with a connection of its own."""
+        twin = copy.copy(self)
+        twin.connection = None
+        return twin
 
     def connect(self):
         parts = urlsplit(self.url)

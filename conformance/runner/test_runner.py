@@ -4,7 +4,7 @@ import unittest
 from decimal import Decimal
 from email.message import Message
 
-from . import check, fill, jws
+from . import check, fill, jws, play
 from .cases import HERE, all_cases, expanded, load
 
 
@@ -38,9 +38,20 @@ class Filling(unittest.TestCase):
         made = self.filled({"$use": "base", "set": {"{{row.at}}": 1}, "remove": ["/a"]})
         self.assertEqual(made, {"run": self.names["run"], "b": [{"c": 1}]})
 
+    def test_a_long_text_and_a_credential_take_names(self):
+        self.assertEqual(self.filled({"$long": {"times": "{{number}}", "of": "x"}}), "x" * 7)
+        self.assertEqual(self.filled({"$basic": ["k{{number}}", "s"]}), "Basic azc6cw==")
+
     def test_an_unknown_name_is_an_error(self):
         with self.assertRaises(fill.Unknown):
             self.filled("{{nobody}}")
+
+
+class Together(unittest.TestCase):
+    def test_statuses_are_counted(self):
+        self.assertEqual(play.tally({"204": 1, "412": 2}, [412, 204, 412]), [])
+        self.assertEqual(len(play.tally({"204": 1, "412": 2}, [204, 204, 412])), 1)
+        self.assertEqual(len(play.tally({"204": 2}, [204, 204, 500])), 1)
 
 
 class Checking(unittest.TestCase):
