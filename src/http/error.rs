@@ -286,6 +286,39 @@ mod tests {
         assert_eq!(page.matches("\n## ").count(), kinds.len(), "nothing else is described");
     }
 
+    /// The ids of violations that the sources of this room make, beside those of `rules/table.rs`.
+    fn rules_of_the_surface(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                rules_of_the_surface(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let after = code.split("Violations::whole(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            let at = code.split("at(\"/id\", ").skip(1).filter_map(|rest| rest.strip_prefix('"'));
+            found.extend(after.chain(at).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+
+    #[test]
+    fn every_rule_of_the_surface_is_documented() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        rules_of_the_surface(&root.join("src/http"), &mut found);
+        found.retain(|id| rule::ALL.iter().all(|(known, _)| known != id));
+        found.sort_unstable();
+        found.dedup();
+        let page = include_str!("../../docs/validation.md");
+        let (_, section) = page.split_once("\n## Rules of requests\n").unwrap();
+        let (section, _) = section.split_once("\n## Rules\n").unwrap();
+        let mut documented: Vec<&str> =
+            section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, found);
+    }
+
     #[actix_web::test]
     async fn a_400_lists_every_violation() {
         let mut violations = Violations::whole("a", "first");

@@ -55,7 +55,14 @@ impl Reader {
 
     /// The time up to which everything stored is visible.
     pub async fn consistent_through(&self, tenant: TenantId) -> Result<DateTime<Utc>, StoreError> {
-        self.store.run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
+        if let Some(recent) = self.bounds.recent() {
+            return Ok(recent);
+        }
+        let bound = self
+            .store
+            .run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx)))
+            .await?;
+        self.bounds.note(None, Some(bound))
     }
 
     /// A bound that was true before and still is, for answers that read nothing; the epoch before the first read.

@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn a_document_may_be_nested_deeper_than_any_stack() {
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(check_json(JSON, deep(4_000_000).as_bytes()).is_ok());
+        assert!(check_json(JSON, "[".repeat(4_000_000).as_bytes()).is_err());
+    }
+
+    #[test]
     fn a_merge_replaces_top_level_properties_whole() {
         let merged = merge(
             (JSON, br#"{"x":{"a":1},"y":1.0}"#),

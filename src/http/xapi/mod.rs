@@ -147,7 +147,7 @@ async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi
         && matches!(*req.method(), Method::GET | Method::HEAD)
         && !response.headers().contains_key(CONSISTENT_THROUGH)
     {
-        // The specification wants it on refusals too, and "now" would be a lie while others write.
+        // Before the caller is known nothing is asked for a stranger, and "now" would be a lie while others write.
         stamp(&mut response, xapi.reader.known_through());
     }
     response
@@ -159,7 +159,7 @@ async fn answer(place: Place, incoming: Incoming, req: &HttpRequest, xapi: &Xapi
     }
     let caller = incoming.caller(req).await?;
     match (place, &incoming.method) {
-        (Place::Statements, &Method::GET) => statements_read::get(&incoming, &caller, xapi).await,
+        (Place::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
         (Place::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,
         (Place::Statements, &Method::POST) => statements_write::post(incoming, &caller, xapi).await,
         (Place::Documents(resource), _) => documents::handle(resource, incoming, &caller, xapi).await,

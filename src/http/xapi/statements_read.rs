@@ -22,7 +22,20 @@ use crate::{
     },
 };
 
-pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+/// Refusals too say how far all is consistent: whoever waits for a statement reads nothing else.
+pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> HttpResponse {
+    match read(incoming, caller, xapi).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let through = xapi.reader.consistent_through(caller.tenant).await;
+            let mut response = refusal.error_response();
+            stamp(&mut response, through.unwrap_or(xapi.reader.known_through()));
+            response
+        }
+    }
+}
+
+async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     caller.require(Scope::StatementsReadMine)?;
     let (given, after) = continued(incoming, caller, xapi).await?;
     let answer = match query::statements(&given, &xapi.limits)? {

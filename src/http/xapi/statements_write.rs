@@ -66,7 +66,7 @@ async fn receive(incoming: &mut Incoming, xapi: &Xapi) -> Result<Received, HttpE
         "multipart/mixed" => multipart::receive(incoming, xapi).await,
         other => {
             let message = format!("content type {other:.80} is not application/json or multipart/mixed");
-            Err(Violations::whole("header.content_type", message).into())
+            Err(Violations::whole("header.content-type", message).into())
         }
     }
 }

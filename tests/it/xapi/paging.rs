@@ -5,7 +5,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{id, identified, ids, statement};
-use crate::support::app::{TestApp, send};
+use crate::support::{
+    app::{TestApp, send},
+    patience,
+};
 
 async fn post(app: &TestApp, range: std::ops::Range<u128>) {
     let batch: Vec<Value> = range.map(|n| identified(&id(n), "ann", "a")).collect();
@@ -95,7 +98,16 @@ on_each_server! {
             let through = refusal.header("x-experience-api-consistent-through");
             assert!(through <= last, "a refusal with {status} says no more: {through}");
         }
+        let stranger = send(app.anonymous(Method::GET, "/xapi/statements").header("X-Experience-API-Version", "1.0.3")).await;
+        assert!(stranger.header("x-experience-api-consistent-through") <= last);
         slow.batch_execute("COMMIT").await.unwrap();
+        // Who polls with a query that is refused gets on all the same.
+        patience::until("the bound of refusals to move", async || {
+            let refusal = app.get_statements(&[("limit", "x")]).await.expect(400);
+            let through = refusal.header("x-experience-api-consistent-through").to_owned();
+            if through.as_str() > last { Ok(()) } else { Err(through) }
+        })
+        .await;
         let page = app.get_statements(&[("ascending", "true")]).await.expect(200).json();
         assert_eq!(ids(&page), [id(0), id(1), id(2)]);
     }
