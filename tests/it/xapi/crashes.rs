@@ -86,37 +86,38 @@ fn pour_from_six(service: &Service) -> Vec<JoinHandle<Vec<String>>> {
     (0..6u128).map(|n| tokio::spawn(pour(service.url.clone(), n * 1_000_000))).collect()
 }
 
+/// Kills the service, starts it again, and asks it for everything that was acknowledged.
+async fn killed_and_whole(pg: &PgServer, mut service: Service, pouring: Vec<JoinHandle<Vec<String>>>) {
+    service.process.kill();
+    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
+    check(&start(pg).await, &acknowledged).await;
+}
+
 #[tokio::test]
 async fn a_killed_service_loses_nothing_it_acknowledged() {
     let pg = PgServer::start().await;
-    let mut service = start(&pg).await;
+    let service = start(&pg).await;
     let pouring = pour_from_six(&service);
     more_than(&pg, 150).await;
-    service.process.kill();
-    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
-    let service = start(&pg).await;
-    check(&service, &acknowledged).await;
+    killed_and_whole(&pg, service, pouring).await;
 }
 
 #[tokio::test]
 async fn a_killed_database_loses_nothing_that_was_acknowledged() {
     let mut pg = PgServer::start().await;
-    let mut service = start(&pg).await;
+    let service = start(&pg).await;
     let pouring = pour_from_six(&service);
     let before = more_than(&pg, 150).await;
     pg.kill();
     pg.resume().await;
     more_than(&pg, before + 150).await;
-    service.process.kill();
-    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
-    let service = start(&pg).await;
-    check(&service, &acknowledged).await;
+    killed_and_whole(&pg, service, pouring).await;
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let mut pg = PgServer::on_a_small_disk().await;
-    let mut service = start(&pg).await;
+    let service = start(&pg).await;
     let pouring = pour_from_six(&service);
     let before = more_than(&pg, 150).await;
     pg.fill_disk();
@@ -125,8 +126,5 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     // With nowhere to write its log it may have given up altogether.
     pg.resume().await;
     more_than(&pg, before + 150).await;
-    service.process.kill();
-    let acknowledged: Vec<String> = join_all(pouring).await.into_iter().flat_map(Result::unwrap).collect();
-    let service = start(&pg).await;
-    check(&service, &acknowledged).await;
+    killed_and_whole(&pg, service, pouring).await;
 }
