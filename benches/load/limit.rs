@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{
+    append,
     options::Options,
     place::Place,
     report::{Latencies, Report, heading},
@@ -39,6 +40,14 @@ pub async fn run(place: &Place, stock: &Stock, options: &Options, report: &mut R
         println!("{sessions:>8} {rate:>13.0}  {}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
         report.add("limit", &format!("copy_{sessions}"), json!({"per_second": rate, "ratio": ratio}));
     }
+    heading("PostgreSQL alone: what the service asks of it for a write", "sessions  statements/s");
+    let store = place.store()?;
+    for sessions in [1, 2] {
+        let rate = append::run(&store, &append::groups(stock, options.copied, 20 + sessions as u64)?, sessions).await?;
+        println!("{sessions:>8} {rate:>13.0}");
+        report.add("limit", &format!("append_{sessions}"), json!({"per_second": rate}));
+    }
+    store.close();
     heading("PostgreSQL alone: one row, one commit", "sessions     commits/s    p50 ms    p95 ms    p99 ms");
     for sessions in [1, 2] {
         let (rate, latencies) = commits(place, sessions, Duration::from_secs(options.seconds.div_ceil(3))).await?;

@@ -2,6 +2,7 @@
 //! writes, reads, PostgreSQL's own limit and events in one run, and prints tables and then JSON. See `docs/performance.md`.
 #![allow(clippy::large_futures, reason = "the driver awaits one story from its beginning to its end")]
 
+mod append;
 mod broker;
 mod cases;
 mod events;

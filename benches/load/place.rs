@@ -9,8 +9,11 @@ use std::{
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use progress_service::{
-    model::{Clock, Ids},
-    store::embedded::{self, Embedded, Options},
+    model::{Clock, Ids, Secret},
+    store::{
+        Endpoint, PoolSettings, Store, StoreSettings,
+        embedded::{self, Embedded, Options},
+    },
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -90,6 +93,14 @@ impl Place {
     /// A session such as the service has.
     pub async fn login(&self) -> anyhow::Result<Client> {
         connect(&self.database.login).await
+    }
+
+    /// The service's own way to the database, without the service.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        let endpoint = |url: &Secret| Endpoint { url: url.clone(), ca_file: None };
+        let server = &self.database.server;
+        let (service, owner) = (endpoint(server.service_url()), endpoint(server.owner_url()));
+        Ok(Store::open(&StoreSettings { service, owner, pool: PoolSettings::default(), worker_connections: 2 })?)
     }
 
     pub fn service_process(&self) -> u32 {

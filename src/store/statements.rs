@@ -176,7 +176,6 @@ impl<'a> Columns<'a> {
 }
 
 /// Agents and activities beside those in the statement's own columns.
-#[derive(Default)]
 struct Relations {
     keys: Vec<Uuid>,
     stored: Vec<DateTime<Utc>>,
@@ -184,14 +183,12 @@ struct Relations {
 
 impl Relations {
     fn of(entries: &[Entry<'_>]) -> Self {
-        let mut all = Self::default();
-        for entry in entries {
-            for key in relation_keys(entry.statement) {
-                all.keys.push(key);
-                all.stored.push(entry.stored);
-            }
-        }
-        all
+        let related = entries.iter().flat_map(|e| relation_keys(e.statement).map(move |key| (key, e.stored)));
+        let mut all: Vec<(Uuid, DateTime<Utc>)> = related.collect();
+        // In the order of the index, neighbours go to the same page of it.
+        all.sort_unstable();
+        let (keys, stored) = all.into_iter().unzip();
+        Self { keys, stored }
     }
 
     fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
