@@ -1,11 +1,17 @@
 //! Attachments: in and out in parts, each content once, large ones in pieces.
 
-use reqwest::Method;
+use futures_util::stream;
+use reqwest::{Body, Method};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{id, identified};
-use crate::support::app::{Answer, TestApp, send};
+use crate::support::{
+    app::{Answer, KEY, SECRET, TestApp, send},
+    http,
+    pg::{Server, TestDatabase},
+    process::Service,
+};
 
 fn with_attachment(n: u128, content: &[u8]) -> Value {
     let mut statement = identified(&id(n), "ann", "a");
@@ -99,4 +105,60 @@ on_each_server! {
         let answer = send(foreign(Method::GET)).await.expect(200);
         assert_eq!(occurrences(&answer.body, content), 0, "known by its hash alone");
     }
+}
+
+/// The most memory the process ever held, in KiB.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_large_content_passes_both_ways_without_being_held() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 96;
+    let db = TestDatabase::new(Server::newest().await).await;
+    let (url, owner) = (db.service_url(), db.owner_url());
+    let variables = [
+        ("PROGRESS_DATABASE_URL", url.as_str()),
+        ("PROGRESS_DATABASE_MIGRATION_URL", &owner),
+        ("PROGRESS_BOOTSTRAP_CREDENTIAL", "test-key:test-secret"),
+    ];
+    let service = Service::start(&variables).await;
+    let request = |method, query: &str| {
+        let url = format!("{}/xapi/statements{query}", service.url);
+        let request = http::client().request(method, url).basic_auth(KEY, Some(SECRET));
+        request.header("X-Experience-API-Version", "1.0.3")
+    };
+    // The slow hash of the first request takes memory of its own.
+    send(request(Method::POST, "").json(&identified(&id(1), "ann", "a"))).await.expect(200);
+    let before = peak(service.process.id());
+
+    let piece = |n: usize| vec![u8::try_from(n).unwrap(); PIECE];
+    let mut hash = Sha256::new();
+    (0..PIECES).for_each(|n| hash.update(piece(n)));
+    let hash = hex::encode(hash.finalize());
+    let mut statement = with_attachment(2, b"");
+    statement["attachments"][0]["length"] = json!(PIECES * PIECE);
+    statement["attachments"][0]["sha2"] = json!(hash);
+    let head = format!(
+        "--limit\r\nContent-Type: application/json\r\n\r\n{statement}\r\n--limit\r\n\
+         Content-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {hash}\r\n\r\n"
+    );
+    let tail = std::iter::once(b"\r\n--limit--\r\n".to_vec());
+    let body = std::iter::once(head.into_bytes()).chain((0..PIECES).map(piece)).chain(tail);
+    let body = Body::wrap_stream(stream::iter(body.map(Ok::<_, std::io::Error>)));
+    let posted = request(Method::POST, "").header("Content-Type", "multipart/mixed; boundary=limit").body(body);
+    send(posted).await.expect(200);
+
+    let query = format!("?attachments=true&statementId={}", id(2));
+    let mut answer = request(Method::GET, &query).send().await.unwrap();
+    let mut received = 0;
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        received += chunk.len();
+    }
+    assert!(received > PIECES * PIECE, "{received} bytes came back");
+    let grown = peak(service.process.id()) - before;
+    assert!(grown < (PIECES * PIECE / 2 / 1024) as u64, "{grown} KiB were held for {PIECES} MiB");
 }
