@@ -44,7 +44,8 @@ pub struct Sessions {
 impl Sessions {
     /// As many attempts at once, each at another place of its way.
     pub fn new(open: usize) -> Self {
-        let mut rng = SmallRng::seed_from_u64(23);
+        // Ids that nothing else here makes.
+        let mut rng = SmallRng::seed_from_u64(rand::random());
         let texts = (0..LEARNERS).map(|learner| VERBS.map(|verb| text(learner, verb))).collect();
         let mut attempt = |n: usize| Attempt { next: n % VERBS.len(), ..begin(&mut rng) };
         let open = (0..open).map(&mut attempt).collect();

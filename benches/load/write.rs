@@ -80,7 +80,7 @@ fn table(title: &str) {
     heading(title, COLUMNS);
 }
 
-/// Where the database's time went, if it keeps count.
+/// Where the database's time went since the last time this was asked, if it keeps count.
 pub async fn dearest(owner: &Client) -> anyhow::Result<()> {
     if owner.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.is_err() {
         return Ok(());
@@ -100,6 +100,7 @@ pub async fn dearest(owner: &Client) -> anyhow::Result<()> {
         let (share, each, lines): (f64, f64, f64) = (row.get("share"), row.get("us_each"), row.get("rows_each"));
         println!("{share:>7.1} {calls:>9} {each:>10.1} {lines:>10.1}  {query}");
     }
+    owner.batch_execute("SELECT pg_stat_statements_reset()").await?;
     Ok(())
 }
 

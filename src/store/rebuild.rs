@@ -129,7 +129,7 @@ pub async fn compare(tx: &Tx<'_>, tenant: TenantId, attempts: Option<&[String]>)
                     CASE WHEN l.tenant_id IS NULL THEN 'missing' WHEN s.tenant_id IS NULL THEN 'extra' ELSE 'wrong' END
              FROM (SELECT * FROM progress.{table} WHERE tenant_id = $1 {some}) l
              FULL JOIN (SELECT * FROM progress_rebuild.{table} WHERE tenant_id = $1 {some}) s ON s.{key} = l.{key}
-             WHERE l::text IS DISTINCT FROM s::text
+             WHERE l.tenant_id IS NULL OR s.tenant_id IS NULL OR l *<> s
              ON CONFLICT DO NOTHING"
         );
         tx.execute(&sql, &[&tenant.0, &attempts]).await?;

@@ -33,7 +33,9 @@ pub async fn run(
     heading(&format!("A backlog of {} statements", options.backlog), "                    a second   seconds");
     let owner = place.owner().await?;
     projections(place, &owner, options, report).await?;
+    write::dearest(&owner).await?;
     relay(place, broker, &owner, report).await?;
+    write::dearest(&owner).await?;
     rebuild(place, options, report).await?;
     write::dearest(&owner).await
 }
@@ -85,7 +87,7 @@ async fn stored_after(owner: &Client, moment: DateTime<Utc>) -> anyhow::Result<u
 
 /// The whole command, beside a service that serves, with the comparison at its end.
 async fn rebuild(place: &Place, options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let (begun, cpu) = (Instant::now(), place.cpu());
     let output = place.program().args(["projections", "rebuild", "--json"]).output().await?;
     let took = begun.elapsed().as_secs_f64();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -93,6 +95,9 @@ async fn rebuild(place: &Place, options: &Options, report: &mut Report) -> anyho
         bail!("the rebuild ended with {}: {said}", output.status);
     }
     line("rebuilt", options.backlog, took, report);
+    let database = place.cpu().since(cpu).database * 1e6 / options.backlog.max(1) as f64;
+    println!("  CPU us/statement: database {database:.1}");
+    report.add("events", "rebuild_cpu_each", json!({"database_us": database}));
     Ok(())
 }
 
