@@ -24,6 +24,8 @@ pub fn all(store: &Store, clock: &Clock, metrics: &Metrics, relay: Option<Arc<Re
 
 /// One lease for each share of the tenants, so that nodes can divide them.
 const EVENTS: [&str; SHARES as usize] = ["relay-0", "relay-1", "relay-2", "relay-3"];
+/// How often a node that has more shares than another offers one.
+const OFFER: Duration = Duration::from_secs(30);
 
 fn events(name: &'static str, share: Share, relay: &Arc<Relay>) -> Loop {
     let relay = Arc::clone(relay);
@@ -31,6 +33,7 @@ fn events(name: &'static str, share: Share, relay: &Arc<Relay>) -> Loop {
         let relay = Arc::clone(&relay);
         async move { Ok(if relay.step(share).await? { Step::More } else { Step::Idle }) }
     })
+    .divided("relay-", OFFER.mul_f64(f64::from(share.index + 1) / f64::from(share.of)), OFFER)
 }
 
 fn pruning(relay: Arc<Relay>) -> Loop {

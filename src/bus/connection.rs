@@ -35,6 +35,8 @@ pub enum BusError {
 pub fn client_config(kafka: &Kafka) -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", kafka.brokers.join(",")).set("client.id", "progress-service");
+    // A topic that the brokers make by themselves has their retention, not that of events.
+    client.set("allow.auto.create.topics", "false");
     let protocol = match (kafka.tls, kafka.sasl_mechanism.is_some()) {
         (false, false) => "plaintext",
         (true, false) => "ssl",

@@ -1,6 +1,6 @@
 //! Leases: which node drives a background loop. Time is the database's, so that clocks of nodes do not matter.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::{As, Store, StoreError, run_tx::column};
 
@@ -41,6 +41,21 @@ impl Store {
         self.run_tx("release_lease", As::Worker, |tx| {
             let (name, holder) = (name.clone(), holder.clone());
             Box::pin(async move { tx.execute(SQL, &[&name, &holder]).await.map(drop) })
+        })
+        .await
+    }
+
+    /// How many leases whose names begin with `prefix` each node holds now.
+    pub async fn leases_held(&self, prefix: &str) -> Result<HashMap<String, i64>, StoreError> {
+        const SQL: &str = "/* leases_held: prefix */ SELECT holder, count(*) AS held FROM platform.leases
+            WHERE starts_with(name, $1) AND expires_at > clock_timestamp() GROUP BY holder";
+        let prefix = prefix.to_owned();
+        self.run_tx("leases_held", As::Worker, |tx| {
+            let prefix = prefix.clone();
+            Box::pin(async move {
+                let rows = tx.query(SQL, &[&prefix]).await?;
+                rows.iter().map(|row| Ok((column(row, "holder")?, column(row, "held")?))).collect()
+            })
         })
         .await
     }

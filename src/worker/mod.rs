@@ -45,6 +45,17 @@ pub struct Loop {
     name: &'static str,
     pause: Duration,
     step: Arc<dyn Fn(Lease) -> StepFuture + Send + Sync>,
+    divided: Option<Division>,
+}
+
+/// Loops that the nodes divide among each other.
+#[derive(Clone, Copy)]
+struct Division {
+    /// How their names begin.
+    prefix: &'static str,
+    /// When this one is first offered to others, and how often after that.
+    first: Duration,
+    every: Duration,
 }
 
 impl Loop {
@@ -54,7 +65,15 @@ impl Loop {
         F: Fn(Lease) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Step, StepError>> + Send + 'static,
     {
-        Self { name, pause, step: Arc::new(move |lease| Box::pin(step(lease))) }
+        Self { name, pause, step: Arc::new(move |lease| Box::pin(step(lease))), divided: None }
+    }
+
+    /// One of several whose names begin with `prefix`, which nodes divide among each other: whoever has two more of
+    /// them than another node lets one go. The `first` offers must differ, or a node offers all it has at once.
+    #[must_use]
+    pub fn divided(mut self, prefix: &'static str, first: Duration, every: Duration) -> Self {
+        self.divided = Some(Division { prefix, first, every });
+        self
     }
 }
 
@@ -165,6 +184,7 @@ impl Worker {
 
     async fn drive(&self, work: Loop) {
         let mut failures = 0;
+        let mut offer_at = work.divided.map(|division| Instant::now() + division.first);
         while !self.stop.is_cancelled() {
             let turn = self.turn(&work).await;
             let pause = match turn {
@@ -178,12 +198,30 @@ impl Worker {
                 // Perhaps another node can do what this one cannot.
                 self.release(&work).await;
             }
+            let mut pause = pause;
+            if let (Turn::Did(_), Some(division), Some(at)) = (turn, work.divided, &mut offer_at)
+                && Instant::now() >= *at
+            {
+                *at = Instant::now() + division.every;
+                if self.has_too_many(division.prefix).await {
+                    self.release(&work).await;
+                    // Long enough for another node to look.
+                    pause = pause.max(work.pause * 2);
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => {}
             }
         }
         self.release(&work).await;
+    }
+
+    /// Whether another node has, or a node that has none would have, at least two fewer of such leases.
+    async fn has_too_many(&self, prefix: &str) -> bool {
+        let Ok(mut held) = self.store.leases_held(prefix).await else { return false };
+        let mine = held.remove(&*self.holder).unwrap_or_default();
+        mine > held.values().min().copied().unwrap_or_default() + 1
     }
 
     async fn release(&self, work: &Loop) {

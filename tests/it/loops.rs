@@ -1,6 +1,7 @@
 //! Leases and background loops: one node at a time, and what happens when a step goes wrong.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -91,5 +92,60 @@ on_each_server! {
         worker.stop(patience::PATIENCE).await;
         assert!(store.acquire_lease("count", "another", TERM).await.unwrap().is_some());
         assert_eq!(steps.load(Ordering::SeqCst), 1, "it pauses after an idle step");
+    }
+
+    async fn a_loop_that_fails_lets_go_of_its_lease(db: TestDatabase) {
+        let (store, metrics) = (db.store(), Metrics::new().unwrap());
+        let worker = Worker::new(store.clone(), metrics.clone(), "node");
+        worker.spawn(Loop::new("fails", TERM, |_| async { Err("planted".into()) }));
+        patience::until("the lease", async || {
+            let taken = store.acquire_lease("fails", "another", TERM).await.unwrap().filter(|lease| lease.fence > 1);
+            taken.ok_or("not yet")
+        })
+        .await;
+        assert!(metrics.worker.errors.with_label_values(&["fails"]).get() > 0);
+        worker.stop(patience::PATIENCE).await;
+    }
+
+    async fn a_node_that_comes_later_gets_its_part_of_what_is_divided(db: TestDatabase) {
+        let store = db.store();
+        let (soon, steps) = (Duration::from_millis(40), Arc::new(AtomicUsize::new(0)));
+        let divided = |n: u32, name| {
+            let steps = Arc::clone(&steps);
+            let step = move |_| {
+                steps.fetch_add(1, Ordering::SeqCst);
+                async { Ok(Step::Idle) }
+            };
+            Loop::new(name, soon / 4, step).divided("part-", soon * n, soon * 4)
+        };
+        let names = ["part-0", "part-1", "part-2", "part-3"];
+        let start = |node| {
+            let worker = Worker::new(store.clone(), Metrics::new().unwrap(), node);
+            (0..).zip(names).for_each(|(n, name)| worker.spawn(divided(n, name)));
+            worker
+        };
+        let held = async |expected: &[(&str, i64)]| {
+            let expected: HashMap<String, i64> = expected.iter().map(|(node, count)| ((*node).to_owned(), *count)).collect();
+            patience::until("the division", async || match store.leases_held("part-").await.unwrap() {
+                held if held == expected => Ok(()),
+                held => Err(format!("{held:?}")),
+            })
+            .await;
+        };
+        let one = start("one");
+        held(&[("one", 4)]).await;
+        let two = start("two");
+        held(&[("one", 2), ("two", 2)]).await;
+        // It stays so, whatever is offered.
+        let before = steps.load(Ordering::SeqCst);
+        patience::until("many more steps", async || match steps.load(Ordering::SeqCst) {
+            now if now > before + 100 => Ok(()),
+            now => Err(now - before),
+        })
+        .await;
+        held(&[("one", 2), ("two", 2)]).await;
+        one.stop(patience::PATIENCE).await;
+        held(&[("two", 4)]).await;
+        two.stop(patience::PATIENCE).await;
     }
 }

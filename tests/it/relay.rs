@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 mod faults;
 mod outbox;
+mod shares;
 mod sizes;
+mod topics;
 
 use crate::{
     support::{
@@ -40,7 +42,11 @@ struct ByHand {
 }
 
 fn by_hand(app: &TestApp, prefix: &str, brokers: &str) -> ByHand {
-    let environment = Environment::of([("PROGRESS_KAFKA_BROKERS", brokers), ("PROGRESS_KAFKA_TOPIC_PREFIX", prefix)]);
+    by_hand_with(app, &[("PROGRESS_KAFKA_BROKERS", brokers), ("PROGRESS_KAFKA_TOPIC_PREFIX", prefix)])
+}
+
+fn by_hand_with(app: &TestApp, variables: &[(&str, &str)]) -> ByHand {
+    let environment = Environment::of(variables.iter().copied());
     let kafka = config::read(&environment, std::path::Path::new("no such file")).unwrap().config.kafka;
     let (producer, metrics) = (Producer::connect(&kafka).unwrap(), Metrics::new().unwrap());
     let store = app.service().rooms.store.clone();
@@ -48,10 +54,14 @@ fn by_hand(app: &TestApp, prefix: &str, brokers: &str) -> ByHand {
 }
 
 impl ByHand {
-    /// One step, on the harness's runtime, where the connections live.
     async fn step(&self) -> Result<bool, String> {
+        self.step_of(Share::WHOLE).await
+    }
+
+    /// One step, on the harness's runtime, where the connections live.
+    async fn step_of(&self, share: Share) -> Result<bool, String> {
         let relay = Arc::clone(&self.relay);
-        let step = async move { relay.step(Share::WHOLE).await.map_err(|e| e.to_string()) };
+        let step = async move { relay.step(share).await.map_err(|e| e.to_string()) };
         background::runtime().spawn(step).await.unwrap()
     }
 

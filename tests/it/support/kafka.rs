@@ -90,6 +90,23 @@ impl Topic {
         done.into_iter().collect::<Result<Vec<_>, _>>().expect("a changed topic");
     }
 
+    /// One of its properties; `None` where the topic is not there.
+    pub async fn property(&self, name: &str) -> Option<String> {
+        let asked = [ResourceSpecifier::Topic(&self.name)];
+        let answers = self.admin().describe_configs(&asked, &AdminOptions::new()).await.expect("the broker answers");
+        answers.into_iter().next()?.ok()?.get(name)?.value.clone()
+    }
+
+    /// How many partitions it has, 0 where it is not there.
+    pub async fn partition_count(&self) -> i32 {
+        let (name, mut settings) = (self.name.clone(), client(&self.brokers));
+        let asking = tokio::task::spawn_blocking(move || {
+            let consumer: StreamConsumer = settings.set("group.id", &name).create().expect("a consumer");
+            partitions(&consumer, &name)
+        });
+        asking.await.expect("the count")
+    }
+
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         client(&self.brokers).create().expect("an administrator's client")
     }
