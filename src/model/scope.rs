@@ -63,7 +63,7 @@ impl FromStr for Scope {
             .iter()
             .find(|(_, name)| *name == text)
             .map(|(scope, _)| *scope)
-            .ok_or_else(|| UnknownScope(text.to_owned()))
+            .ok_or_else(|| UnknownScope(text.chars().take(80).collect()))
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{
 /// Bytes of a body at most; the largest that make sense are a hundredth of it.
 pub const LIMIT: usize = 256 << 10;
 
+/// Characters of what is said about a body that does not fit.
+const LONGEST_MESSAGE: usize = 300;
+
 /// A body that had to be there.
 pub struct JsonBody<T>(pub T);
 
@@ -46,8 +49,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Violations::whole("api.body", format!("the body does not fit: {error}")).into())
+    serde_json::from_slice(body).map_err(|error| {
+        // It repeats names from the body, which may be as long as the body.
+        let (what, line, column) = (error.to_string(), error.line(), error.column());
+        let what = match what.char_indices().nth(LONGEST_MESSAGE) {
+            Some((end, _)) => format!("{}… at line {line} column {column}", &what[..end]),
+            None => what,
+        };
+        Violations::whole("api.body", format!("the body does not fit: {what}")).into()
+    })
 }
 
 async fn bytes(req: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Problem> {

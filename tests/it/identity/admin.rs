@@ -123,6 +123,11 @@ async fn the_door_says_what_is_missing() {
 #[tokio::test]
 async fn bad_bodies_and_ids_are_named() {
     let app = app(&[]).await;
+    let long = "x".repeat(100_000);
+    for body in [json!({ &long: 1 }), json!({ "scopes": [long] }), json!({ "scopes": ["all"], "label": long })] {
+        let answer = app.post(CREDENTIALS, &body).await.expect(400);
+        assert!(answer.body.len() < 2_000, "an answer of {} bytes", answer.body.len());
+    }
     let large = json!({ "scopes": ["all"], "label": "x".repeat(300 << 10) });
     for path in [
         CREDENTIALS.to_owned(),
