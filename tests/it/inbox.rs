@@ -184,6 +184,7 @@ async fn without_brokers_that_answer_the_service_serves_and_stops() {
     let errors = || app.service().rooms.edge.metrics.inbox.errors.get();
     patience::until("trouble", async || if errors() > 0 { Ok(()) } else { Err("none yet") }).await;
     app.get("/readyz").await.expect(200);
+    app.post_statements(&crate::xapi::identified(&crate::xapi::id(1), "ann", "a")).await.expect(200);
     let started = tokio::time::Instant::now();
     drop(app);
     assert!(started.elapsed() < patience::PATIENCE / 2, "the loop was not waited for in vain");

@@ -10,6 +10,7 @@ use std::{
 };
 
 use progress_service::relay::{STATEMENT_STORED, Share};
+use rdkafka::admin::TopicReplication;
 use serde_json::{Value, json};
 
 use super::{ByHand, by_hand, ids, outbox::passing, statements};
@@ -104,6 +105,29 @@ async fn a_broker_killed_again_and_again_loses_nothing() {
     let expected: HashSet<String> = (0..1_200).chain([10_001, 10_005, 10_009]).map(id).collect();
     assert_eq!(ids(&received).into_iter().collect::<HashSet<_>>(), expected);
     assert_eq!(received.len(), expected.len());
+}
+
+#[tokio::test]
+async fn a_leader_that_is_gone_for_good_is_followed_by_another_replica() {
+    let (app, first) = (TestApp::start(newest().await).await, Broker::start().await);
+    let mut leader = Broker::beside(&first).await;
+    let topic = Topic::existing(first.address.clone(), STATEMENT_STORED.to_owned(), 1);
+    topic.make_on(TopicReplication::Variable(&[&[2, 1]])).await;
+    let relay = by_hand(&app, "", &format!("{},{}", first.address, leader.address));
+    app.post_statements(&statements(0..100)).await.expect(200);
+    relay.drain().await;
+    let (sending, stop) = keep_sending(&relay);
+    for n in 1..6 {
+        app.post_statements(&statements(n * 100..(n + 1) * 100)).await.expect(200);
+        if n == 3 {
+            leader.kill();
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    sending.await.unwrap();
+    let received = once(topic.read_all().await);
+    check_order(&received);
+    check_whole(&received, 0..600);
 }
 
 #[tokio::test]

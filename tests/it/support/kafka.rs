@@ -73,7 +73,12 @@ impl Topic {
 
     /// Makes it, perhaps after it was deleted.
     pub async fn make(&self) {
-        let topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        self.make_on(TopicReplication::Fixed(1)).await;
+    }
+
+    /// Makes it with these replicas; the first of each partition's leads it.
+    pub async fn make_on(&self, replicas: TopicReplication<'_>) {
+        let topic = NewTopic::new(&self.name, self.partitions, replicas);
         let made = self.admin().create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
         made.into_iter().collect::<Result<Vec<_>, _>>().expect("a new topic");
     }

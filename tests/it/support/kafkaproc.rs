@@ -13,6 +13,8 @@ use super::{patience, pgproc::free_port, process::Process, settings};
 /// The node as `scripts/services` starts it too.
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka/node");
 
+const SETTINGS: &str = "server.properties";
+
 /// Dropped with everything in it.
 pub struct Broker {
     process: Option<Process>,
@@ -26,6 +28,25 @@ impl Broker {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = format!("127.0.0.1:{}", free_port());
+        let mut broker = Self { process: None, address, folder };
+        broker.resume().await;
+        broker
+    }
+
+    /// A second node of the first one's cluster, which has no say in elections.
+    pub async fn beside(first: &Self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = format!("127.0.0.1:{}", free_port());
+        let settings = std::fs::read_to_string(first.folder.path().join(SETTINGS)).expect("the first one's settings");
+        let own = |line: &str| match line.split_once('=') {
+            Some(("process.roles", _)) => "process.roles=broker".to_owned(),
+            Some(("node.id", _)) => "node.id=2".to_owned(),
+            Some((name @ ("listeners" | "advertised.listeners"), _)) => format!("{name}=PLAINTEXT://{address}"),
+            Some(("log.dirs", _)) => format!("log.dirs={}", folder.path().join("data").display()),
+            _ => line.to_owned(),
+        };
+        let settings: Vec<String> = settings.lines().map(own).collect();
+        std::fs::write(folder.path().join(SETTINGS), settings.join("\n")).expect("a file");
         let mut broker = Self { process: None, address, folder };
         broker.resume().await;
         broker
