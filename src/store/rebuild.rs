@@ -48,6 +48,8 @@ impl Shadow {
             return Ok(None);
         }
         let shadow = Self { session };
+        // What is told about dropping a schema is nothing for an operator's screen.
+        shadow.run("SET client_min_messages = warning").await?;
         shadow.remove().await?;
         shadow.run("CREATE SCHEMA progress_rebuild").await?;
         for table in TABLES {
@@ -120,6 +122,11 @@ pub async fn attempts_after(tx: &Tx<'_>, of: Of, after: &str, most: i64) -> Resu
 
 /// Writes down where the two differ, row by row and byte by byte: everywhere, or in some attempts only.
 pub async fn compare(tx: &Tx<'_>, tenant: TenantId, attempts: Option<&[String]>) -> Result<(), StoreError> {
+    if attempts.is_none() {
+        // The one query that means to read whole tables: by an index it would fetch each row from a page of its own.
+        tx.execute("SET LOCAL enable_seqscan = on", &[]).await?;
+        tx.execute("SET LOCAL work_mem = '64MB'", &[]).await?;
+    }
     for (table, key, attempt) in COMPARED {
         let some =
             if attempts.is_some() { format!("AND {attempt} = ANY($2)") } else { "AND $2::text[] IS NULL".into() };
