@@ -98,12 +98,15 @@ on_each_server! {
         let (store, metrics) = (db.store(), Metrics::new().unwrap());
         let worker = Worker::new(store.clone(), metrics.clone(), "node");
         worker.spawn(Loop::new("fails", TERM, |_| async { Err("planted".into()) }));
-        patience::until("the lease", async || {
-            let taken = store.acquire_lease("fails", "another", TERM).await.unwrap().filter(|lease| lease.fence > 1);
-            taken.ok_or("not yet")
+        patience::until("a failure", async || {
+            if metrics.worker.errors.with_label_values(&["fails"]).get() > 0 { Ok(()) } else { Err("none yet") }
         })
         .await;
-        assert!(metrics.worker.errors.with_label_values(&["fails"]).get() > 0);
+        let taken = patience::until("the lease", async || {
+            store.acquire_lease("fails", "another", TERM).await.unwrap().ok_or("not yet")
+        })
+        .await;
+        assert!(taken.fence > 1);
         worker.stop(patience::PATIENCE).await;
     }
 

@@ -107,7 +107,13 @@ mod tests {
     async fn a_process_of_this_folder_is_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let cluster = fs::canonicalize(folder.path()).unwrap();
-        let mut server = tokio::process::Command::new("sleep").arg("60").current_dir(&cluster).spawn().unwrap();
+        // Whoever runs the tests in the background makes their children deaf to the signal.
+        let hearing = ["--default-signal=INT", "sleep", "60"];
+        let mut server = tokio::process::Command::new("env").args(hearing).current_dir(&cluster).spawn().unwrap();
+        let name = format!("/proc/{}/comm", server.id().unwrap());
+        while fs::read_to_string(&name).unwrap() != "sleep\n" {
+            tokio::task::yield_now().await;
+        }
         fs::write(cluster.join("postmaster.pid"), format!("{}\n", server.id().unwrap())).unwrap();
         let (settled, ended) = tokio::join!(settle(&cluster), server.wait());
         settled.unwrap();

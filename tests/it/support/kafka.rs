@@ -14,7 +14,11 @@ use rdkafka::{
 };
 use tokio::time::timeout;
 
-use super::{background, patience::PATIENCE, settings};
+use super::{
+    background,
+    patience::{self, PATIENCE},
+    settings,
+};
 
 /// `host:port` of the brokers, as the service's configuration wants them.
 pub fn brokers() -> String {
@@ -86,6 +90,12 @@ impl Topic {
     pub async fn delete(&self) {
         let gone = self.admin().delete_topics(&[&self.name], &AdminOptions::new()).await.expect("the broker answers");
         gone.into_iter().collect::<Result<Vec<_>, _>>().expect("a deleted topic");
+        // Until the broker has noticed it takes messages, and throws them away with the rest.
+        patience::until("the end of the topic", async || match self.property("retention.ms").await {
+            None => Ok(()),
+            Some(_) => Err("it is still there"),
+        })
+        .await;
     }
 
     /// Sets one of its properties.
