@@ -187,7 +187,7 @@ impl Worker {
         let mut offer_at = work.divided.map(|division| Instant::now() + division.first);
         while !self.stop.is_cancelled() {
             let turn = self.turn(&work).await;
-            let pause = match turn {
+            let mut pause = match turn {
                 Turn::Did(Step::More) => Duration::ZERO,
                 Turn::Did(Step::Idle) | Turn::Elsewhere => work.pause,
                 Turn::Failed(_) | Turn::Panicked | Turn::Lost => back_off(failures),
@@ -198,7 +198,6 @@ impl Worker {
                 // Perhaps another node can do what this one cannot.
                 self.release(&work).await;
             }
-            let mut pause = pause;
             if let (Turn::Did(_), Some(division), Some(at)) = (turn, work.divided, &mut offer_at)
                 && Instant::now() >= *at
             {
