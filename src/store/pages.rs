@@ -138,6 +138,8 @@ pub struct Query {
     params: Vec<Box<dyn ToSql + Sync + Send>>,
     tenant: String,
     limit: String,
+    /// What the planner is told of the limit.
+    at_most: i64,
     order: &'static str,
 }
 
@@ -152,6 +154,7 @@ impl Query {
             params: Vec::new(),
             tenant: String::new(),
             limit: String::new(),
+            at_most: at_most(span.limit),
             order: if span.ascending { "ASC" } else { "DESC" },
         };
         query.tenant = query.bind(tenant.0);
@@ -207,23 +210,29 @@ impl Query {
             Way::Relation(key) => Some(key),
         }));
         keys.extend(filter.authority);
-        let (tenant, order, limit) = (self.tenant.clone(), self.order, self.limit.clone());
+        let tenant = self.tenant.clone();
         let Some((driver, others)) = keys.split_first() else {
             // The statements themselves are walked over.
             let bounds = bounds.replace(" r.", " s.");
-            return format!(
-                "(SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = {tenant}{own}{bounds} AND {VISIBLE}
-                  ORDER BY s.stored {order} LIMIT {limit})"
-            );
+            return self.cut(&format!(
+                "SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = {tenant}{own}{bounds} AND {VISIBLE}
+                 ORDER BY s.stored"
+            ));
         };
         let driver = self.bind(*driver);
         let others = self.also(others);
-        format!(
-            "(SELECT r.stored FROM ledger.relations r CROSS JOIN LATERAL (
-                  SELECT FROM ledger.statements s
-                  WHERE s.tenant_id = {tenant} AND s.stored = r.stored{own} AND {VISIBLE} LIMIT 1) hit
-              WHERE r.tenant_id = {tenant} AND r.key = {driver}{bounds}{others} ORDER BY r.stored {order} LIMIT {limit})"
-        )
+        self.cut(&format!(
+            "SELECT r.stored FROM ledger.relations r CROSS JOIN LATERAL (
+                 SELECT FROM ledger.statements s
+                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored{own} AND {VISIBLE} LIMIT 1) hit
+             WHERE r.tenant_id = {tenant} AND r.key = {driver}{bounds}{others} ORDER BY r.stored"
+        ))
+    }
+
+    /// A branch, cut where the page is full.
+    fn cut(&self, branch: &str) -> String {
+        let Self { order, at_most, limit, .. } = self;
+        format!("(SELECT stored FROM ({branch} {order} LIMIT {at_most}) branch LIMIT {limit})")
     }
 
     /// Referrers whose chain reaches a statement that answers the filter.
@@ -250,13 +259,13 @@ impl Query {
             let _ = write!(reached, " AND (r.{column} = {key} OR r.related && {related})");
         }
         let authority = filter.authority.map_or_else(String::new, |key| self.also(&[key]));
-        let (tenant, order, limit) = (self.tenant.clone(), self.order, self.limit.clone());
-        format!(
-            "(SELECT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
-                  SELECT FROM ledger.statements s
-                  WHERE s.tenant_id = {tenant} AND s.stored = r.stored AND {VISIBLE} LIMIT 1) hit
-              WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored {order} LIMIT {limit})"
-        )
+        let tenant = self.tenant.clone();
+        self.cut(&format!(
+            "SELECT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
+                 SELECT FROM ledger.statements s
+                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored AND {VISIBLE} LIMIT 1) hit
+             WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored"
+        ))
     }
 
     fn own_columns(&mut self, filter: &Filter, agent: Way, activity: Way) -> String {
@@ -290,6 +299,14 @@ impl Query {
     }
 }
 
+/// A power of two that is not below the limit. A session keeps one plan for all pages only if that plan promises to be
+/// as cheap as one made for the page at hand, so the planner must see a limit: behind a parameter it takes a tenth of all
+/// rows for wanted, and would plan each page anew, which costs more than reading it. Few different numbers, so that
+/// there are few different statements to keep.
+fn at_most(limit: i64) -> i64 {
+    limit.max(64).unsigned_abs().next_power_of_two().try_into().unwrap_or(i64::MAX)
+}
+
 /// The actor stands in the statement's own column, an agent as object and the members of groups in `relations`; related ones there in their own forms.
 fn agent_ways(filter: &Filter) -> Vec<Way> {
     let Some(key) = filter.agent else { return vec![Way::Own] };
@@ -304,5 +321,29 @@ fn activity_ways(filter: &Filter) -> Vec<Way> {
     match filter.activity {
         Some(key) if filter.related_activities => vec![Way::Own, Way::Relation(related_form(key))],
         _ => vec![Way::Own],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn all_page_sizes_share_a_few_statements() {
+        let sql = |limit| {
+            let span = Span { ascending: false, since: None, until: None, limit };
+            Query::new(TenantId::DEFAULT, &Filter::default(), &span).sql
+        };
+        let different: HashSet<String> = (1..=1_000).map(sql).collect();
+        assert_eq!(different.len(), 5);
+    }
+
+    #[test]
+    fn a_page_is_never_cut_before_its_limit() {
+        for limit in [1, 50, 64, 65, 1_000, 1_001, i64::MAX] {
+            assert!(at_most(limit) >= limit, "{limit}");
+        }
     }
 }

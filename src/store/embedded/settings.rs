@@ -93,7 +93,9 @@ pub(super) fn arguments(cluster: &Path, listen: &Listen, statistics: bool) -> Ve
     arguments
 }
 
-/// The text of `progress.conf` for a machine with `memory` bytes.
+/// The text of `progress.conf` for a machine with `memory` bytes. Pages in the log stay as they are: these programs
+/// know no compression but pglz, which takes 80 to 100 µs a page, a fifth of what a busy ledger spends. Room for the
+/// log and for pages in memory keeps both rare instead.
 pub(super) fn file(memory: u64) -> String {
     let part = |divisor: u64, least: u64, most: u64| (memory / divisor).clamp(least, most) / MIB;
     format!(
@@ -104,7 +106,6 @@ pub(super) fn file(memory: u64) -> String {
          maintenance_work_mem = {maintenance}MB\n\
          work_mem = 16MB\n\
          wal_buffers = 16MB\n\
-         wal_compression = on\n\
          max_wal_size = {wal}MB\n\
          checkpoint_timeout = 15min\n\
          random_page_cost = 1.1\n\
@@ -118,10 +119,10 @@ pub(super) fn file(memory: u64) -> String {
          log_min_error_statement = panic\n\
          log_error_verbosity = terse\n\
          log_parameter_max_length = 0\n",
-        shared = part(8, 64 * MIB, 2 * GIB),
+        shared = part(4, 64 * MIB, 8 * GIB),
         cache = part(2, 256 * MIB, 64 * GIB),
         maintenance = part(32, 64 * MIB, 512 * MIB),
-        wal = part(4, GIB, 4 * GIB),
+        wal = part(3, GIB, 8 * GIB),
     )
 }
 
@@ -153,9 +154,10 @@ mod tests {
     fn sizes_follow_the_memory_between_a_floor_and_a_ceiling() {
         let shared = |memory| value(&file(memory), "shared_buffers");
         assert_eq!(shared(128 * MIB), 64);
-        assert_eq!(shared(8 * GIB), 1024);
-        assert_eq!(shared(512 * GIB), 2048);
+        assert_eq!(shared(8 * GIB), 2048);
+        assert_eq!(shared(512 * GIB), 8192);
         assert_eq!(value(&file(2 * GIB), "max_wal_size"), 1024);
+        assert_eq!(value(&file(512 * GIB), "max_wal_size"), 8192);
     }
 
     #[test]

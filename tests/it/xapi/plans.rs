@@ -165,13 +165,51 @@ async fn explained(client: &Client, sql: &str, params: &[progress_service::store
     answer[0]["Plan"].clone()
 }
 
+/// A session such as the service has.
+async fn session(db: &TestDatabase) -> Client {
+    let client = db.service().await;
+    let setup = format!(
+        "SET ROLE progress_service; SET app.tenant_id = '{TENANT}'; SET search_path = pg_catalog; SET jit = off"
+    );
+    client.batch_execute(&setup).await.unwrap();
+    client
+}
+
+/// Rows of the ledger that this session has read, by a count that begins again now and then, but not within a transaction.
+async fn rows_read(client: &Client) -> f64 {
+    let sql = "SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::float8
+               FROM pg_stat_xact_all_tables WHERE schemaname = 'ledger'";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// What the plan that a session keeps for a page does wrong; the plans of the first five times are never kept.
+async fn faults_when_kept(client: &Client, query: &Query) -> Vec<String> {
+    let statement = client.prepare(&query.sql).await.unwrap();
+    for _ in 0..5 {
+        client.query(&statement, &query.params()).await.unwrap();
+    }
+    client.batch_execute("BEGIN").await.unwrap();
+    let before = rows_read(client).await;
+    client.query(&statement, &query.params()).await.unwrap();
+    let read = rows_read(client).await - before;
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1";
+    let kept: i64 = client.query_one(kept, &[&query.sql]).await.unwrap().get(0);
+    let mut faults = Vec::new();
+    if kept == 0 {
+        faults.push("is planned anew each time".to_owned());
+    }
+    // All steps of the plan together, and a few hundred rows of a filter may well be sorted.
+    if read > 2.0 * MOST_ROWS {
+        faults.push(format!("reads {read} rows"));
+    }
+    faults
+}
+
 on_each_server! {
     async fn every_filter_walks_an_index_and_stops_when_the_page_is_full(db: TestDatabase) {
         fill(&db).await;
-        let client = db.service().await;
-        client.batch_execute(&format!(
-            "SET ROLE progress_service; SET app.tenant_id = '{TENANT}'; SET search_path = pg_catalog; SET jit = off"
-        )).await.unwrap();
+        let client = session(&db).await;
         let mut wrong = Vec::new();
         for (place, span) in spans(&client).await {
             for (name, filter) in filters() {
@@ -187,6 +225,19 @@ on_each_server! {
         }
         let by_id = explained(&client, &pages::by_id_sql(), &[&TENANT.0, &Uuid::from_u128(77)]).await;
         wrong.extend(faults(&by_id).into_iter().map(|fault| format!("by id: {fault}")));
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    async fn a_session_keeps_one_plan_for_all_pages_of_a_filter_and_it_is_a_good_one(db: TestDatabase) {
+        fill(&db).await;
+        let client = session(&db).await;
+        let mut wrong = Vec::new();
+        for (place, span) in spans(&client).await {
+            for (name, filter) in filters() {
+                let faults = faults_when_kept(&client, &Query::new(TENANT, &filter, &span)).await;
+                wrong.extend(faults.into_iter().map(|fault| format!("{name}, {place}: {fault}")));
+            }
+        }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
