@@ -1,12 +1,12 @@
-//! What PostgreSQL itself can do on this machine: the same rows copied into tables of the same shape with the same
-//! indexes, and rows inserted and committed one at a time.
+//! What PostgreSQL itself can do on this machine: the same rows copied into empty tables of the same shape with the same
+//! indexes and into the ledger as it stands, and rows inserted and committed one at a time.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -26,19 +26,27 @@ use super::{
 const CHUNK: usize = 2_000;
 
 pub async fn run(place: &Place, stock: &Stock, options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let chunks = Arc::new(chunks(stock, options.copied)?);
     heading(
         "PostgreSQL alone: COPY into the same tables and indexes",
         "sessions  statements/s  ratio of batches of 100",
     );
     for sessions in [1, 2] {
-        let rate = copy(place, &chunks, sessions).await?;
-        let best =
-            ["batch_100_at_4", "batch_100_at_8"].into_iter().filter_map(|n| report.number("write", n, "per_second"));
-        let best = best.fold(None, |most: Option<f64>, rate| Some(most.map_or(rate, |most| most.max(rate))));
-        let ratio = best.map(|best| best / rate);
-        println!("{sessions:>8} {rate:>13.0}  {}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
-        report.add("limit", &format!("copy_{sessions}"), json!({"per_second": rate, "ratio": ratio}));
+        make_tables(&place.owner().await?).await?;
+        let all = chunks(stock, options.copied, DateTime::UNIX_EPOCH, sessions)?;
+        let rate = copy(place, "bare", all, sessions).await?;
+        compared(report, &format!("copy_{sessions}"), sessions, rate);
+    }
+    let owner = place.owner().await?;
+    let row = owner.query_one("SELECT count(*), date_trunc('month', max(stored)) FROM ledger.statements", &[]).await?;
+    // The ledger's own rows of this month are later than its first minute, and nobody reads the ledger again.
+    if let (statements, Some(month)) = (row.get::<_, i64>(0), row.get::<_, Option<DateTime<Utc>>>(1)) {
+        println!("\nthe same into the ledger of {statements} statements");
+        for sessions in [1, 2] {
+            owner.batch_execute("CHECKPOINT").await?;
+            let all = chunks(stock, options.copied, month, 2 + sessions)?;
+            let rate = copy(place, "ledger", all, sessions).await?;
+            compared(report, &format!("copy_into_ledger_{sessions}"), sessions, rate);
+        }
     }
     heading("PostgreSQL alone: what the service asks of it for a write", "sessions  statements/s");
     let store = place.store()?;
@@ -59,6 +67,14 @@ pub async fn run(place: &Place, stock: &Stock, options: &Options, report: &mut R
     Ok(())
 }
 
+/// Prints a rate next to the best of batches of 100.
+fn compared(report: &mut Report, name: &str, sessions: usize, rate: f64) {
+    let best = ["batch_100_at_4", "batch_100_at_8"].into_iter().filter_map(|n| report.number("write", n, "per_second"));
+    let ratio = best.reduce(f64::max).map(|best| best / rate);
+    println!("{sessions:>8} {rate:>13.0}  {}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
+    report.add("limit", name, json!({"per_second": rate, "ratio": ratio}));
+}
+
 /// A lone caller's POST by one commit of a bare row: what the service adds.
 fn ratio_of_single(report: &mut Report) {
     let Some(post) = report.number("write", "batch_1_at_1", "per_second") else { return };
@@ -67,9 +83,10 @@ fn ratio_of_single(report: &mut Report) {
     report.add("limit", "post_by_commit", json!(commit / post.max(1.0)));
 }
 
-fn chunks(stock: &Stock, count: usize) -> anyhow::Result<Vec<Chunk>> {
-    let mut rng = SmallRng::seed_from_u64(11);
-    let (first, step) = (DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap_or_default(), 100);
+/// Rows of `count` statements, stored one behind the other from `first` on.
+fn chunks(stock: &Stock, count: usize, first: DateTime<Utc>, seed: usize) -> anyhow::Result<Arc<Vec<Chunk>>> {
+    let mut rng = SmallRng::seed_from_u64(10 + seed as u64);
+    let step = 100;
     let mut stored = first;
     let mut chunks = Vec::new();
     for _ in 0..count.div_ceil(CHUNK) {
@@ -80,7 +97,7 @@ fn chunks(stock: &Stock, count: usize) -> anyhow::Result<Vec<Chunk>> {
         chunks.push(Chunk::new(&statements, stored, step));
         stored += chrono::TimeDelta::microseconds(CHUNK as i64 * step);
     }
-    Ok(chunks)
+    Ok(Arc::new(chunks))
 }
 
 /// Tables like the ledger's, empty, in a schema of their own.
@@ -95,8 +112,8 @@ pub async fn make_tables(owner: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn copy(place: &Place, chunks: &Arc<Vec<Chunk>>, sessions: usize) -> anyhow::Result<f64> {
-    make_tables(&place.owner().await?).await?;
+/// Copies into the tables of a schema; answers statements a second.
+async fn copy(place: &Place, schema: &'static str, chunks: Arc<Vec<Chunk>>, sessions: usize) -> anyhow::Result<f64> {
     let mut clients = Vec::new();
     for _ in 0..sessions {
         clients.push(place.owner().await?);
@@ -104,11 +121,11 @@ async fn copy(place: &Place, chunks: &Arc<Vec<Chunk>>, sessions: usize) -> anyho
     let begun = Instant::now();
     let mut work = JoinSet::new();
     for (session, mut client) in clients.into_iter().enumerate() {
-        let chunks = Arc::clone(chunks);
+        let chunks = Arc::clone(&chunks);
         work.spawn(async move {
             let mut copied = 0;
             for chunk in chunks.iter().skip(session).step_by(sessions) {
-                chunk.copy(&mut client, "bare").await?;
+                chunk.copy(&mut client, schema).await?;
                 copied += chunk.statements;
             }
             anyhow::Ok(copied)
