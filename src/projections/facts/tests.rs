@@ -87,6 +87,21 @@ fn registration_actor_and_course_name_an_attempt() {
 }
 
 #[test]
+fn the_course_is_the_grouping_else_the_parent_else_the_activity_itself() {
+    let (grouping, parent) = (json!({"id": "http://x.example/grouping"}), json!([{"id": "http://x.example/parent"}]));
+    let key = |iri: &str| keys::activity(T.0, iri).to_string();
+    for (related, course) in [
+        (json!({"grouping": grouping, "parent": parent}), "http://x.example/grouping"),
+        (json!({"parent": parent}), "http://x.example/parent"),
+        (json!({"grouping": [], "parent": parent}), "http://x.example/parent"),
+        (json!({"other": parent}), "http://x.example/au"),
+    ] {
+        let context = json!({"registration": REGISTRATION, "contextActivities": related});
+        assert_eq!(parse(&statement("initialized", &context)).unwrap().attempt.course, key(course), "{context}");
+    }
+}
+
+#[test]
 fn what_names_no_attempt_gives_none() {
     let mut group = statement("passed", &json!({"registration": REGISTRATION}));
     group["actor"] = json!({"objectType": "Group", "member": [{"mbox": "mailto:a@b.c"}]});
@@ -94,10 +109,12 @@ fn what_names_no_attempt_gives_none() {
     voiding["object"] = json!({"objectType": "StatementRef", "id": REGISTRATION});
     let mut satisfied = statement("x", &json!({"registration": REGISTRATION}));
     satisfied["verb"]["id"] = json!("https://w3id.org/xapi/adl/verbs/satisfied");
+    let mut about_another = statement("passed", &json!({"registration": REGISTRATION}));
+    about_another["object"] = json!({"objectType": "StatementRef", "id": REGISTRATION});
     let mut bare = statement("passed", &json!({}));
     assert_eq!(parse(&bare), None);
     bare.as_object_mut().unwrap().remove("context");
-    for none in [&bare, &group, &voiding, &satisfied] {
+    for none in [&bare, &group, &voiding, &about_another, &satisfied] {
         assert_eq!(parse(none), None, "{none}");
     }
 }
