@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::Context;
-use progress_service::{model::TenantId, store::pages};
+use progress_service::{
+    model::TenantId,
+    store::{pages, pool::PLANNER},
+};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -113,7 +116,8 @@ async fn ask_database(place: &Place, scene: &Arc<Scene>, case: Case, length: Dur
             let tenant = TenantId::DEFAULT;
             client
                 .batch_execute(&format!(
-                    "SET ROLE progress_service; SET app.tenant_id = '{tenant}'; SET search_path = pg_catalog"
+                    "SET ROLE progress_service; SET app.tenant_id = '{tenant}'; SET search_path = pg_catalog; \
+                     {PLANNER}"
                 ))
                 .await?;
             let mut rng = SmallRng::seed_from_u64(seed);

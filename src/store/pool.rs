@@ -93,12 +93,15 @@ pub(super) fn build(
         .map_err(|e| StoreError::Config(e.to_string()))
 }
 
-/// No query of ours means to read a whole table. A plan made while a table was empty would, and a session keeps its
-/// plans long after the table has grown.
+/// What no query of ours means to do. Reading a whole table: a plan made while it was empty would, and a session keeps its
+/// plans long after the table has grown. Remembering what was looked up: keys come once, and the room to remember
+/// them is made for each execution by the size of the table, which for a large ledger takes longer than a page.
+pub const PLANNER: &str = "SET enable_seqscan = off; SET enable_memoize = off";
+
 fn session_setup(role: &str, plans: Plans, settings: &PoolSettings) -> String {
     format!(
         "SET ROLE {role}; SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog; \
-         SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = {}; SET enable_seqscan = off; SET timezone = 'UTC'",
+         SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = {}; SET timezone = 'UTC'; {PLANNER}",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),
         match plans {
