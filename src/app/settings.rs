@@ -20,6 +20,7 @@ pub fn store(config: &Config, service: Endpoint, owner: Endpoint) -> StoreSettin
             connect_timeout: database.connect_timeout,
             statement_timeout: database.statement_timeout,
             lock_timeout: database.lock_timeout,
+            ..PoolSettings::default()
         },
         worker_connections: database.worker_pool_size,
     }

@@ -129,8 +129,16 @@ mod tests {
         read(&environment, Path::new("/nowhere")).unwrap().config
     }
 
+    /// Holds a request until the test lets it go. Two signals: with one, a request that is quicker than the test would
+    /// take its own knock for the answer.
+    #[derive(Default)]
+    struct Gate {
+        reached: Notify,
+        opened: Notify,
+    }
+
     /// A server with a route that swallows a body and one that waits to be let go.
-    fn served(environment: &[(&str, &str)], gate: &Arc<Notify>) -> Running {
+    fn served(environment: &[(&str, &str)], gate: &Arc<Gate>) -> Running {
         let config = config(environment);
         let edge = Edge::new(&config.http, Lifecycle::default(), Metrics::new().unwrap(), Ids::random());
         let health = health::routes(&edge, Arc::from([]), true);
@@ -144,9 +152,9 @@ mod tests {
         .unwrap()
     }
 
-    async fn wait(gate: Arc<Notify>) -> HttpResponse {
-        gate.notify_one();
-        gate.notified().await;
+    async fn wait(gate: Arc<Gate>) -> HttpResponse {
+        gate.reached.notify_one();
+        gate.opened.notified().await;
         HttpResponse::Ok().body("done")
     }
 
@@ -187,17 +195,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_request_is_finished_and_new_ones_are_not_accepted() {
-        let gate = Arc::new(Notify::new());
+        let gate = Arc::new(Gate::default());
         let mut running = served(&[], &gate);
         running.edge.lifecycle.enter(Phase::Serving);
         let mut accepted = TcpStream::connect(running.address).await.unwrap();
         accepted.write_all(b"GET /xapi/wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        gate.notified().await;
+        gate.reached.notified().await;
         let answer = async {
             while TcpStream::connect(running.address).await.is_ok() {
                 tokio::task::yield_now().await;
             }
-            gate.notify_one();
+            gate.opened.notify_one();
             let mut answer = String::new();
             accepted.read_to_string(&mut answer).await.unwrap();
             answer

@@ -1,9 +1,13 @@
 //! Connections: made on the main runtime, so that an HTTP worker that stops never takes one with it.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool_postgres::{
-    Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
+    Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
 };
 use futures_util::future::BoxFuture;
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -31,6 +35,9 @@ pub struct PoolSettings {
     pub statement_timeout: Duration,
     /// The longest any statement waits for a lock.
     pub lock_timeout: Duration,
+    /// How long a session keeps a plan. A month that begins was empty when it was planned for: the plan may walk over an
+    /// index that does not fit, until somebody analyses the month or the plan is made anew.
+    pub plans_kept: Duration,
 }
 
 impl Default for PoolSettings {
@@ -41,6 +48,7 @@ impl Default for PoolSettings {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
+            plans_kept: Duration::from_secs(60),
         }
     }
 }
@@ -78,6 +86,7 @@ pub(super) fn build(
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(config, connect, recycling);
     let setup: Arc<str> = session_setup(role, plans, settings).into();
+    let plans_kept = settings.plans_kept;
     Pool::builder(manager)
         .config(PoolConfig {
             max_size: settings.connections,
@@ -89,8 +98,23 @@ pub(super) fn build(
             let setup = Arc::clone(&setup);
             Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
         }))
+        .post_recycle(Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, metrics| {
+            let aged = plans_aged(metrics, Instant::now(), plans_kept);
+            Box::pin(async move {
+                if aged {
+                    client.batch_execute("DISCARD PLANS").await.map_err(HookError::Backend)?;
+                }
+                Ok(())
+            })
+        }))
         .build()
         .map_err(|e| StoreError::Config(e.to_string()))
+}
+
+/// Whether one more span of `kept` has gone by in the session's life since it was last taken from the pool.
+fn plans_aged(session: &Metrics, now: Instant, kept: Duration) -> bool {
+    let spans = |at: Instant| at.duration_since(session.created).as_nanos().checked_div(kept.as_nanos());
+    kept.is_zero() || spans(now) > spans(session.recycled.unwrap_or(session.created))
 }
 
 /// What no query of ours means to do. Reading a whole table: a plan made while it was empty would, and a session keeps its
@@ -136,5 +160,25 @@ impl Connect for OnMainRuntime {
                 Err(_) => std::future::pending().await,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_age_once_in_each_span_of_a_sessions_life() {
+        let (created, kept) = (Instant::now(), Duration::from_secs(60));
+        let aged = |last: Option<u64>, now: u64| {
+            let at = |seconds| created + Duration::from_secs(seconds);
+            let session = Metrics { created, recycled: last.map(at), recycle_count: 0 };
+            plans_aged(&session, at(now), kept)
+        };
+        assert!(!aged(None, 59));
+        assert!(aged(None, 60));
+        assert!(aged(Some(59), 61));
+        assert!(!aged(Some(61), 119));
+        assert!(aged(Some(61), 1_000), "a session that rested");
     }
 }

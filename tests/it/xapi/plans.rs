@@ -1,10 +1,12 @@
 //! How the database answers a page: every filter walks an index in the order of the page and stops when it is full.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use progress_service::{
     model::TenantId,
     store::{
-        As,
+        As, Store, StoreError,
         pages::{self, Filter, Query, Span},
         pool::PLANNER,
         statements::{self, Entry, authority_form},
@@ -12,7 +14,7 @@ use progress_service::{
     xapi::{Author, Limits, Prepared, Version, keys, keys::Ifi, prepare, read},
 };
 use serde_json::{Value, json};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use crate::support::pg::TestDatabase;
@@ -24,6 +26,8 @@ const DISTINCT: u128 = 400;
 const LIMIT: i64 = 51;
 /// Branches of a page times its limit, and some for the lookups of a nested loop.
 const MOST_ROWS: f64 = 6.0 * LIMIT as f64;
+/// Of tables and indexes, for such a page.
+const MOST_PAGES: i64 = 40 * LIMIT;
 
 fn iri(kind: &str, n: u128) -> String {
     format!("http://example.com/{kind}/{n}")
@@ -179,36 +183,108 @@ async fn session(db: &TestDatabase) -> Client {
     client
 }
 
-/// Rows of the ledger that this session has read, by a count that begins again now and then, but not within a transaction.
-async fn rows_read(client: &Client) -> f64 {
-    let sql = "SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::float8
-               FROM pg_stat_xact_all_tables WHERE schemaname = 'ledger'";
-    client.query_one(sql, &[]).await.unwrap().get(0)
+const PAGES_READ: &str = "SELECT coalesce(sum(pg_stat_get_xact_blocks_fetched(c.oid)), 0)::bigint FROM pg_class c
+    WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'i')";
+
+/// Pages of tables and indexes that this session has read, by a count that begins again now and then, but not within a
+/// transaction.
+async fn pages_read(client: &Client) -> i64 {
+    client.query_one(PAGES_READ, &[]).await.unwrap().get(0)
 }
 
-/// What the plan that a session keeps for a page does wrong; the plans of the first five times are never kept.
-async fn faults_when_kept(client: &Client, query: &Query) -> Vec<String> {
-    let statement = client.prepare(&query.sql).await.unwrap();
-    for _ in 0..5 {
-        client.query(&statement, &query.params()).await.unwrap();
+/// A query whose plan a session has made its mind up about.
+struct Kept {
+    query: Query,
+    statement: Statement,
+}
+
+impl Kept {
+    async fn new(client: &Client, query: Query) -> Self {
+        let statement = client.prepare(&query.sql).await.unwrap();
+        // The plans of the first five times are never kept.
+        for _ in 0..6 {
+            client.query(&statement, &query.params()).await.unwrap();
+        }
+        Self { query, statement }
     }
-    client.batch_execute("BEGIN").await.unwrap();
-    let before = rows_read(client).await;
-    let found = client.query(&statement, &query.params()).await.unwrap();
-    let read = rows_read(client).await - before;
-    client.batch_execute("ROLLBACK").await.unwrap();
-    let kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1";
-    let kept: i64 = client.query_one(kept, &[&query.sql]).await.unwrap().get(0);
-    let mut faults = Vec::new();
-    // For a key that is nowhere a plan of its own is cheaper, and may be.
-    if kept == 0 && !found.is_empty() {
-        faults.push("is planned anew each time".to_owned());
+
+    /// What is wrong with the plan that was kept.
+    async fn faults(&self, client: &Client) -> Vec<String> {
+        let mut faults = Vec::new();
+        client.batch_execute("BEGIN").await.unwrap();
+        let before = pages_read(client).await;
+        let found = client.query(&self.statement, &self.query.params()).await.unwrap();
+        let read = pages_read(client).await - before;
+        client.batch_execute("ROLLBACK").await.unwrap();
+        if read > MOST_PAGES {
+            faults.push(format!("reads {read} pages"));
+        }
+        let kept = "SELECT max(generic_plans) FROM pg_prepared_statements WHERE statement = $1";
+        let kept: i64 = client.query_one(kept, &[&self.query.sql]).await.unwrap().get(0);
+        // For a key that is nowhere a plan of its own is cheaper, and may be.
+        if kept == 0 && !found.is_empty() {
+            faults.push("is planned anew each time".to_owned());
+        }
+        faults
     }
-    // All steps of the plan together, and a few hundred rows of a filter may well be sorted.
-    if read > 2.0 * MOST_ROWS {
-        faults.push(format!("reads {read} rows"));
+}
+
+/// The month after the one that is filled.
+async fn next_month(db: &TestDatabase) -> DateTime<Utc> {
+    let sql = "SELECT date_trunc('month', max(stored)) + interval '1 month' FROM ledger.statements";
+    db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Everything once more, in the next month.
+async fn fill_next_month(db: &TestDatabase) {
+    db.superuser()
+        .await
+        .batch_execute(
+            "INSERT INTO ledger.statements (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key,
+                                            registration_key, refers_to, voiding, converts, payload)
+             SELECT tenant_id, id, stored + interval '1 month', occurred, verb_key, agent_key, activity_key,
+                    registration_key, refers_to, voiding, converts, payload FROM ledger.statements;
+             INSERT INTO ledger.relations (tenant_id, key, stored)
+             SELECT tenant_id, key, stored + interval '1 month' FROM ledger.relations",
+        )
+        .await
+        .unwrap();
+}
+
+/// Reads the first page through the service's own door; answers how many pages of tables and indexes that took.
+async fn newest_page(store: &Store) -> i64 {
+    store
+        .run_tx("page", As::Tenant(TENANT), |tx| {
+            Box::pin(async move {
+                let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+                let query = Query::new(TENANT, &Filter::default(), &newest);
+                let before: i64 = tx.query_one(PAGES_READ, &[]).await?.get(0);
+                tx.query(&query.sql, &query.params()).await?;
+                let after: i64 = tx.query_one(PAGES_READ, &[]).await?.get(0);
+                Ok::<_, StoreError>(after - before)
+            })
+        })
+        .await
+        .unwrap()
+}
+
+/// A session with its plans for the first pages of all filters.
+async fn kept_plans(db: &TestDatabase) -> (Client, Vec<(&'static str, Kept)>) {
+    let client = session(db).await;
+    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+    let mut all = Vec::new();
+    for (name, filter) in filters() {
+        all.push((name, Kept::new(&client, Query::new(TENANT, &filter, &newest)).await));
     }
-    faults
+    (client, all)
+}
+
+async fn all_faults(client: &Client, all: &[(&'static str, Kept)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, kept) in all {
+        wrong.extend(kept.faults(client).await.into_iter().map(|fault| format!("{name}: {fault}")));
+    }
+    wrong
 }
 
 on_each_server! {
@@ -239,10 +315,53 @@ on_each_server! {
         let mut wrong = Vec::new();
         for (place, span) in spans(&client).await {
             for (name, filter) in filters() {
-                let faults = faults_when_kept(&client, &Query::new(TENANT, &filter, &span)).await;
-                wrong.extend(faults.into_iter().map(|fault| format!("{name}, {place}: {fault}")));
+                let kept = Kept::new(&client, Query::new(TENANT, &filter, &span)).await;
+                wrong.extend(kept.faults(&client).await.into_iter().map(|fault| format!("{name}, {place}: {fault}")));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    async fn plans_made_before_a_month_began_are_good_for_it(db: TestDatabase) {
+        fill(&db).await;
+        db.store().ensure_month(next_month(&db).await).await.unwrap();
+        let (client, all) = kept_plans(&db).await;
+        fill_next_month(&db).await;
+        let wrong = all_faults(&client, &all).await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// Whoever analyses all tables each night tells the planner that the next month is empty for good.
+    async fn plans_for_a_month_that_was_known_to_be_empty_are_made_anew(db: TestDatabase) {
+        fill(&db).await;
+        db.store().ensure_month(next_month(&db).await).await.unwrap();
+        db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+        let (client, all) = kept_plans(&db).await;
+        fill_next_month(&db).await;
+        assert!(!all_faults(&client, &all).await.is_empty(), "then sessions need not forget their plans");
+        client.batch_execute("DISCARD PLANS").await.unwrap();
+        let wrong = all_faults(&client, &all).await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    async fn sessions_of_the_service_forget_their_plans_in_time(db: TestDatabase) {
+        fill(&db).await;
+        db.store().ensure_month(next_month(&db).await).await.unwrap();
+        db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+        let store = |plans_kept| {
+            let mut settings = db.store_settings();
+            (settings.pool.connections, settings.pool.plans_kept) = (1, plans_kept);
+            Store::open(&settings).unwrap()
+        };
+        let (forgetful, stubborn) = (store(Duration::ZERO), store(Duration::from_secs(3600)));
+        for _ in 0..6 {
+            newest_page(&forgetful).await;
+            newest_page(&stubborn).await;
+        }
+        fill_next_month(&db).await;
+        assert!(newest_page(&stubborn).await > MOST_PAGES, "nothing to forget");
+        assert!(newest_page(&forgetful).await <= MOST_PAGES);
+        forgetful.close();
+        stubborn.close();
     }
 }
