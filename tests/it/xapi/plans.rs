@@ -235,6 +235,13 @@ async fn next_month(db: &TestDatabase) -> DateTime<Utc> {
     db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
+/// Fills this month and makes the next one, known to be empty: by whoever analyses all tables each night.
+async fn fill_before_an_empty_month(db: &TestDatabase) {
+    fill(db).await;
+    db.store().ensure_month(next_month(db).await).await.unwrap();
+    db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+}
+
 /// Everything once more, in the next month.
 async fn fill_next_month(db: &TestDatabase) {
     db.superuser()
@@ -331,11 +338,8 @@ on_each_server! {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// Whoever analyses all tables each night tells the planner that the next month is empty for good.
     async fn plans_for_a_month_that_was_known_to_be_empty_are_made_anew(db: TestDatabase) {
-        fill(&db).await;
-        db.store().ensure_month(next_month(&db).await).await.unwrap();
-        db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+        fill_before_an_empty_month(&db).await;
         let (client, all) = kept_plans(&db).await;
         fill_next_month(&db).await;
         assert!(!all_faults(&client, &all).await.is_empty(), "then sessions need not forget their plans");
@@ -345,9 +349,7 @@ on_each_server! {
     }
 
     async fn sessions_of_the_service_forget_their_plans_in_time(db: TestDatabase) {
-        fill(&db).await;
-        db.store().ensure_month(next_month(&db).await).await.unwrap();
-        db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+        fill_before_an_empty_month(&db).await;
         let store = |plans_kept| {
             let mut settings = db.store_settings();
             (settings.pool.connections, settings.pool.plans_kept) = (1, plans_kept);
