@@ -363,6 +363,11 @@ on_each_server! {
         fill_next_month(&db).await;
         assert!(newest_page(&stubborn).await > MOST_PAGES, "nothing to forget");
         assert!(newest_page(&forgetful).await <= MOST_PAGES);
+        // A session that cannot even be told to forget is replaced.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND application_name = 'progress_service'";
+        db.superuser().await.query(end, &[]).await.unwrap();
+        assert!(newest_page(&forgetful).await <= MOST_PAGES);
         forgetful.close();
         stubborn.close();
     }
