@@ -112,7 +112,7 @@ fn refuse(req: ServiceRequest, error: HttpError) -> ServiceResponse<BoxBody> {
 }
 
 /// Whether `path` is `root` or something under it; `/administrator` is not under `/admin`.
-fn is_below(path: &str, root: &str) -> bool {
+pub(super) fn is_below(path: &str, root: &str) -> bool {
     path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

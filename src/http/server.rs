@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::{
     Edge, Phase,
     api::{endpoint::nowhere, stamp},
-    cors, tls,
+    cors, tls, xapi,
 };
 use crate::config::Config;
 
@@ -44,13 +44,16 @@ where
     R: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     let (inner, origins) = (edge.clone(), config.limits.cors_origins.clone());
+    let bases = xapi::stamp::Bases::new(&config.xapi.paths);
     let server = HttpServer::new(move || {
         let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
+        let bases = bases.clone();
         App::new()
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(cors::middleware(&origins))
+            .wrap(from_fn(move |req, next| bases.clone().pass(req, next)))
             .configure(routes.clone())
             .default_service(web::to(nowhere))
     })
@@ -238,6 +241,31 @@ mod tests {
         let running = served(&[("PROGRESS_HTTP_HEADER_BYTES", "1KiB")], &Arc::default());
         let answer = get(&running, "/healthz", &format!("X-Large: {}\r\n", "x".repeat(2_000))).await;
         assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("1024"), "{answer}");
+        running.cut().await;
+    }
+
+    #[tokio::test]
+    async fn answers_of_xapi_say_their_version_wherever_they_come_from() {
+        let running = served(
+            &[("PROGRESS_HTTP_HEADER_BYTES", "1KiB"), ("PROGRESS_LIMITS_CORS_ORIGINS", "http://lms.example")],
+            &Arc::default(),
+        );
+        let large = format!("X-Large: {}\r\n", "x".repeat(2_000));
+        for (path, headers, status, version) in [
+            ("/xapi/statements", "", "503", "1.0.3"),
+            ("/xapi/statements", "X-Experience-API-Version: 2.0.0\r\n", "503", "2.0.0"),
+            ("/xapi/v2/statements", "", "503", "2.0.0"),
+            ("/xapi/statements", large.as_str(), "431", "1.0.3"),
+        ] {
+            let answer = get(&running, path, headers).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            assert!(answer.contains(&format!("\nx-experience-api-version: {version}\r\n")), "{path}: {answer}");
+        }
+        let preflight = "OPTIONS /xapi/statements HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                         Origin: http://lms.example\r\nAccess-Control-Request-Method: POST\r\n\r\n";
+        let answer = exchange(&running, preflight).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\nx-experience-api-version: 1.0.3"), "{answer}");
+        assert!(!get(&running, "/healthz", "").await.contains("\nx-experience-api-version:"));
         running.cut().await;
     }
 

@@ -4,6 +4,7 @@ mod documents;
 mod incoming;
 mod lookups;
 mod multipart;
+pub mod stamp;
 mod statements_read;
 mod statements_write;
 mod stream;
@@ -95,10 +96,7 @@ pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig)
     move |cfg| {
         cfg.app_data(xapi.clone());
         for base in &bases {
-            let base = match base.trim_matches('/') {
-                "" => String::new(),
-                base => format!("/{base}"),
-            };
+            let base = rooted(base);
             for (suffix, only) in [("/v2", Some(Version::V2_0_0)), ("", None)] {
                 for (at, place) in PLACES {
                     let route = web::route().to(move |req: HttpRequest, body: Payload, xapi: Data<Xapi>| async move {
@@ -108,21 +106,25 @@ pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig)
                 }
                 let at = format!("{base}{suffix}");
                 if !at.is_empty() {
-                    let nothing = web::route().to(move |req: HttpRequest| async move { nothing(Path { only }, &req) });
-                    cfg.service(web::resource([at.clone(), format!("{at}/{{nothing:.*}}")]).route(nothing));
+                    let nothing = web::resource([at.clone(), format!("{at}/{{nothing:.*}}")]);
+                    cfg.service(nothing.route(web::route().to(nothing_here)));
                 }
             }
         }
     }
 }
 
+/// A base path as requests begin with it: `/xapi`, or nothing where the resources stand at the root.
+fn rooted(base: &str) -> String {
+    match base.trim_matches('/') {
+        "" => String::new(),
+        base => format!("/{base}"),
+    }
+}
+
 /// What answers below a base where no resource is.
-fn nothing(path: Path, req: &HttpRequest) -> HttpResponse {
-    let asked = req.headers().get(VERSION).and_then(|value| Version::negotiate(value.to_str().ok()?));
-    let version = path.only.or(asked).unwrap_or(path.asks());
-    let mut response = HttpError::NotFound("no such resource".to_owned()).error_response();
-    response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
-    response
+async fn nothing_here() -> HttpResponse {
+    HttpError::NotFound("no such resource".to_owned()).error_response()
 }
 
 async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi: &Xapi) -> HttpResponse {
