@@ -18,8 +18,12 @@ pub(super) struct Bounds(Mutex<Option<(Instant, DateTime<Utc>)>>);
 
 impl Bounds {
     pub fn recent(&self) -> Option<DateTime<Utc>> {
+        self.recent_at(Instant::now())
+    }
+
+    fn recent_at(&self, now: Instant) -> Option<DateTime<Utc>> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.filter(|(asked, _)| asked.elapsed() < RECENT).map(|(_, bound)| bound)
+        last.filter(|(asked, _)| now.saturating_duration_since(*asked) < RECENT).map(|(_, bound)| bound)
     }
 
     /// The last bound there was, however long ago.
@@ -49,11 +53,12 @@ mod tests {
         let (bounds, bound) = (Bounds::default(), DateTime::UNIX_EPOCH);
         assert_eq!(bounds.recent(), None);
         assert!(bounds.note(None, None).is_err(), "a read without a bound is no answer");
+        let before = Instant::now();
         assert_eq!(bounds.note(None, Some(bound)).ok(), Some(bound));
-        assert_eq!(bounds.recent(), Some(bound));
+        let after = Instant::now();
+        assert_eq!(bounds.recent_at(before + RECENT / 2), Some(bound));
         assert_eq!(bounds.note(Some(bound), None).ok(), Some(bound));
-        std::thread::sleep(RECENT);
-        assert_eq!(bounds.recent(), None);
+        assert_eq!(bounds.recent_at(after + RECENT), None);
         assert_eq!(bounds.last(), Some(bound));
     }
 }
