@@ -9,7 +9,7 @@ use progress_service::{
     objects::{Objects, ObjectsError},
 };
 
-use crate::support::{kafka, patience::PATIENCE, s3::Bucket};
+use crate::support::{kafka, patience::PATIENCE, pgproc::free_port, s3::Bucket};
 
 fn config(variables: &[(&str, &str)]) -> Config {
     read(&Environment::of(variables.iter().copied()), Path::new("/nowhere")).unwrap().config
@@ -64,7 +64,7 @@ async fn the_broker_answers_a_ping() {
 
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_unreachable() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
     let config = config(&[("PROGRESS_KAFKA_BROKERS", &free)]);
     let error = connection::ping(&config.kafka, Duration::from_millis(500)).await.unwrap_err();
     assert!(matches!(error, BusError::Unreachable(_) | BusError::Refused { .. }), "{error}");

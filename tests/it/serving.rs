@@ -15,7 +15,7 @@ use crate::support::{
     app::{Answer, send},
     http, patience,
     pg::{Server, TestDatabase},
-    pgproc::PgServer,
+    pgproc::{PgServer, free_port},
     process::{Process, Service, command},
 };
 
@@ -256,7 +256,7 @@ async fn https_follows_its_certificate_without_a_restart() {
 async fn validation_knocks_at_every_door_and_tells_which_is_shut() {
     let db = TestDatabase::new(Server::newest().await).await;
     let data = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
     let mut variables = BTreeMap::from([
         ("PROGRESS_DATA_DIR".to_owned(), data.path().to_string_lossy().into_owned()),
         ("PROGRESS_DATABASE_URL".to_owned(), db.service_url()),

@@ -1,6 +1,7 @@
 //! A PostgreSQL of a test's own that keeps its promises (`fsync` on) and may be killed and started again.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs::{File, OpenOptions},
     io::{ErrorKind, Write},
@@ -11,10 +12,12 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
+use progress_service::model::Ids;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
@@ -257,7 +260,15 @@ fn unprivileged() -> Option<(u32, u32)> {
     (id(&["-u"]) == 0).then(|| (id(&["-u", "nobody"]), id(&["-g", "nobody"])))
 }
 
-/// A port nobody listens on at this moment.
+/// A port nobody listens on, given out once. It lies below the ephemeral range, so that neither an outgoing connection
+/// nor whoever asks for any port takes it before its server does, also while that server is down.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = 20_000 + u16::from_be_bytes(Ids::random().bytes()) % 12_000;
+        let is_new = GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        if is_new && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
