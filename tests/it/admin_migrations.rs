@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{KEY, SECRET, TestApp, send},
+    app::{KEY, SECRET, TestApp, ready, send},
     patience::until,
     pg::TestDatabase,
 };
@@ -107,10 +107,7 @@ on_each_server! {
         assert_eq!(metrics.runs.with_label_values(&["succeeded"]).get(), 3);
         assert!(metrics.files.with_label_values(&["applied"]).get() >= 2, "001 at the start and 100 by the run");
         assert_eq!(metrics.rows.get(), 3, "the row count of what 001 wrote");
-        until("the opening of the data plane", async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 200 { Ok(()) } else { Err(ready.text()) }
-        }).await;
+        ready(&app.url).await;
         let audit = "SELECT count(*) FROM platform.audit WHERE action = 'migrations.run'";
         assert_eq!(app.db.superuser().await.query_one(audit, &[]).await.unwrap().get::<_, i64>(0), 3);
     }

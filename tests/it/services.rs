@@ -5,7 +5,7 @@ use progress_service::model::Ids;
 use tokio_postgres::error::SqlState;
 
 use crate::support::{
-    app::TestApp,
+    app::{TestApp, ready},
     kafka::Topic,
     pg::{Server, TestDatabase},
     pgproc::PgServer,
@@ -120,7 +120,7 @@ on_each_server! {
     async fn the_service_answers_inside_the_test(db: TestDatabase) {
         let app = TestApp::start(db).await;
         app.get("/healthz").await.expect(200);
-        assert_eq!(app.get("/readyz").await.expect(200).json()["ready"], true);
+        assert_eq!(ready(&app.url).await["ready"], true);
         app.get("/no/such/resource").await.expect(404);
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    app::{Answer, send},
+    app::{Answer, ready, send},
     http, patience,
     pg::{Server, TestDatabase},
     pgproc::{PgServer, free_port},
@@ -39,7 +39,7 @@ on_each_server! {
     async fn an_empty_database_is_filled_and_served_until_a_signal(db: TestDatabase) {
         let empty = TestDatabase::empty(db.server()).await;
         let mut service = start(&empty, &[("PROGRESS_BOOTSTRAP_CREDENTIAL", "first-key:first-secret")]).await;
-        let readiness = get(&service, "/readyz").await.expect(200).json();
+        let readiness = ready(&service.url).await;
         assert_eq!(readiness["phase"], "serving");
         assert_eq!(check(&readiness, "database")["ok"], true);
         let metrics = get(&service, "/metrics").await.expect(200).text();
@@ -83,11 +83,7 @@ async fn pending_migrations_close_the_data_plane_until_somebody_runs_them() {
     let request = Request { wish, dry_run: false, applied_by: "test".to_owned() };
     let report = runner.run(&request, &silent).await.unwrap();
     assert!(report.failed.is_none(), "{:?}", report.failed);
-    patience::until("the opening of the data plane", async || {
-        let answer = get(&service, "/readyz").await;
-        if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.text()) }
-    })
-    .await;
+    ready(&service.url).await;
 }
 
 /// Starts a service that is expected to give up; answers its exit code and its words.
@@ -142,17 +138,13 @@ async fn a_taken_address_is_named_with_the_way_out() {
 async fn readiness_follows_the_database_and_health_does_not() {
     let mut server = PgServer::start().await;
     let service = Service::start(&[("PROGRESS_DATABASE_URL", &server.url())]).await;
-    get(&service, "/readyz").await.expect(200);
+    ready(&service.url).await;
     server.kill();
     get(&service, "/healthz").await.expect(200);
     let readiness = get(&service, "/readyz").await.expect(503).json();
     assert_eq!(check(&readiness, "database")["ok"], false);
     server.resume().await;
-    patience::until("readiness", async || {
-        let answer = get(&service, "/readyz").await;
-        if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.text()) }
-    })
-    .await;
+    ready(&service.url).await;
 }
 
 #[tokio::test]
@@ -162,7 +154,7 @@ async fn a_database_that_comes_late_is_waited_for() {
     let url = server.url();
     let variables = [("PROGRESS_DATABASE_URL", url.as_str())];
     let (service, ()) = tokio::join!(Service::start(&variables), server.resume());
-    get(&service, "/readyz").await.expect(200);
+    ready(&service.url).await;
 }
 
 #[tokio::test]

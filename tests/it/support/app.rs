@@ -12,8 +12,13 @@ use progress_service::{
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
-use super::{background, http, pg::TestDatabase};
+use super::{
+    background, http,
+    patience::{self, PATIENCE},
+    pg::TestDatabase,
+};
 
 /// The credential with all scopes that a test speaks with unless it says otherwise.
 pub const KEY: &str = "test-key";
@@ -57,6 +62,17 @@ pub async fn send(request: RequestBuilder) -> Answer {
     Answer { status, headers, body: response.bytes().await.expect("a whole body").into() }
 }
 
+/// What `/readyz` says once the service at `url` is ready. Its checks have seconds, which may be too few when the
+/// machine is busy: then it is asked again.
+pub async fn ready(url: &str) -> Value {
+    let client = http::client();
+    patience::until("readiness", async || {
+        let answer = send(client.get(format!("{url}/readyz"))).await;
+        if answer.status == StatusCode::OK { Ok(answer.json()) } else { Err(answer.text()) }
+    })
+    .await
+}
+
 /// A started service and the database it owns.
 pub struct TestApp {
     service: Option<Service>,
@@ -89,6 +105,13 @@ impl TestApp {
     /// The rooms behind the listener, to step by hand what runs in the background.
     pub fn service(&self) -> &Service {
         self.service.as_ref().expect("running until it is dropped")
+    }
+
+    /// Ends the background loops, for a test that wants to be the only one who steps, or breaks what a loop mends.
+    pub async fn stop_loops(&self) {
+        // When its patience ends the worker only says so in the log: the shorter one is what fails.
+        let stopping = self.service().rooms.worker.stop(10 * PATIENCE);
+        timeout(PATIENCE, stopping).await.expect("loops end when they are told");
     }
 
     pub fn config(&self) -> &Config {
