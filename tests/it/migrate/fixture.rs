@@ -9,7 +9,7 @@ use progress_service::{
 };
 use tokio_postgres::Client;
 
-use crate::support::pg::TestDatabase;
+use crate::support::{patience::PATIENCE, pg::TestDatabase};
 
 /// A migration's text with a plain head.
 pub fn sql(body: &str) -> String {
@@ -33,10 +33,15 @@ pub fn owner(db: &TestDatabase) -> Endpoint {
     Endpoint { url: Secret::new(db.owner_url()), ca_file: None }
 }
 
-/// Impatient settings: a test that waits for minutes tells nothing.
+/// The budget of the product, which outlasts an autovacuum in the way and a machine that is busy.
 pub fn settings() -> Settings {
+    Settings { budget: Budget::default(), patience: PATIENCE }
+}
+
+/// For a file whose lock somebody holds on purpose: it steps back soon.
+pub fn impatient() -> Settings {
     let budget = Budget { lock_timeout: Duration::from_millis(200), lock_tries: 3, ..Budget::default() };
-    Settings { budget, patience: Duration::from_secs(60) }
+    Settings { budget, ..settings() }
 }
 
 pub fn runner(db: &TestDatabase, modules: Vec<Module>) -> Runner {

@@ -6,7 +6,7 @@ use progress_service::{
     store::Endpoint,
 };
 
-use super::fixture::{count, everything, headed, history, module, owner, run_all, runner, settings, sql};
+use super::fixture::{count, everything, headed, history, impatient, module, owner, run_all, runner, settings, sql};
 
 fn files() -> Vec<(&'static str, String)> {
     vec![
@@ -117,11 +117,11 @@ on_each_server! {
         run_all(&runner(&db, vec![module("alpha", &files()[..1])])).await;
         let reader = db.superuser().await;
         reader.batch_execute("BEGIN; SELECT * FROM alpha.t").await.unwrap();
-        let next = runner(&db, vec![module("alpha", &files()[..2])]);
+        let next = Runner::new(vec![module("alpha", &files()[..2])], owner(&db), impatient());
         let failed = run_all(&next).await.failed.unwrap();
         assert_eq!(failed.code.as_deref(), Some("55P03"));
         // A migration that steps back lets others through: a second reader is not stuck behind it.
-        let mut patient = settings();
+        let mut patient = impatient();
         patient.budget.lock_tries = 1000;
         let next = Runner::new(next.modules().to_vec(), owner(&db), patient);
         let migrating = tokio::spawn(async move { run_all(&next).await });
