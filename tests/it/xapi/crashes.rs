@@ -10,6 +10,7 @@ use super::{id, identified, ids};
 use crate::support::{
     app::{Answer, KEY, SECRET},
     http, patience,
+    pg::try_connect,
     pgproc::PgServer,
     process::Service,
 };
@@ -74,7 +75,8 @@ async fn check(service: &Service, acknowledged: &[String]) {
 /// Waits until the ledger holds more than `most` statements; answers how many.
 async fn more_than(pg: &PgServer, most: i64) -> i64 {
     patience::until("statements arrive", async || {
-        let client = pg.client().await;
+        // A postmaster whose backend crashed still lets clients in, and then throws them out.
+        let client = try_connect(&pg.url()).await.map_err(|e| e.to_string())?;
         let row = client.query_one("SELECT count(*) FROM ledger.statements", &[]).await.map_err(|e| e.to_string())?;
         let count = row.get::<_, i64>(0);
         if count > most { Ok(count) } else { Err(format!("there are {count}")) }
