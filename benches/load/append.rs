@@ -24,13 +24,7 @@ pub type Groups = Arc<Vec<Vec<Prepared>>>;
 
 pub fn groups(stock: &Stock, count: usize, seed: u64) -> anyhow::Result<Groups> {
     let mut rng = SmallRng::seed_from_u64(seed);
-    let group = |_| {
-        let mut statements = Vec::with_capacity(GROUP);
-        for _ in 0..GROUP / 100 {
-            statements.extend(rows::prepared(&stock.body(100, &mut rng))?);
-        }
-        anyhow::Ok(statements)
-    };
+    let group = |_| rows::drawn(stock, GROUP, &mut rng);
     Ok(Arc::new((0..count.div_ceil(GROUP)).map(group).collect::<Result<_, _>>()?))
 }
 

@@ -70,10 +70,7 @@ pub async fn leave_to_others(place: &Place) -> anyhow::Result<()> {
 
 fn chunk(stock: &Stock, number: usize, first: DateTime<Utc>, step: i64) -> anyhow::Result<Chunk> {
     let mut rng = SmallRng::seed_from_u64(number as u64);
-    let mut statements = Vec::with_capacity(CHUNK);
-    for _ in 0..CHUNK / 100 {
-        statements.extend(rows::prepared(&stock.body(100, &mut rng))?);
-    }
+    let statements = rows::drawn(stock, CHUNK, &mut rng)?;
     let begin = first + TimeDelta::microseconds(step * i64::try_from(number * CHUNK)?);
     Ok(Chunk::new(&statements, begin, step))
 }

@@ -90,11 +90,7 @@ fn chunks(stock: &Stock, count: usize, first: DateTime<Utc>, seed: usize) -> any
     let mut stored = first;
     let mut chunks = Vec::new();
     for _ in 0..count.div_ceil(CHUNK) {
-        let mut statements = Vec::with_capacity(CHUNK);
-        for _ in 0..CHUNK / 100 {
-            statements.extend(rows::prepared(&stock.body(100, &mut rng))?);
-        }
-        chunks.push(Chunk::new(&statements, stored, step));
+        chunks.push(Chunk::new(&rows::drawn(stock, CHUNK, &mut rng)?, stored, step));
         stored += chrono::TimeDelta::microseconds(CHUNK as i64 * step);
     }
     Ok(Arc::new(chunks))

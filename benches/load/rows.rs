@@ -1,4 +1,5 @@
-//! Statements as rows of the ledger in PostgreSQL's binary COPY form, with the keys the service itself computes.
+//! Statements of the stock as the service prepares them, and as rows of the ledger in PostgreSQL's binary COPY form, with
+//! the keys the service itself computes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,11 +9,16 @@ use progress_service::{
     store::statements::relation_keys,
     xapi::{Author, Limits, Prepared, Version, keys::Ifi, prepare, read},
 };
+use rand::rngs::SmallRng;
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
+use super::statements::Stock;
+
 /// Microseconds between 1970 and 2000, where PostgreSQL's time begins.
 const EPOCH: i64 = 946_684_800_000_000;
+/// Statements that are read at once: a request holds only so many.
+const REQUEST: usize = 100;
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 pub const TABLES: [&str; 3] = [
@@ -30,8 +36,18 @@ pub struct Chunk {
     tables: [Bytes; 3],
 }
 
-/// Reads and prepares an array of statements as the service would.
-pub fn prepared(body: &[u8]) -> anyhow::Result<Vec<Prepared>> {
+/// So many statements of the stock, each under a new id.
+pub fn drawn(stock: &Stock, count: usize, rng: &mut SmallRng) -> anyhow::Result<Vec<Prepared>> {
+    let mut statements = Vec::with_capacity(count);
+    while statements.len() < count {
+        let request = stock.body(REQUEST.min(count - statements.len()), rng);
+        statements.extend(prepared(&request)?);
+    }
+    Ok(statements)
+}
+
+/// Reads and prepares a body of statements as the service would.
+fn prepared(body: &[u8]) -> anyhow::Result<Vec<Prepared>> {
     let authority = Ifi::Account { home_page: "https://lrs.example.com".to_owned(), name: "load".to_owned() };
     let author = Author::new(TenantId::DEFAULT.0, &authority.to_map(), Version::V1_0_3);
     let batch = read::statements(body, Version::V1_0_3, &Limits::default())

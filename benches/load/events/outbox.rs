@@ -94,10 +94,7 @@ fn parts(stock: &Stock, count: usize) -> anyhow::Result<Vec<Part>> {
     let mut rng = SmallRng::seed_from_u64(31);
     let begin = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap_or_default();
     let part = |number: usize| {
-        let mut statements = Vec::with_capacity(CHUNK);
-        for _ in 0..CHUNK / 100 {
-            statements.extend(rows::prepared(&stock.body(100, &mut rng))?);
-        }
+        let statements = rows::drawn(stock, CHUNK, &mut rng)?;
         let first = begin + TimeDelta::microseconds(i64::try_from(number * CHUNK)?);
         let ids: Vec<Uuid> = statements.iter().map(|statement| statement.id).collect();
         let data = ids.iter().map(|id| event(*id)).collect();
