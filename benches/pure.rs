@@ -7,8 +7,9 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use anyhow::Context;
 use chrono::DateTime;
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion};
 use progress_service::{
     model::score::Score,
     telemetry::Metrics,
@@ -80,15 +81,12 @@ fn allocations<T>(name: &str, work: impl FnOnce() -> T) {
     println!("{name}: {} allocations", ALLOCATIONS.load(Ordering::Relaxed) - before);
 }
 
-fn pure(criterion: &mut Criterion) {
+fn pure(criterion: &mut Criterion) -> anyhow::Result<()> {
     let (body, limits) = (body(), Limits::default());
     let authority = json!({"objectType": "Agent", "account": {"homePage": "https://lrs.example.com", "name": "key"}});
     let authority = authority.as_object().cloned().unwrap_or_default();
     let author = Author::new(Uuid::from_u128(1), &authority, Version::V1_0_3);
-    let Some(statement) = one(&body, &limits) else {
-        eprintln!("the sample statement is not valid");
-        return;
-    };
+    let statement = one(&body, &limits).context("the sample statement is not valid")?;
     let stored = prepared(statement.clone(), &author);
     let exact = |mut out: String| {
         format::with_stored(&mut out, &stored.payload, DateTime::UNIX_EPOCH, stored.has_timestamp);
@@ -108,6 +106,7 @@ fn pure(criterion: &mut Criterion) {
     });
     criterion.bench_function("digest", |b| b.iter(|| digest(statement.doc())));
     criterion.bench_function("exact", |b| b.iter_batched(page, exact, BatchSize::SmallInput));
+    Ok(())
 }
 
 /// A transcript of so many attempts, of a learner whose name runs from the right.
@@ -138,15 +137,22 @@ fn transcript(attempts: i32) -> Transcript {
     }
 }
 
-fn printing(criterion: &mut Criterion) {
-    let Ok(metrics) = Metrics::new() else { return };
-    let press = Press::new(None, &metrics);
+fn printing(criterion: &mut Criterion) -> anyhow::Result<()> {
+    let press = Press::new(None, &Metrics::new()?);
     for attempts in [1, 500] {
         let transcript = transcript(attempts);
+        press.print_blocking(&transcript).context("the sample transcript cannot be printed")?;
         criterion
             .bench_function(&format!("transcript of {attempts}"), |b| b.iter(|| press.print_blocking(&transcript)));
     }
+    Ok(())
 }
 
-criterion_group!(benches, pure, printing);
-criterion_main!(benches);
+// Not criterion's own, which cannot fail: the figures of a sample that is refused would look like good ones.
+fn main() -> anyhow::Result<()> {
+    let mut criterion = Criterion::default().configure_from_args();
+    pure(&mut criterion)?;
+    printing(&mut criterion)?;
+    criterion.final_summary();
+    Ok(())
+}
