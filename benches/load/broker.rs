@@ -38,7 +38,7 @@ pub struct Broker {
 impl Broker {
     /// A fresh node that answers.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port().context("no free port")?;
         let mut command = Command::new(NODE);
         command.arg(folder).arg(port.to_string()).args(JAVA);
         command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
@@ -100,6 +100,13 @@ impl Broker {
         let metadata = self.consumer()?.fetch_metadata(topic, ANSWER)?;
         Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()).try_into()?)
     }
+}
+
+/// A port nobody listens on. The node binds it only after a while, so it lies below those that the system gives to
+/// connections meanwhile.
+fn free_port() -> Option<u16> {
+    let mut draws = std::iter::repeat_with(|| rand::random_range(20_000..32_000)).take(100);
+    draws.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
 }
 
 /// A reader at work.
