@@ -25,6 +25,7 @@ use serde_json::json;
 
 use options::{Options, Part};
 use place::Place;
+use read::When;
 use report::Report;
 use statements::Stock;
 
@@ -75,10 +76,10 @@ async fn reads(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut 
     report.add("run", "postgresql", json!(place.database_version()));
     fill::leave_to_others(&place).await?;
     let filled = fill::run(&place, stock, options.statements).await?;
-    read::run(&place, filled, options, "warm", report).await?;
+    read::run(&place, filled, options, When::Warm, report).await?;
     place.stop().await?;
     let place = Place::start(data).await?;
-    read::run(&place, filled, options, "after a restart", report).await?;
+    read::run(&place, filled, options, When::AfterRestart, report).await?;
     write::into_filled(&place, stock, options, report).await?;
     place.stop().await
 }
