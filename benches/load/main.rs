@@ -5,6 +5,8 @@
 mod append;
 mod broker;
 mod cases;
+mod dearest;
+mod disk;
 mod events;
 mod fill;
 mod http;
@@ -16,6 +18,7 @@ mod read;
 mod report;
 mod rows;
 mod sessions;
+mod standing;
 mod statements;
 mod write;
 
@@ -58,12 +61,14 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn writes(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let place = Place::start(data).await?;
+    let mut place = Place::start(data).await?;
     report.add("run", "postgresql", json!(place.database_version()));
     if options.wants(Part::Write) {
         write::run(&place, stock, options, report).await?;
     }
     if options.wants(Part::Limit) {
+        // Its projections and its relay would read what is written, on the same cores.
+        place.stop_service().await?;
         limit::run(&place, stock, options, report).await?;
     }
     place.stop().await?;

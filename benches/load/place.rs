@@ -24,6 +24,8 @@ use tokio_postgres::{Client, Config, NoTls};
 use super::{http::Target, process};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_progress-service");
+/// The service inherits it from whoever starts the driver.
+const BROKERS: &str = "PROGRESS_KAFKA_BROKERS";
 const CREDENTIAL: &str = "load:a-secret-for-the-load-driver";
 
 /// Both servers, started and ready.
@@ -32,6 +34,8 @@ pub struct Place {
     database: Database,
     service: Option<Child>,
     pub target: Target,
+    /// Whether the service has brokers to send events to.
+    pub sends: bool,
 }
 
 struct Database {
@@ -46,16 +50,17 @@ impl Place {
     pub async fn start(data: &Path) -> anyhow::Result<Self> {
         let database = Database::start(data).await?;
         let (service, target) = start_service(program(data, &database)).await?;
-        Ok(Self { data: data.to_owned(), database, service: Some(service), target })
+        let sends = std::env::var_os(BROKERS).is_some_and(|brokers| !brokers.is_empty());
+        Ok(Self { data: data.to_owned(), database, service: Some(service), target, sends })
     }
 
     /// Starts the service again, with brokers or without.
     pub async fn serve(&mut self, brokers: Option<&str>) -> anyhow::Result<()> {
         self.stop_service().await?;
         let mut command = self.program();
-        command.env("PROGRESS_KAFKA_BROKERS", brokers.unwrap_or_default());
+        command.env(BROKERS, brokers.unwrap_or_default());
         let (service, target) = start_service(command).await?;
-        (self.service, self.target) = (Some(service), target);
+        (self.service, self.target, self.sends) = (Some(service), target, brokers.is_some());
         Ok(())
     }
 

@@ -11,11 +11,13 @@ use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
 use super::{
+    dearest, disk,
     http::Connection,
     options::Options,
     place::Place,
     process,
     report::{Latencies, Report, cpu_each, heading},
+    standing::{self, Standing},
     statements::Stock,
 };
 
@@ -26,6 +28,7 @@ pub struct Scenario {
     pub long: bool,
 }
 
+/// The long one is the last: what is said after them is said of it.
 const SCENARIOS: [Scenario; 7] = [
     Scenario { batch: 1, concurrency: 1, long: false },
     Scenario { batch: 1, concurrency: 16, long: false },
@@ -46,18 +49,27 @@ impl Scenario {
 pub const COLUMNS: &str = "batch conc  statements/s   p50 ms    p95 ms    p99 ms | CPU us/statement: service database client | \
                            WAL B | RSS MiB now, most | last/first";
 
-/// Runs all scenarios, then says what a statement costs on the disk.
+/// Runs all scenarios, then says what of them has not gone out as events, what the long one asked of the database, and
+/// what a statement takes on the disk.
 pub async fn run(place: &Place, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     warm_up(place, stock).await?;
+    let owner = place.owner().await?;
     table(&format!("POST /statements, {} bytes each", stock.mean_bytes()));
     for scenario in &SCENARIOS {
+        if scenario.long {
+            dearest::reset(&owner).await?;
+        }
         let seconds = if scenario.long { options.long } else { options.seconds };
         let figures = measure(place, stock, scenario, seconds).await?;
         report.add("write", &scenario.name(), figures);
     }
-    let owner = place.owner().await?;
-    dearest(&owner).await?;
-    sizes(&owner, report).await
+    if place.sends {
+        report.add("write", "unsent", standing::unsent(&owner).await?);
+    }
+    dearest::print(&owner, "the long run of batches of 100 by 8").await?;
+    // What the projections have not read yet takes no room in them.
+    standing::until(&owner, Standing::is_projected).await?;
+    disk::run(&owner, report).await
 }
 
 /// What a statement costs where many are already: to be compared with a ledger of another size.
@@ -80,34 +92,11 @@ fn table(title: &str) {
     heading(title, COLUMNS);
 }
 
-/// Where the database's time went since the last time this was asked, if it keeps count.
-pub async fn dearest(owner: &Client) -> anyhow::Result<()> {
-    if owner.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.is_err() {
-        return Ok(());
-    }
-    let rows = owner
-        .query(
-            r"SELECT calls, total_exec_time / greatest(sum(total_exec_time) OVER (), 1e-9) * 100 AS share,
-                     total_exec_time * 1000 / calls AS us_each, rows::float8 / calls AS rows_each,
-                     left(regexp_replace(query, '\s+', ' ', 'g'), 70) AS query
-              FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 15",
-            &[],
-        )
-        .await?;
-    heading("Where the database's time went", "share %     calls    us each  rows each  statement");
-    for row in &rows {
-        let (calls, query): (i64, String) = (row.get("calls"), row.get("query"));
-        let (share, each, lines): (f64, f64, f64) = (row.get("share"), row.get("us_each"), row.get("rows_each"));
-        println!("{share:>7.1} {calls:>9} {each:>10.1} {lines:>10.1}  {query}");
-    }
-    owner.batch_execute("SELECT pg_stat_statements_reset()").await?;
-    Ok(())
-}
-
 /// Lets the service meet the activities, learners and verbs, so that the first scenario is like the others.
 async fn warm_up(place: &Place, stock: &Stock) -> anyhow::Result<()> {
     let mut connection = Connection::open(&place.target).await?;
-    let mut rng = SmallRng::seed_from_u64(1);
+    // Not a fixed seed: the ids may be in the ledger already, and then nothing would be stored.
+    let mut rng = SmallRng::seed_from_u64(rand::random());
     for _ in 0..100 {
         connection.post("/xapi/statements", stock.body(50, &mut rng)).await?;
     }
@@ -168,7 +157,8 @@ pub async fn measure(place: &Place, stock: &Arc<Stock>, scenario: &Scenario, sec
     let latencies = Latencies::merge(all.into_iter().map(|seen| seen.latencies));
     let statements = (latencies.len() * scenario.batch) as u64;
     let rate = statements as f64 / took;
-    let decay = last_over_first(&per_second);
+    let (first, last) = first_and_last(&per_second);
+    let decay = last / first.max(1.0);
     let wal_each = wal / statements.max(1) as f64;
     let (cpu_text, cpu_json) = cpu_each(cpu, statements);
     println!(
@@ -181,7 +171,7 @@ pub async fn measure(place: &Place, stock: &Arc<Stock>, scenario: &Scenario, sec
     );
     Ok(
         json!({"per_second": rate, "seconds": took, "latency": latencies.json(), "cpu_each": cpu_json, "wal_bytes_each": wal_each,
-        "rss_mib": memory.0, "rss_most_mib": memory.1, "last_over_first": decay}),
+        "rss_mib": memory.0, "rss_most_mib": memory.1, "last_per_second": last, "last_over_first": decay}),
     )
 }
 
@@ -190,48 +180,15 @@ fn total_per_second(all: &[Seen], seconds: u64) -> Vec<u64> {
     (0..usize::try_from(seconds).unwrap_or_default()).map(at).collect()
 }
 
-/// The last minute's speed by the first's; of a shorter run, its last and first third.
-fn last_over_first(per_second: &[u64]) -> f64 {
-    let window = (per_second.len() / 3).min(60);
+/// Statements a second in the first minute and in the last; of a shorter run, in its first and its last third.
+fn first_and_last(per_second: &[u64]) -> (f64, f64) {
+    let window = (per_second.len() / 3).clamp(1, 60);
     let first: u64 = per_second.iter().take(window).sum();
     let last: u64 = per_second.iter().rev().take(window).sum();
-    last as f64 / first.max(1) as f64
+    (first as f64 / window as f64, last as f64 / window as f64)
 }
 
 pub async fn wal_bytes(owner: &Client) -> anyhow::Result<f64> {
     let row = owner.query_one("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8", &[]).await?;
     Ok(row.get(0))
-}
-
-/// Bytes of each table, index and TOAST table for one statement; the months of a table are taken together.
-async fn sizes(owner: &Client, report: &mut Report) -> anyhow::Result<()> {
-    let statements: i64 = owner.query_one("SELECT count(*) FROM ledger.statement_ids", &[]).await?.get(0);
-    let rows = owner
-        .query(
-            r"WITH part AS (
-                  SELECT c.oid, c.relname::text AS name, CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind
-                  FROM pg_class c WHERE c.relnamespace = 'ledger'::regnamespace AND c.relkind IN ('r', 'i')
-                  UNION ALL
-                  SELECT c.reltoastrelid, c.relname::text, 'toast' FROM pg_class c
-                  WHERE c.relnamespace = 'ledger'::regnamespace AND c.reltoastrelid <> 0)
-              SELECT regexp_replace(name, '_\d{4}_\d\d', '') AS name, kind, sum(pg_relation_size(oid))::float8 AS bytes
-              FROM part GROUP BY 1, 2 HAVING sum(pg_relation_size(oid)) > 0 ORDER BY 3 DESC",
-            &[],
-        )
-        .await?;
-    heading(&format!("On the disk after {statements} statements"), "bytes/statement  kind   name");
-    let mut total = 0.0;
-    for row in &rows {
-        let (name, kind, bytes): (String, String, f64) = (row.get(0), row.get(1), row.get(2));
-        let each = bytes / statements.max(1) as f64;
-        total += each;
-        if each >= 0.5 {
-            println!("{each:>15.0}  {kind:<5}  {name}");
-            report.add("disk", &format!("{kind} {name}"), json!(each));
-        }
-    }
-    println!("{total:>15.0}  total");
-    report.add("disk", "total", json!(total));
-    report.add("disk", "statements", json!(statements));
-    Ok(())
 }

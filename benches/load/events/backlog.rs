@@ -3,21 +3,18 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use super::{
-    super::{
-        broker::Broker,
-        fill,
-        options::Options,
-        place::Place,
-        report::{Report, heading},
-        statements::Stock,
-        write,
-    },
-    Standing, until,
+use super::super::{
+    broker::Broker,
+    dearest, fill,
+    options::Options,
+    place::Place,
+    report::{Report, heading},
+    standing::{Standing, stored_after, until, untold},
+    statements::Stock,
 };
 
 pub async fn run(
@@ -32,12 +29,13 @@ pub async fn run(
     fill::run(place, stock, options.backlog).await?;
     heading(&format!("A backlog of {} statements", options.backlog), "                    a second   seconds");
     let owner = place.owner().await?;
+    dearest::reset(&owner).await?;
     projections(place, &owner, options, report).await?;
-    write::dearest(&owner).await?;
+    dearest::print(&owner, "the projections").await?;
     relay(place, broker, &owner, report).await?;
-    write::dearest(&owner).await?;
+    dearest::print(&owner, "the relay").await?;
     rebuild(place, options, report).await?;
-    write::dearest(&owner).await
+    dearest::print(&owner, "the rebuild").await
 }
 
 /// The live step, while nothing else goes on; then the relay will be alone.
@@ -56,12 +54,12 @@ async fn relay(place: &mut Place, broker: &Broker, owner: &Client, report: &mut 
     let begun = Instant::now();
     let first = until(owner, |standing| standing.sent > DateTime::UNIX_EPOCH).await?.sent;
     let (seen, cpu, before) = (Instant::now(), place.cpu(), broker.cpu_seconds());
-    let told = unsent(owner).await?;
+    let told = untold(owner).await?;
     until(owner, Standing::is_sent).await?;
     let took = seen.elapsed().as_secs_f64();
     let (cpu, of_broker) = (place.cpu().since(cpu), broker.cpu_seconds() - before);
     let statements = stored_after(owner, first).await?;
-    let events = statements + (told - unsent(owner).await?);
+    let events = statements + (told - untold(owner).await?);
     line("statement.stored", statements, took, report);
     line("all events", events, took, report);
     let each = |seconds: f64| seconds * 1e6 / events.max(1) as f64;
@@ -72,17 +70,6 @@ async fn relay(place: &mut Place, broker: &Broker, owner: &Client, report: &mut 
     until(owner, Standing::is_all_out).await?;
     println!("  all of it was out {:.2} s after the start", begun.elapsed().as_secs_f64());
     Ok(())
-}
-
-async fn unsent(owner: &Client) -> anyhow::Result<usize> {
-    let sql = "SELECT count(*) FROM progress.outbox WHERE published_at IS NULL";
-    Ok(usize::try_from(owner.query_one(sql, &[]).await?.get::<_, i64>(0))?)
-}
-
-async fn stored_after(owner: &Client, moment: DateTime<Utc>) -> anyhow::Result<usize> {
-    let count: i64 =
-        owner.query_one("SELECT count(*) FROM ledger.statements WHERE stored > $1", &[&moment]).await?.get(0);
-    Ok(count.try_into()?)
 }
 
 /// The whole command, beside a service that serves, with the comparison at its end.

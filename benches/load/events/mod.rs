@@ -4,28 +4,19 @@ mod backlog;
 mod outbox;
 mod paced;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
-use anyhow::bail;
-use chrono::{DateTime, Utc};
-use progress_service::model::TenantId;
 use serde_json::json;
-use tokio::time::Instant;
-use tokio_postgres::Client;
 
 use super::{
     broker::Broker,
     options::Options,
     place::Place,
     report::{Report, heading},
+    standing::{self, until},
     statements::Stock,
     write::{self, Scenario},
 };
-
-/// Between two looks at how far something has come.
-const LOOK: Duration = Duration::from_millis(20);
-/// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let broker = Broker::start(&data.with_file_name("kafka")).await?;
@@ -40,57 +31,6 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
     broker.stop().await?;
     std::fs::remove_dir_all(data)?;
     Ok(())
-}
-
-/// How far projections and relay have come.
-struct Standing {
-    newest: DateTime<Utc>,
-    projected: DateTime<Utc>,
-    sent: DateTime<Utc>,
-    unsent: bool,
-}
-
-impl Standing {
-    async fn of(owner: &Client) -> anyhow::Result<Self> {
-        let sql = "SELECT coalesce((SELECT stored FROM ledger.statements WHERE tenant_id = $1 ORDER BY stored DESC LIMIT 1), 'epoch'),
-                coalesce((SELECT position FROM progress.projection_cursors WHERE tenant_id = $1), 'epoch'),
-                coalesce((SELECT position FROM progress.relay_cursors WHERE tenant_id = $1), 'epoch'),
-                EXISTS (SELECT FROM progress.outbox WHERE published_at IS NULL)";
-        let row = owner.query_one(sql, &[&TenantId::DEFAULT.0]).await?;
-        Ok(Self { newest: row.get(0), projected: row.get(1), sent: row.get(2), unsent: row.get(3) })
-    }
-
-    fn is_projected(&self) -> bool {
-        self.projected >= self.newest
-    }
-
-    fn is_sent(&self) -> bool {
-        self.sent >= self.newest
-    }
-
-    fn is_all_out(&self) -> bool {
-        self.is_projected() && self.is_sent() && !self.unsent
-    }
-}
-
-/// Waits; answers how it then stood.
-async fn until(owner: &Client, reached: impl Fn(&Standing) -> bool) -> anyhow::Result<Standing> {
-    let begun = Instant::now();
-    loop {
-        let standing = Standing::of(owner).await?;
-        if reached(&standing) {
-            return Ok(standing);
-        }
-        if begun.elapsed() > PATIENCE {
-            bail!(
-                "newest {}, projected {}, sent {}: nothing more comes",
-                standing.newest,
-                standing.projected,
-                standing.sent
-            );
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// Batches of 100 by 8 without brokers and with them, in turns, for the ledger grows.
@@ -110,7 +50,10 @@ async fn cost(
             let owner = place.owner().await?;
             until(&owner, |standing| if with == 1 { standing.is_all_out() } else { standing.is_projected() }).await?;
             print!("{:<8} ", ["no", "yes"][with]);
-            let figures = write::measure(place, stock, &scenario, options.seconds).await?;
+            let mut figures = write::measure(place, stock, &scenario, options.seconds).await?;
+            if place.sends {
+                figures["unsent"] = standing::unsent(&owner).await?;
+            }
             *rate += figures["per_second"].as_f64().unwrap_or_default() / 2.0;
             report.add("events", &format!("write_{}_{round}", ["without", "with"][with]), figures);
         }

@@ -17,16 +17,14 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    super::{
-        broker::Broker,
-        http::{Connection, Target},
-        options::Options,
-        place::Place,
-        report::{Latencies, Report, heading},
-        sessions::Sessions,
-    },
-    Standing, until,
+use super::super::{
+    broker::Broker,
+    http::{Connection, Target},
+    options::Options,
+    place::Place,
+    report::{Latencies, Report, heading},
+    sessions::Sessions,
+    standing::{Standing, until},
 };
 
 const COMPLETIONS: &str = "progress.completion.recorded.v1";
