@@ -235,7 +235,8 @@ impl Query {
         format!("(SELECT stored FROM ({branch} {order} LIMIT {at_most}) branch LIMIT {limit})")
     }
 
-    /// Referrers whose chain reaches a statement that answers the filter.
+    /// Referrers whose chain reaches a statement that answers the filter; one that reaches several is found once, or
+    /// the others would not come onto the page before it is cut.
     fn references(&mut self, filter: &Filter, bounds: &str) -> String {
         let mut reached = String::new();
         for (column, value) in [("verb_key", filter.verb), ("registration_key", filter.registration)] {
@@ -261,7 +262,7 @@ impl Query {
         let authority = filter.authority.map_or_else(String::new, |key| self.also(&[key]));
         let tenant = self.tenant.clone();
         self.cut(&format!(
-            "SELECT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
+            "SELECT DISTINCT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
                  SELECT FROM ledger.statements s
                  WHERE s.tenant_id = {tenant} AND s.stored = r.stored AND {VISIBLE} LIMIT 1) hit
              WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored"

@@ -15,6 +15,18 @@ async fn post(app: &TestApp, range: std::ops::Range<u128>) {
     app.post_statements(&json!(batch)).await.expect(200);
 }
 
+/// The ids of all pages, of which none is empty before the end.
+async fn walk(app: &TestApp, parameters: &[(&str, &str)]) -> Vec<String> {
+    let mut page = app.get_statements(parameters).await.expect(200).json();
+    let mut seen = ids(&page);
+    while let Some(more) = page["more"].as_str().filter(|more| !more.is_empty()) {
+        page = app.get_more(more).await.expect(200).json();
+        assert!(!ids(&page).is_empty(), "no empty page before the end");
+        seen.extend(ids(&page));
+    }
+    seen
+}
+
 on_each_server! {
     async fn pages_are_complete_and_disjoint_while_others_write(db: TestDatabase) {
         let app = TestApp::start(db).await;
@@ -50,14 +62,30 @@ on_each_server! {
         };
         app.post_statements(&json!((0..7).map(doubled).collect::<Vec<_>>())).await.expect(200);
         let agent = r#"{"mbox":"mailto:ann@example.com"}"#;
-        let mut page = app.get_statements(&[("agent", agent), ("related_agents", "true"), ("limit", "2")]).await.expect(200).json();
-        let mut seen = ids(&page);
-        while let Some(more) = page["more"].as_str().filter(|more| !more.is_empty()) {
-            page = app.get_more(more).await.expect(200).json();
-            assert!(!ids(&page).is_empty(), "no empty page before the end");
-            seen.extend(ids(&page));
-        }
+        let seen = walk(&app, &[("agent", agent), ("related_agents", "true"), ("limit", "2")]).await;
         assert_eq!(seen, (0..7).rev().map(id).collect::<Vec<_>>());
+    }
+
+    async fn who_refers_to_several_that_match_takes_one_place_on_a_page(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let says = |actor: &str, n: u128, of: Option<u128>| {
+            let mut statement = identified(&id(n), actor, "a");
+            if let Some(of) = of {
+                statement["object"] = json!({"objectType": "StatementRef", "id": id(of)});
+            }
+            statement
+        };
+        // Each of Bob's reaches all three of Ann's.
+        let anns = [says("ann", 0, None), says("ann", 1, Some(0)), says("ann", 2, Some(1))];
+        let bobs = (3..6).map(|n| says("bob", n, Some(2)));
+        for statement in anns.into_iter().chain(bobs) {
+            app.post_statements(&statement).await.expect(200);
+        }
+        let agent = ("agent", r#"{"mbox":"mailto:ann@example.com"}"#);
+        let mut all: Vec<String> = (0..6).map(id).collect();
+        assert_eq!(walk(&app, &[agent, ("limit", "2"), ("ascending", "true")]).await, all);
+        all.reverse();
+        assert_eq!(walk(&app, &[agent, ("limit", "2")]).await, all);
     }
 
     async fn a_more_link_is_refused_when_changed_or_in_other_hands(db: TestDatabase) {
