@@ -1,5 +1,7 @@
 //! What can go wrong behind the door, sorted by what the caller can do about it.
 
+use std::time::Duration;
+
 use tokio_postgres::error::SqlState;
 
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +12,9 @@ pub enum StoreError {
     /// The server cannot be reached or went away.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// The server has the work and says nothing: it hangs, or it is cut off. What became of the work is unknown.
+    #[error("{name}: no answer from the database within {after:?}")]
+    Silent { name: &'static str, after: Duration },
     /// The server refused or failed the work.
     #[error("{name}: database error {code}: {message}")]
     Database { name: &'static str, code: String, message: String },
@@ -27,7 +32,7 @@ pub enum Outcome {
     Retry,
     /// The connection broke; whether the commit happened is unknown, so only idempotent work may repeat.
     Reconnect,
-    /// Repeating cannot help.
+    /// Repeating cannot help, or would take too long.
     Final,
 }
 
@@ -51,7 +56,7 @@ impl StoreError {
     /// Whether the data plane should answer 503 with `Retry-After` rather than 500.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Busy | Self::Unreachable(_) => true,
+            Self::Busy | Self::Unreachable(_) | Self::Silent { .. } => true,
             Self::Database { code, .. } => {
                 outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
             }

@@ -42,6 +42,7 @@ use crate::telemetry::Metrics;
 pub use error::{Outcome, StoreError};
 use pool::Plans;
 pub use pool::{Endpoint, PoolSettings};
+use run_tx::Patience;
 pub use run_tx::{As, Tx};
 
 /// Everything needed to open the door.
@@ -62,6 +63,7 @@ pub struct Store {
     service: Pool,
     worker: Pool,
     owner: Endpoint,
+    patience: Patience,
     metrics: Option<Metrics>,
 }
 
@@ -73,6 +75,7 @@ impl Store {
             service: pool::build(&settings.service, "progress_service", Plans::Kept, &settings.pool)?,
             worker: pool::build(&settings.service, "progress_worker", Plans::Fresh, &workers)?,
             owner: settings.owner.clone(),
+            patience: Patience::of(&settings.pool),
             metrics: None,
         })
     }

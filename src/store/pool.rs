@@ -10,9 +10,10 @@ use deadpool_postgres::{
     Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
 };
 use futures_util::future::BoxFuture;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{StoreError, tls};
 use crate::model::Secret;
@@ -81,7 +82,9 @@ pub(super) fn build(
     settings: &PoolSettings,
 ) -> Result<Pool, StoreError> {
     let (mut config, tls) = endpoint.resolve(role)?;
-    config.connect_timeout(settings.connect_timeout).keepalives_idle(Duration::from_secs(30));
+    let within = settings.connect_timeout;
+    // A peer that is gone without a word is found out by what it does not acknowledge, also while a session rests.
+    config.connect_timeout(within).keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(within);
     let connect = OnMainRuntime { handle: Handle::current(), tls };
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(config, connect, recycling);
@@ -96,19 +99,22 @@ pub(super) fn build(
         .runtime(Runtime::Tokio1)
         .post_create(Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             let setup = Arc::clone(&setup);
-            Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
+            Box::pin(async move { told(client, &setup, within).await })
         }))
         .post_recycle(Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, metrics| {
             let aged = plans_aged(metrics, Instant::now(), plans_kept);
-            Box::pin(async move {
-                if aged {
-                    client.batch_execute("DISCARD PLANS").await.map_err(HookError::Backend)?;
-                }
-                Ok(())
-            })
+            Box::pin(async move { if aged { told(client, "DISCARD PLANS", within).await } else { Ok(()) } })
         }))
         .build()
         .map_err(|e| StoreError::Config(e.to_string()))
+}
+
+/// Tells a session something before it is given away. The pool waits for as long as this takes, so it is bounded.
+async fn told(client: &Client, sql: &str, within: Duration) -> Result<(), HookError> {
+    match timeout(within, client.batch_execute(sql)).await {
+        Ok(done) => done.map_err(HookError::Backend),
+        Err(_) => Err(HookError::message("the session does not answer")),
+    }
 }
 
 /// Whether one more span of `kept` has gone by in the session's life since it was last taken from the pool.
@@ -144,7 +150,8 @@ struct OnMainRuntime {
 impl Connect for OnMainRuntime {
     fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
         let (config, tls, handle) = (config.clone(), self.tls.clone(), self.handle.clone());
-        let connecting = self.handle.spawn(async move {
+        // Who no longer waits for it leaves nothing behind that still does.
+        let connecting = AbortOnDropHandle::new(self.handle.spawn(async move {
             let (client, connection) = config.connect(tls).await?;
             let driver = handle.spawn(async move {
                 if let Err(error) = connection.await {
@@ -152,7 +159,7 @@ impl Connect for OnMainRuntime {
                 }
             });
             Ok((client, driver))
-        });
+        }));
         Box::pin(async move {
             match connecting.await {
                 Ok(connected) => connected,

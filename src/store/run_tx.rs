@@ -13,9 +13,10 @@ use futures_util::{
     future::{BoxFuture, join, join_all},
     pin_mut,
 };
+use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
-use super::{Outcome, Store, StoreError};
+use super::{Outcome, PoolSettings, Store, StoreError};
 use crate::model::TenantId;
 
 /// On whose behalf the transaction runs: this decides the group role, and with it what row-level security shows.
@@ -31,6 +32,27 @@ pub enum As {
 
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a server that should have kept its own `statement_timeout` is waited for beyond it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the other side is waited for. The server's own timeouts say nothing where it hangs or is cut off.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// For one answer.
+    answer: Duration,
+    /// For a server that cannot be reached: no attempt begins after it.
+    away: Duration,
+}
+
+impl Patience {
+    pub fn of(settings: &PoolSettings) -> Self {
+        // No timeout is none here too.
+        let is_bounded = !settings.statement_timeout.is_zero();
+        let answer = if is_bounded { settings.statement_timeout + GRACE } else { Duration::MAX };
+        Self { answer, away: settings.wait }
+    }
+}
 
 impl Store {
     /// Runs `work` in one transaction and commits it. Serialization failures, deadlocks and lock timeouts
@@ -52,7 +74,8 @@ impl Store {
                 Ok(_) => Outcome::Final,
                 Err(error) => error.as_store_error().map_or(Outcome::Final, StoreError::outcome),
             };
-            if outcome == Outcome::Final || attempt == ATTEMPTS {
+            let is_away = outcome == Outcome::Reconnect && started.elapsed() >= self.patience.away;
+            if outcome == Outcome::Final || attempt == ATTEMPTS || is_away {
                 if let Some(metrics) = &self.metrics {
                     let failed = result.as_ref().is_err_and(|error| error.as_store_error().is_some());
                     metrics.store.finished(name, started.elapsed().as_secs_f64(), failed);
@@ -78,7 +101,7 @@ impl Store {
     where
         E: From<StoreError> + AsStoreError,
     {
-        let tx = Tx::on(self.connection(whom).await?, name);
+        let tx = Tx::on(self.connection(whom).await?, name, self.patience.answer);
         // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
         // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
         let (begun, result) = join(tx.batch(&begin(whom)), work(&tx)).await;
@@ -146,6 +169,8 @@ impl AsStoreError for StoreError {
 pub struct Tx<'w> {
     session: Session,
     name: &'static str,
+    /// How long one answer may take.
+    patience: Duration,
     /// Set by any failed statement: PostgreSQL would turn a later COMMIT into a silent ROLLBACK.
     failed: AtomicBool,
     /// COMMIT is sent; whatever came now would stand outside of any transaction.
@@ -165,9 +190,9 @@ impl Drop for Session {
 }
 
 impl Tx<'_> {
-    fn on(connection: Object, name: &'static str) -> Self {
+    fn on(connection: Object, name: &'static str, patience: Duration) -> Self {
         let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { session: Session(Some(connection)), name, failed, over, surroundings: PhantomData }
+        Self { session: Session(Some(connection)), name, patience, failed, over, surroundings: PhantomData }
     }
 
     fn client(&self) -> Result<&ClientWrapper, StoreError> {
@@ -193,17 +218,17 @@ impl Tx<'_> {
 
     pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client()?.query(&statement, params).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.query(&statement, params)).await
     }
 
     pub async fn query_opt(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client()?.query_opt(&statement, params).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.query_opt(&statement, params)).await
     }
 
     pub async fn query_one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client()?.query_one(&statement, params).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.query_one(&statement, params)).await
     }
 
     /// The last statements of the transaction, with its COMMIT behind them in one flight: answers the rows of each once
@@ -221,10 +246,12 @@ impl Tx<'_> {
         self.over.store(true, Ordering::Relaxed);
         // Each is sent when it is first polled, and they are polled in this order.
         let answers = join_all(prepared.iter().map(|(statement, params)| client.query(statement, params)));
-        let (answers, committed) = join(answers, client.batch_execute("COMMIT")).await;
-        let rows = answers.into_iter().collect::<Result<_, _>>().map_err(|e| self.error(&e))?;
-        committed.map_err(|e| self.error(&e))?;
-        Ok(rows)
+        let flight = async {
+            let (answers, committed) = join(answers, client.batch_execute("COMMIT")).await;
+            let rows = answers.into_iter().collect::<Result<_, _>>()?;
+            committed.map(|()| rows)
+        };
+        self.answered(flight).await
     }
 
     /// Calls `each` for every row as it arrives, so that a large answer never stands in memory whole.
@@ -236,9 +263,9 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let statement = self.prepare(sql).await?;
         let rows = self.client()?.query_raw(&statement, params.iter().copied());
-        let rows = rows.await.map_err(|e| self.error(&e))?;
+        let rows = self.answered(rows).await?;
         pin_mut!(rows);
-        while let Some(row) = rows.try_next().await.map_err(|e| self.error(&e))? {
+        while let Some(row) = self.answered(rows.try_next()).await? {
             each(row)?;
         }
         Ok(())
@@ -247,11 +274,11 @@ impl Tx<'_> {
     /// Runs a statement and answers the number of rows it changed.
     pub async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client()?.execute(&statement, params).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.execute(&statement, params)).await
     }
 
     async fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        self.client()?.batch_execute(sql).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.batch_execute(sql)).await
     }
 
     async fn commit(&self) -> Result<(), StoreError> {
@@ -267,7 +294,20 @@ impl Tx<'_> {
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, StoreError> {
-        self.client()?.prepare_cached(sql).await.map_err(|e| self.error(&e))
+        self.answered(self.client()?.prepare_cached(sql)).await
+    }
+
+    async fn answered<T>(
+        &self,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        match timeout(self.patience, asked).await {
+            Ok(answer) => answer.map_err(|e| self.error(&e)),
+            Err(_) => {
+                self.failed.store(true, Ordering::Relaxed);
+                Err(StoreError::Silent { name: self.name, after: self.patience })
+            }
+        }
     }
 
     fn error(&self, error: &tokio_postgres::Error) -> StoreError {

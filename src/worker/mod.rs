@@ -170,14 +170,19 @@ impl Worker {
         let mut kept = Instant::now();
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            match self.store.acquire_lease(name, &self.holder, TERM).await {
-                Ok(Some(renewed)) if renewed == lease => kept = Instant::now(),
-                Ok(_) => return,
-                Err(error) if kept.elapsed() >= TERM => {
+            let asked = self.store.acquire_lease(name, &self.holder, TERM);
+            match tokio::time::timeout(TERM.saturating_sub(kept.elapsed()), asked).await {
+                Ok(Ok(Some(renewed))) if renewed == lease => kept = Instant::now(),
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) if kept.elapsed() >= TERM => {
                     tracing::warn!(name, %error, "the lease could not be renewed");
                     return;
                 }
-                Err(_) => {}
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    tracing::warn!(name, "the lease was not renewed within its term");
+                    return;
+                }
             }
         }
     }

@@ -27,9 +27,14 @@ pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Ht
     match read(incoming, caller, xapi).await {
         Ok(response) => response,
         Err(refusal) => {
-            let through = xapi.reader.consistent_through(caller.tenant).await;
+            let known = xapi.reader.known_through();
+            // A store that has just failed is not asked once more.
+            let through = match refusal {
+                HttpError::Store(_) => known,
+                _ => xapi.reader.consistent_through(caller.tenant).await.unwrap_or(known),
+            };
             let mut response = refusal.error_response();
-            stamp(&mut response, through.unwrap_or(xapi.reader.known_through()));
+            stamp(&mut response, through);
             response
         }
     }

@@ -128,16 +128,29 @@ impl PgServer {
     pub fn kill(&mut self) {
         if let Some(mut postmaster) = self.postmaster.take() {
             // Held still, it starts nobody while its children are counted.
-            let _ = Command::new("kill").args(["-s", "STOP", &postmaster.id().to_string()]).status();
+            signal("STOP", &[postmaster.id().to_string()]);
             let backends = children(postmaster.id());
             postmaster.kill().expect("a running server");
             postmaster.wait().expect("its end");
             // Those that noticed the death first are gone already.
-            let _ = Command::new("kill").args(["-s", "KILL"]).args(&backends).stderr(Stdio::null()).status();
+            signal("KILL", &backends);
             while backends.iter().any(|backend| lives(backend)) {
                 thread::sleep(Duration::from_millis(5));
             }
         }
+    }
+
+    /// Stops the whole server where it stands: connections stay, nothing is answered.
+    pub fn freeze(&self) {
+        let postmaster = self.postmaster.as_ref().expect("a running server").id();
+        signal("STOP", &[postmaster.to_string()]);
+        signal("STOP", &children(postmaster));
+    }
+
+    pub fn thaw(&self) {
+        let postmaster = self.postmaster.as_ref().expect("a running server").id();
+        signal("CONT", &children(postmaster));
+        signal("CONT", &[postmaster.to_string()]);
     }
 
     /// Takes every byte the small disk has left.
@@ -237,6 +250,11 @@ fn privileged(program: &str, arguments: &[&OsStr]) {
     };
     let done = command.args(arguments).output().expect("a program");
     assert!(done.status.success(), "{program} needs root: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Sent to whichever of the processes are still there.
+fn signal(name: &str, processes: &[String]) {
+    let _ = Command::new("kill").args(["-s", name]).args(processes).stderr(Stdio::null()).status();
 }
 
 fn children(parent: u32) -> Vec<String> {

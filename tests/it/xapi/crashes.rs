@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{id, identified, ids};
 use crate::support::{
-    app::{Answer, KEY, SECRET},
+    app::{Answer, KEY, SECRET, send},
     http, patience,
     pg::try_connect,
     pgproc::PgServer,
@@ -38,7 +39,13 @@ async fn pour(url: String, from: u128) -> Vec<String> {
 
 async fn start(pg: &PgServer) -> Service {
     let credential = format!("{KEY}:{SECRET}");
-    Service::start(&[("PROGRESS_DATABASE_URL", &pg.url()), ("PROGRESS_BOOTSTRAP_CREDENTIAL", &credential)]).await
+    let variables = [
+        ("PROGRESS_DATABASE_URL", pg.url()),
+        ("PROGRESS_BOOTSTRAP_CREDENTIAL", credential),
+        // What hangs is given up a few seconds after this.
+        ("PROGRESS_DATABASE_STATEMENT_TIMEOUT", "5s".to_owned()),
+    ];
+    Service::start(&variables.each_ref().map(|(name, value)| (*name, value.as_str()))).await
 }
 
 /// Everything in the store, page by page.
@@ -51,7 +58,7 @@ async fn all(service: &Service) -> Vec<String> {
             .get(format!("{}{path}", service.url))
             .basic_auth(KEY, Some(SECRET))
             .header("X-Experience-API-Version", "1.0.3");
-        let page: Answer = crate::support::app::send(request).await.expect(200);
+        let page: Answer = send(request).await.expect(200);
         let page = page.json();
         seen.extend(ids(&page));
         match page["more"].as_str() {
@@ -112,6 +119,27 @@ async fn a_killed_database_loses_nothing_that_was_acknowledged() {
     let before = more_than(&pg, 150).await;
     pg.kill();
     pg.resume().await;
+    more_than(&pg, before + 150).await;
+    killed_and_whole(&pg, service, pouring).await;
+}
+
+#[tokio::test]
+async fn a_hanging_database_is_told_of_and_loses_nothing_that_was_acknowledged() {
+    let pg = PgServer::start().await;
+    let service = start(&pg).await;
+    let pouring = pour_from_six(&service);
+    let before = more_than(&pg, 150).await;
+    pg.freeze();
+    let statements = |method| {
+        let request = http::client().request(method, format!("{}/xapi/statements", service.url));
+        request.basic_auth(KEY, Some(SECRET)).header("X-Experience-API-Version", "1.0.3")
+    };
+    let posted = statements(Method::POST).json(&identified(&id(9_000_000), "ann", "a"));
+    for answer in join_all([send(posted), send(statements(Method::GET))]).await {
+        let answer = answer.expect(503);
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    pg.thaw();
     more_than(&pg, before + 150).await;
     killed_and_whole(&pg, service, pouring).await;
 }
