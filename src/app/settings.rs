@@ -1,5 +1,7 @@
 //! The configuration in the words of each room, so that no room needs to know the configuration of another.
 
+use std::time::Duration;
+
 use crate::{
     config::Config,
     identity::{IdentitySettings, IssuerSettings},
@@ -57,6 +59,10 @@ pub fn ingest(config: &Config) -> IngestSettings {
         group_statements: config.ingest.group_size,
         writers: config.ingest.writers,
         group_delay: config.ingest.group_delay,
+        longest_wait: match config.database.statement_timeout {
+            Duration::ZERO => Duration::MAX,
+            bounded => bounded,
+        },
     }
 }
 

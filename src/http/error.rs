@@ -10,6 +10,7 @@ use actix_web::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     store::StoreError,
@@ -52,6 +53,9 @@ pub enum HttpError {
     /// Nothing is wrong with the request; it should come again.
     #[error("{why}")]
     Unavailable { why: String, retry_after: Duration },
+    /// The database went away while it stored these. Under the same ids they can be sent again, and are there once.
+    #[error("whether these statements were stored is not known; send them again under the ids listed here")]
+    InDoubt { ids: Vec<Uuid>, retry_after: Duration },
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A fault of ours. The detail is for the log only.
@@ -105,6 +109,9 @@ struct Body<'a> {
     detail: String,
     #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
     violations: &'a [Violation],
+    /// Of statements in doubt, in the order of the request.
+    #[serde(skip_serializing_if = "<[Uuid]>::is_empty")]
+    ids: &'a [Uuid],
 }
 
 impl HttpError {
@@ -145,6 +152,7 @@ impl HttpError {
             }
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now"),
+            Self::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "in-doubt", "It is not known what was stored"),
             Self::Store(error) if error.is_temporary() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now")
             }
@@ -157,7 +165,9 @@ impl HttpError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::TooMany { retry_after, .. }
+            | Self::Unavailable { retry_after, .. }
+            | Self::InDoubt { retry_after, .. } => Some(*retry_after),
             Self::Store(error) if error.is_temporary() => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -198,12 +208,14 @@ impl HttpError {
             response.force_close();
         }
         let violations = if let Self::Invalid(list) = self { list.0.as_slice() } else { &[] };
+        let ids = if let Self::InDoubt { ids, .. } = self { ids.as_slice() } else { &[] };
         let body = Body {
             r#type: format!("urn:progress:problem:{}", face.kind),
             title: face.title,
             status: face.status.as_u16(),
             detail: self.detail(&face),
             violations,
+            ids,
         };
         response.content_type(media_type).body(serde_json::to_vec(&body).unwrap_or_default())
     }
@@ -254,6 +266,7 @@ mod tests {
         let retry_after = Duration::from_secs(1);
         vec![
             Violations::whole("a", "b").into(),
+            HttpError::InDoubt { ids: Vec::new(), retry_after },
             HttpError::Unauthorized(text()),
             HttpError::Token(text()),
             HttpError::Forbidden(text()),

@@ -1,6 +1,6 @@
 //! Writes a group: one transaction, then each caller's answer. Trouble of one caller never reaches its neighbours.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::TimeDelta;
 use tracing::{debug, warn};
@@ -32,19 +32,29 @@ const RACES: u32 = 8;
 
 pub(super) struct Writer {
     store: Store,
+    longest_wait: Duration,
     seen: Seen,
     verbs: UnregisteredVerbs,
     metrics: Metrics,
 }
 
 impl Writer {
-    pub fn new(store: Store, metrics: Metrics) -> Self {
+    pub fn new(store: Store, longest_wait: Duration, metrics: Metrics) -> Self {
         let verbs = UnregisteredVerbs::start(store.clone(), metrics.clone());
-        Self { store, seen: Seen::default(), verbs, metrics }
+        Self { store, longest_wait, seen: Seen::default(), verbs, metrics }
     }
 
     /// Writes the group and answers every caller in it.
     pub async fn write(&self, tenant: TenantId, group: Vec<Job>) {
+        // While the database hangs nobody waits for the groups of all who came before.
+        let (group, late): (Vec<Job>, Vec<Job>) =
+            group.into_iter().partition(|job| job.since.elapsed() < self.longest_wait);
+        for job in late {
+            answer(job, Err(IngestError::Late { after: self.longest_wait }));
+        }
+        if group.is_empty() {
+            return;
+        }
         let statements: usize = group.iter().map(|job| job.submission.statements.len()).sum();
         self.metrics.ingest.group_size.observe(statements as f64);
         match self.try_group(tenant, &group).await {
@@ -54,7 +64,7 @@ impl Writer {
                 }
             }
             // Something in here cannot be stored. Each alone, only its sender hears of it.
-            Err(error) if group.len() > 1 && error.outcome() == Outcome::Final && !error.is_temporary() => {
+            Err(error) if group.len() > 1 && may_be_of_one(&error) => {
                 warn!(%error, callers = group.len(), "a group could not be stored; trying its callers one by one");
                 for job in group {
                     let result = self.try_group(tenant, std::slice::from_ref(&job)).await;
@@ -88,9 +98,8 @@ impl Writer {
                     debug!("another transaction took one of the ids; reading again");
                     race += 1;
                 }
-                Err(StoreError::Database { code, message, .. })
-                    if race < RACES && code == "23514" && message.starts_with("no partition") =>
-                {
+                // No row of ours breaks a rule of its table, but for that there must be a month to hold it.
+                Err(error) if race < RACES && error.code() == Some("23514") => {
                     // The months are made ahead; one that is missing is made now, and is an alarm.
                     warn!("a month of the ledger was missing and is being made");
                     if self.store.ensure_month(self.ledger_time(tenant).await?).await? {
@@ -104,7 +113,7 @@ impl Writer {
     }
 
     async fn ledger_time(&self, tenant: TenantId) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
-        self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx))).await
+        self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::now(tx))).await
     }
 
     async fn transaction(
@@ -210,6 +219,13 @@ fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Ite
         Fate::Conflict { .. } => &[],
     };
     statements.iter().zip(new).filter(|(_, new)| **new).map(|(statement, _)| statement)
+}
+
+/// Whether what some caller brought may be the cause: nothing else failed, or the server gave up on the work they
+/// brought together.
+fn may_be_of_one(error: &StoreError) -> bool {
+    let is_fault = error.outcome() == Outcome::Final && !error.is_temporary();
+    is_fault || error.code() == Some("57014")
 }
 
 fn verdict(fate: Fate) -> Result<(), IngestError> {

@@ -12,7 +12,10 @@ pub mod settle;
 pub mod spool;
 mod verbs;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -39,11 +42,19 @@ pub struct IngestSettings {
     pub writers: usize,
     /// How long a group waits for company while another is under way; an idle service never waits.
     pub group_delay: Duration,
+    /// Who has waited so long for their group to begin is told to come back.
+    pub longest_wait: Duration,
 }
 
 impl Default for IngestSettings {
     fn default() -> Self {
-        Self { queue_kib: 64 << 10, group_statements: 1_000, writers: 2, group_delay: Duration::ZERO }
+        Self {
+            queue_kib: 64 << 10,
+            group_statements: 1_000,
+            writers: 2,
+            group_delay: Duration::ZERO,
+            longest_wait: Duration::from_secs(30),
+        }
     }
 }
 
@@ -65,22 +76,34 @@ pub enum IngestError {
     Stopping,
     #[error("statement {index}: id {id} already names a different statement ({pointer} differs)")]
     Conflict { index: usize, id: Uuid, pointer: &'static str },
-    /// The database is away or overloaded; whether the statements were stored is unknown, and repeating is safe.
+    #[error("the database did not get to these statements within {after:?}; send them again")]
+    Late { after: Duration },
+    /// The database is away or overloaded; nothing was stored.
     #[error("{0}")]
     Unavailable(Arc<StoreError>),
+    /// The database went away while it committed; whether the statements were stored is not known. Repeating them under
+    /// the same ids is safe.
+    #[error("{0}")]
+    InDoubt(Arc<StoreError>),
     #[error("{0}")]
     Failed(Arc<StoreError>),
 }
 
 impl From<StoreError> for IngestError {
     fn from(error: StoreError) -> Self {
-        if error.is_temporary() { Self::Unavailable(Arc::new(error)) } else { Self::Failed(Arc::new(error)) }
+        let kind = match error {
+            StoreError::InDoubt { .. } => Self::InDoubt,
+            _ if error.is_temporary() => Self::Unavailable,
+            _ => Self::Failed,
+        };
+        kind(Arc::new(error))
     }
 }
 
 /// A submission on its way, with its place in the queue and the caller's ear.
 struct Job {
     submission: Submission,
+    since: Instant,
     answer: oneshot::Sender<Result<(), IngestError>>,
     _place: OwnedSemaphorePermit,
 }
@@ -100,7 +123,8 @@ impl Ingest {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let places = Arc::new(Semaphore::new(settings.queue_kib as usize));
         let queue_kib = settings.queue_kib;
-        tokio::spawn(group::run(waiting, Writer::new(store, metrics.clone()), settings));
+        let writer = Writer::new(store, settings.longest_wait, metrics.clone());
+        tokio::spawn(group::run(waiting, writer, settings));
         Self { jobs, places, queue_kib, metrics: metrics.clone() }
     }
 
@@ -116,7 +140,9 @@ impl Ingest {
         })?;
         self.metrics.ingest.queued_kib.set(self.load().0.into());
         let (answer, verdict) = oneshot::channel();
-        self.jobs.send(Job { submission, answer, _place: place }).map_err(|_| IngestError::Stopping)?;
+        self.jobs
+            .send(Job { submission, since: Instant::now(), answer, _place: place })
+            .map_err(|_| IngestError::Stopping)?;
         verdict.await.map_err(|_| IngestError::Stopping)??;
         Ok(ids)
     }

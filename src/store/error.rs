@@ -15,6 +15,9 @@ pub enum StoreError {
     /// The server has the work and says nothing: it hangs, or it is cut off. What became of the work is unknown.
     #[error("{name}: no answer from the database within {after:?}")]
     Silent { name: &'static str, after: Duration },
+    /// The connection was lost while the work was being committed, and the server could not be asked again.
+    #[error("{name}: whether this was committed is not known: {lost}")]
+    InDoubt { name: &'static str, lost: String },
     /// The server refused or failed the work.
     #[error("{name}: database error {code}: {message}")]
     Database { name: &'static str, code: String, message: String },
@@ -56,12 +59,17 @@ impl StoreError {
     /// Whether the data plane should answer 503 with `Retry-After` rather than 500.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Busy | Self::Unreachable(_) | Self::Silent { .. } => true,
+            Self::Busy | Self::Unreachable(_) | Self::Silent { .. } | Self::InDoubt { .. } => true,
             Self::Database { code, .. } => {
                 outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
             }
             Self::Shape { .. } | Self::Config(_) => false,
         }
+    }
+
+    /// Whether the other side was lost in the middle: what it did last is not known.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Silent { .. }) || self.outcome() == Outcome::Reconnect
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -83,6 +91,8 @@ fn outcome_of(code: &str) -> Outcome {
     } else if code == SqlState::ADMIN_SHUTDOWN
         || code == SqlState::CRASH_SHUTDOWN
         || code == SqlState::CANNOT_CONNECT_NOW
+        // A standby that is about to be the next primary, or one that was: another connection may find the right one.
+        || code == SqlState::READ_ONLY_SQL_TRANSACTION
         || code.code().starts_with("08")
     {
         Outcome::Reconnect
@@ -117,7 +127,17 @@ mod tests {
         assert_eq!(database("40P01").outcome(), Outcome::Retry);
         assert_eq!(database("57P01").outcome(), Outcome::Reconnect);
         assert_eq!(database("08006").outcome(), Outcome::Reconnect);
+        assert_eq!(database("25006").outcome(), Outcome::Reconnect);
         assert_eq!(database("23505").outcome(), Outcome::Final);
+    }
+
+    #[test]
+    fn only_what_ends_in_the_middle_is_a_loss() {
+        assert!(StoreError::Unreachable(String::new()).is_loss());
+        assert!(StoreError::Silent { name: "t", after: Duration::ZERO }.is_loss());
+        assert!(database("57P01").is_loss());
+        assert!(!StoreError::Busy.is_loss());
+        assert!(!database("23505").is_loss());
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl Patience {
     }
 }
 
+/// Why an attempt failed, and whether it may have been committed all the same.
+struct Failure<E> {
+    error: E,
+    in_doubt: bool,
+}
+
 impl Store {
     /// Runs `work` in one transaction and commits it. Serialization failures, deadlocks and lock timeouts
     /// repeat it a few times; so does a lost connection, therefore **`work` must be idempotent**.
@@ -68,8 +74,12 @@ impl Store {
     {
         let started = Instant::now();
         let mut attempt = 1;
+        let mut in_doubt = false;
         loop {
-            let result = self.attempt(name, whom, &work).await;
+            let result = self.attempt(name, whom, &work).await.map_err(|failure: Failure<E>| {
+                in_doubt |= failure.in_doubt;
+                failure.error
+            });
             let outcome = match &result {
                 Ok(_) => Outcome::Final,
                 Err(error) => error.as_store_error().map_or(Outcome::Final, StoreError::outcome),
@@ -80,7 +90,12 @@ impl Store {
                     let failed = result.as_ref().is_err_and(|error| error.as_store_error().is_some());
                     metrics.store.finished(name, started.elapsed().as_secs_f64(), failed);
                 }
-                return result;
+                return result.map_err(|error| match error.as_store_error() {
+                    Some(last) if in_doubt && last.is_temporary() => {
+                        StoreError::InDoubt { name, lost: last.to_string() }.into()
+                    }
+                    _ => error,
+                });
             }
             if let Some(metrics) = &self.metrics {
                 let code = result.as_ref().err().and_then(AsStoreError::as_store_error).and_then(StoreError::code);
@@ -97,31 +112,25 @@ impl Store {
         name: &'static str,
         whom: As,
         work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
-    ) -> Result<T, E>
+    ) -> Result<T, Failure<E>>
     where
         E: From<StoreError> + AsStoreError,
     {
-        let tx = Tx::on(self.connection(whom).await?, name, self.patience.answer);
-        // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
-        // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
-        let (begun, result) = join(tx.batch(&begin(whom)), work(&tx)).await;
-        begun?;
-        match result {
+        let connection =
+            self.connection(whom).await.map_err(|error| Failure { error: error.into(), in_doubt: false })?;
+        let tx = Tx::on(connection, name, self.patience.answer);
+        match tx.run(whom, work).await {
             Ok(value) => {
-                if !tx.is_over() {
-                    tx.commit().await?;
-                }
                 tx.give_back();
                 Ok(value)
             }
             Err(error) => {
+                let in_doubt = tx.is_over() && error.as_store_error().is_some_and(StoreError::is_loss);
+                // The work's own refusal is a clean end; of anything else nobody knows what it left behind.
                 if error.as_store_error().is_none() {
-                    if !tx.is_over() {
-                        tx.batch("ROLLBACK").await?;
-                    }
                     tx.give_back();
                 }
-                Err(error)
+                Err(Failure { error, in_doubt })
             }
         }
     }
@@ -189,10 +198,32 @@ impl Drop for Session {
     }
 }
 
-impl Tx<'_> {
+impl<'w> Tx<'w> {
     fn on(connection: Object, name: &'static str, patience: Duration) -> Self {
         let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { session: Session(Some(connection)), name, patience, failed, over, surroundings: PhantomData }
+    }
+
+    /// From BEGIN to COMMIT, or to ROLLBACK where the work refuses.
+    async fn run<T, E>(
+        &self,
+        whom: As,
+        work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
+        // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
+        let (begun, result) = join(self.batch(&begin(whom)), work(self)).await;
+        begun?;
+        match &result {
+            _ if self.is_over() => {}
+            Ok(_) => self.commit().await?,
+            Err(error) if error.as_store_error().is_none() => self.batch("ROLLBACK").await?,
+            Err(_) => {}
+        }
+        result
     }
 
     fn client(&self) -> Result<&ClientWrapper, StoreError> {
@@ -285,7 +316,9 @@ impl Tx<'_> {
         if self.failed.load(Ordering::Relaxed) {
             return Err(self.ignored_failure());
         }
-        self.batch("COMMIT").await
+        let client = self.client()?;
+        self.over.store(true, Ordering::Relaxed);
+        self.answered(client.batch_execute("COMMIT")).await
     }
 
     fn ignored_failure(&self) -> StoreError {

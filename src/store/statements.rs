@@ -286,6 +286,11 @@ pub async fn safe_bound(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
     bound(&tx.query_one(SAFE_BOUND, &[]).await?)
 }
 
+/// What the ledger's clock says now: whatever is stored from here on is stored later.
+pub async fn now(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
+    bound(&tx.query_one("/* ledger_now */ SELECT ledger.reserve(1) AS bound", &[]).await?)
+}
+
 /// The answer to `SAFE_BOUND`.
 pub(super) fn bound(row: &Row) -> Result<DateTime<Utc>, StoreError> {
     moment(column(row, "bound")?)

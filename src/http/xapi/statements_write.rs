@@ -121,27 +121,34 @@ async fn submit(
     if statements.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(xapi.ingest.submit(Submission { tenant: caller.tenant, statements, attachments }).await?)
+    let ids: Vec<Uuid> = statements.iter().map(|statement| statement.id).collect();
+    let submitted = xapi.ingest.submit(Submission { tenant: caller.tenant, statements, attachments }).await;
+    submitted.map_err(|error| refused(error, ids))
 }
 
 fn at(pointer: &str, rule: &'static str, message: String) -> Violation {
     Violation { statement: Some(0), pointer: pointer.to_owned(), rule, message }
 }
 
-impl From<IngestError> for HttpError {
-    fn from(error: IngestError) -> Self {
-        let why = error.to_string();
-        match error {
-            IngestError::Full { .. } | IngestError::Stopping => {
-                Self::Unavailable { why, retry_after: Duration::from_secs(1) }
-            }
-            IngestError::Conflict { .. } => Self::Conflict(why),
-            IngestError::Unavailable(error) => {
-                tracing::warn!(%error, "statements could not be stored now");
-                let why = "statements cannot be stored right now; send them again".to_owned();
-                Self::Unavailable { why, retry_after: Duration::from_secs(2) }
-            }
-            IngestError::Failed(_) => Self::Internal(why),
+/// `ids` are those of the statements, whether they came with them or were made here.
+fn refused(error: IngestError, ids: Vec<Uuid>) -> HttpError {
+    let why = error.to_string();
+    let retry_after = Duration::from_secs(2);
+    match error {
+        IngestError::Full { .. } | IngestError::Stopping => {
+            HttpError::Unavailable { why, retry_after: Duration::from_secs(1) }
         }
+        IngestError::Late { .. } => HttpError::Unavailable { why, retry_after },
+        IngestError::Conflict { .. } => HttpError::Conflict(why),
+        IngestError::Unavailable(error) => {
+            tracing::warn!(%error, "statements could not be stored now");
+            let why = "statements cannot be stored right now, and these are not; send them again".to_owned();
+            HttpError::Unavailable { why, retry_after }
+        }
+        IngestError::InDoubt(error) => {
+            tracing::warn!(%error, "statements may be stored or not");
+            HttpError::InDoubt { ids, retry_after }
+        }
+        IngestError::Failed(_) => HttpError::Internal(why),
     }
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::{id, identified, ids};
+use super::{id, identified, ids, statement};
 use crate::support::{
     app::{Answer, KEY, SECRET, send},
     http, patience,
@@ -142,6 +142,37 @@ async fn a_hanging_database_is_told_of_and_loses_nothing_that_was_acknowledged()
     pg.thaw();
     more_than(&pg, before + 150).await;
     killed_and_whole(&pg, service, pouring).await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_committed_is_said_to_be_in_doubt() {
+    let pg = PgServer::start().await;
+    let service = start(&pg).await;
+    let by_hand = pg.client().await;
+    let waits_at_commit = "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON ledger.statement_ids DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION public.wait();
+        SELECT pg_advisory_lock(42)";
+    by_hand.batch_execute(waits_at_commit).await.unwrap();
+    let request = http::client().post(format!("{}/xapi/statements", service.url)).basic_auth(KEY, Some(SECRET));
+    let request = request.header("X-Experience-API-Version", "1.0.3");
+    let first = tokio::spawn(send(request.try_clone().unwrap().json(&statement("ann", "a"))));
+    patience::until("the COMMIT waits", async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted";
+        let count: i64 = by_hand.query_one(waiting, &[]).await.map_err(|e| e.to_string())?.get(0);
+        if count == 1 { Ok(()) } else { Err(format!("{count} wait")) }
+    })
+    .await;
+    pg.freeze();
+    let doubt = first.await.unwrap().expect(503).json();
+    assert_eq!(doubt["type"], "urn:progress:problem:in-doubt");
+    pg.thaw();
+    by_hand.batch_execute("SELECT pg_advisory_unlock(42)").await.unwrap();
+    let mut again = statement("ann", "a");
+    again["id"] = doubt["ids"][0].clone();
+    send(request.json(&again)).await.expect(200);
+    assert_eq!(all(&service).await, [again["id"].as_str().unwrap()]);
 }
 
 #[tokio::test]
