@@ -1,7 +1,7 @@
 //! Many at once: no deadlock, no caller in another's trouble, back-pressure instead of loss.
 
 use futures_util::future::{join, join_all};
-use progress_service::model::{Clock, Ids};
+use progress_service::model::{Clock, Ids, TenantId};
 use serde_json::{Value, json};
 
 use super::{id, identified, ids, statement};
@@ -46,6 +46,32 @@ on_each_server! {
             answer.expect(if n % 3 == 0 { 409 } else { 200 });
         }
         assert_eq!(ids(&app.get_statements(&[]).await.json()).len(), 9);
+    }
+
+    async fn work_that_takes_too_long_fails_its_sender_only(db: TestDatabase) {
+        let variables = [("PROGRESS_INGEST_WRITERS", "1"), ("PROGRESS_DATABASE_STATEMENT_TIMEOUT", "3s")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let other = app.db.superuser().await;
+        let taken = format!(
+            "BEGIN; INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest) VALUES ('{}', '{}', now(), '')",
+            TenantId::DEFAULT, id(1)
+        );
+        other.batch_execute(&taken).await.unwrap();
+        let (slow, quick) = (identified(&id(1), "ann", "a"), identified(&id(2), "bob", "b"));
+        // The first one keeps the writer busy, so that the next two come into one group.
+        let (first, (second, neighbour)) = join(app.post_statements(&slow), async {
+            patience::until("the first one waits", async || {
+                let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                    WHERE datname = current_database() AND locktype = 'transactionid' AND NOT granted";
+                let count: i64 = other.query_one(waiting, &[]).await.map_err(|e| e.to_string())?.get(0);
+                if count > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+            })
+            .await;
+            join(app.post_statements(&slow), app.post_statements(&quick)).await
+        }).await;
+        first.expect(503);
+        second.expect(503);
+        neighbour.expect(200);
     }
 
     async fn a_full_queue_is_told_and_loses_nothing(db: TestDatabase) {

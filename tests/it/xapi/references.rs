@@ -48,6 +48,16 @@ on_each_server! {
         assert!(ids(&app.get_statements(&both).await.expect(200).json()).is_empty());
     }
 
+    async fn a_chain_is_followed_as_far_as_its_limit(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let chain = (1..70).map(|n| about(&id(n), COMMENTED, &id(n - 1)));
+        let batch: Vec<_> = std::iter::once(identified(&id(0), "ann", "a")).chain(chain).collect();
+        app.post_statements(&json!(batch)).await.expect(200);
+        let found = app.get_statements(&[("agent", r#"{"mbox":"mailto:ann@example.com"}"#), ("limit", "0")]).await;
+        let within: Vec<String> = (0..=64).rev().map(id).collect();
+        assert_eq!(ids(&found.expect(200).json()), within);
+    }
+
     async fn a_cycle_of_references_ends(db: TestDatabase) {
         let app = TestApp::start(db).await;
         app.post_statements(&about(&id(1), COMMENTED, &id(2))).await.expect(200);
