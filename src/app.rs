@@ -132,7 +132,10 @@ impl Rooms {
             clock.clone(),
             ids.clone(),
         );
-        let (reader, trail) = (Reader::new(store.clone()), Trail::start(store.clone(), clock.clone(), &metrics));
+        let (reader, trail) = (
+            Reader::new(store.clone(), config.xapi.page_bytes.0),
+            Trail::start(store.clone(), clock.clone(), &metrics),
+        );
         let press = Press::new(config.transcript.fonts.clone(), &metrics);
         let api =
             Api { store: store.clone(), reader: reader.clone(), trail: trail.clone(), press, clock: clock.clone() };

@@ -112,7 +112,7 @@ impl Case {
         let activity = |iri: String| Some(keys::activity(tenant.0, &iri));
         let mut filter = Filter::default();
         // One more than the page holds, to see whether it is cut.
-        let mut span = Span { ascending: false, since: None, until: None, limit: i64::from(LIMIT) + 1 };
+        let mut span = Span { ascending: false, since: None, until: None, limit: i64::from(LIMIT) + 1, bytes: 8 << 20 };
         match self {
             Self::Agent => filter.agent = agent(),
             Self::Verb => filter.verb = Some(keys::verb(tenant.0, &statements::verb_iri(draw.verb))),

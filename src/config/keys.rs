@@ -223,6 +223,8 @@ keys! {
         page_default: usize = "100",
         /// Statements on a page at most; `limit=0` asks for exactly this.
         page: usize = "500",
+        /// Bytes of statements on a page at most: it ends before them, but for a statement that is larger by itself.
+        page_bytes: ByteSize = "8MiB",
         /// Bytes of a request body that is not multipart.
         body_bytes: ByteSize = "16MiB",
         /// Bytes of a whole `multipart/mixed` request.
@@ -290,6 +292,7 @@ impl Xapi {
             violations: self.violations,
             document_bytes: self.document_bytes.0,
             page: self.page,
+            page_bytes: self.page_bytes.0,
         }
     }
 }

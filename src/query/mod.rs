@@ -44,13 +44,15 @@ pub struct Page {
 #[derive(Clone)]
 pub struct Reader {
     store: Store,
+    /// The bytes at which a page ends, however few its statements.
+    page_bytes: usize,
     bounds: Arc<Bounds>,
     signing_key: Arc<OnceCell<Vec<u8>>>,
 }
 
 impl Reader {
-    pub fn new(store: Store) -> Self {
-        Self { store, bounds: Arc::default(), signing_key: Arc::default() }
+    pub fn new(store: Store, page_bytes: usize) -> Self {
+        Self { store, page_bytes, bounds: Arc::default(), signing_key: Arc::default() }
     }
 
     /// The time up to which everything stored is visible.
@@ -88,7 +90,7 @@ impl Reader {
         authority: Option<Uuid>,
         after: Option<DateTime<Utc>>,
     ) -> Result<Consistent<Page>, StoreError> {
-        let (filter, span) = (filter(tenant, query, authority), span(query, after));
+        let (filter, span) = (filter(tenant, query, authority), span(query, after, self.page_bytes));
         let mut recent = self.bounds.recent();
         loop {
             let answer = self
@@ -98,7 +100,7 @@ impl Reader {
                 })
                 .await?;
             let through = self.bounds.note(recent, answer.bound)?;
-            let page = cut(answer.found, query, through);
+            let page = cut(answer.found, query, self.page_bytes, through);
             // Who reads forward reads up to the bound, and expects to find there what was stored a moment ago.
             if !query.ascending || page.next.is_some() || recent.take().is_none() {
                 return Ok(Consistent { value: page, through });
@@ -178,7 +180,7 @@ fn filter(tenant: TenantId, query: &StatementsQuery, authority: Option<Uuid>) ->
 }
 
 /// One more than the page holds is asked for, to see whether it is cut.
-fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>) -> Span {
+fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>, bytes: usize) -> Span {
     let (mut since, mut until) = (query.since, query.until);
     if query.ascending {
         since = since.max(after);
@@ -186,19 +188,32 @@ fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>) -> Span {
         let before = after - TimeDelta::microseconds(1);
         until = Some(until.map_or(before, |until| until.min(before)));
     }
-    Span { ascending: query.ascending, since, until, limit: i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1 }
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1;
+    Span { ascending: query.ascending, since, until, limit, bytes: i64::try_from(bytes).unwrap_or(i64::MAX) }
 }
 
 /// The page of what was found.
-fn cut(mut found: Vec<Found>, query: &StatementsQuery, through: DateTime<Utc>) -> Page {
+fn cut(mut found: Vec<Found>, query: &StatementsQuery, bytes: usize, through: DateTime<Utc>) -> Page {
     if query.ascending {
         // Who reads forward must not be led past a statement that is still being written.
         found.truncate(found.partition_point(|statement| statement.stored < through));
     }
-    let is_cut = found.len() > query.limit;
-    found.truncate(query.limit);
+    let fit = fitting(&found, bytes).min(query.limit);
+    // One that fills a page by itself comes without a witness for what follows.
+    let is_cut = found.len() > fit || found.first().is_some_and(|statement| statement.payload.len() >= bytes);
+    found.truncate(fit);
     let next = found.last().filter(|_| is_cut).map(|last| last.stored);
     Page { found, next }
+}
+
+/// How many of them stay below `bytes` together, but at least one.
+fn fitting(found: &[Found], bytes: usize) -> usize {
+    let mut sum = 0usize;
+    let below = found.iter().take_while(|statement| {
+        sum = sum.saturating_add(statement.payload.len());
+        sum < bytes
+    });
+    below.count().max(1)
 }
 
 #[cfg(test)]
@@ -232,21 +247,33 @@ mod tests {
 
     #[test]
     fn reading_forward_stops_before_what_is_still_being_written() {
-        let span = span(&query(true), Some(at(300)));
+        let span = span(&query(true), Some(at(300)), 1_000);
         assert_eq!((span.since, span.until), (Some(at(300)), Some(at(900))));
         assert_eq!(span.limit, 11);
-        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), at(405));
+        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), 1_000, at(405));
         assert_eq!(page.found.last().map(|last| last.stored), Some(at(404)));
         assert_eq!(page.next, None, "there is no more until the bound moves");
-        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), at(500));
+        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), 1_000, at(500));
         assert_eq!((page.found.len(), page.next), (10, Some(at(409))));
     }
 
     #[test]
+    fn a_page_ends_before_it_is_too_large() {
+        let sized = |micros, size| Found { payload: "x".repeat(size), ..found(micros) };
+        let page = |found| cut(found, &query(false), 1_000, at(900));
+        let three = page(vec![sized(303, 400), sized(302, 400), sized(301, 400)]);
+        assert_eq!((three.found.len(), three.next), (2, Some(at(302))));
+        let all = page(vec![sized(303, 400), sized(302, 599)]);
+        assert_eq!((all.found.len(), all.next), (2, None));
+        let huge = page(vec![sized(303, 5_000)]);
+        assert_eq!((huge.found.len(), huge.next), (1, Some(at(303))));
+    }
+
+    #[test]
     fn reading_backward_goes_on_before_the_last_one_shown() {
-        let span = span(&query(false), Some(at(300)));
+        let span = span(&query(false), Some(at(300)), 1_000);
         assert_eq!((span.since, span.until), (Some(at(100)), Some(at(299))));
-        let page = cut(vec![found(299), found(298)], &query(false), at(200));
+        let page = cut(vec![found(299), found(298)], &query(false), 1_000, at(200));
         assert_eq!((page.found.len(), page.next), (2, None), "what is there is shown, however new");
     }
 }

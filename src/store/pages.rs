@@ -35,6 +35,8 @@ pub struct Span {
     /// Inclusive.
     pub until: Option<DateTime<Utc>>,
     pub limit: i64,
+    /// The page ends with the statement that reaches so many bytes.
+    pub bytes: i64,
 }
 
 /// A statement as it lies in the ledger.
@@ -159,6 +161,7 @@ impl Query {
         };
         query.tenant = query.bind(tenant.0);
         query.limit = query.bind(span.limit);
+        let bytes = query.bind(span.bytes);
         let bounds = query.bounds(span);
         let mut branches = Vec::new();
         for agent in agent_ways(filter) {
@@ -170,11 +173,14 @@ impl Query {
             branches.push(query.references(filter, &bounds));
         }
         query.sql = format!(
-            "/* page */ SELECT s.* FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page
-             CROSS JOIN LATERAL (
-                 SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload FROM ledger.statements s
-                 WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s
-             ORDER BY s.stored {order}",
+            "/* page */ SELECT stored, has_timestamp, converts, payload FROM (
+                 SELECT page.stored, s.*, sum(octet_length(s.payload)) OVER (
+                     ORDER BY page.stored {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+                 FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page
+                 CROSS JOIN LATERAL (
+                     SELECT s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload FROM ledger.statements s
+                     WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s) sized
+             WHERE coalesce(before, 0) < {bytes} ORDER BY stored {order}",
             branches.join(" UNION "),
             order = query.order,
             limit = query.limit,
@@ -334,7 +340,7 @@ mod tests {
     #[test]
     fn all_page_sizes_share_a_few_statements() {
         let sql = |limit| {
-            let span = Span { ascending: false, since: None, until: None, limit };
+            let span = Span { ascending: false, since: None, until: None, limit, bytes: 1 << 20 };
             Query::new(TenantId::DEFAULT, &Filter::default(), &span).sql
         };
         let different: HashSet<String> = (1..=1_000).map(sql).collect();

@@ -22,6 +22,7 @@ pub fn about(limits: &Limits, page_default: usize, build: &str) -> Value {
                 "documentBytes": limits.document_bytes,
                 "page": limits.page,
                 "pageDefault": page_default,
+                "pageBytes": limits.page_bytes,
             },
         },
     })

@@ -25,6 +25,8 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Statements on one page of a GET; `limit=0` asks for exactly this.
     pub page: usize,
+    /// Bytes of statements on one page.
+    pub page_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             violations: 100,
             document_bytes: 16 << 20,
             page: 500,
+            page_bytes: 8 << 20,
         }
     }
 }

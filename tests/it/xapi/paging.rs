@@ -88,6 +88,22 @@ on_each_server! {
         assert_eq!(walk(&app, &[agent, ("limit", "2")]).await, all);
     }
 
+    async fn a_page_ends_before_it_is_too_large(db: TestDatabase) {
+        let app = TestApp::with(db, &[("PROGRESS_XAPI_PAGE_BYTES", "64KiB")], Clock::system(), Ids::random()).await;
+        let sized = |n: u128, kib: usize| {
+            let mut statement = identified(&id(n), "ann", "a");
+            statement["result"] = json!({"response": "x".repeat(kib << 10)});
+            statement
+        };
+        let batch = (0..20).map(|n| sized(n, if n == 10 { 100 } else { 10 }));
+        app.post_statements(&json!(batch.collect::<Vec<_>>())).await.expect(200);
+        assert_eq!(ids(&app.get_statements(&[("limit", "0")]).await.expect(200).json()).len(), 6);
+        let mut all: Vec<String> = (0..20).map(id).collect();
+        assert_eq!(walk(&app, &[("ascending", "true")]).await, all);
+        all.reverse();
+        assert_eq!(walk(&app, &[]).await, all);
+    }
+
     async fn a_more_link_is_refused_when_changed_or_in_other_hands(db: TestDatabase) {
         let app = TestApp::start(db).await;
         post(&app, 0..3).await;

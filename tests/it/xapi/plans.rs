@@ -124,7 +124,7 @@ async fn spans(client: &Client) -> Vec<(&'static str, Span)> {
     let ends = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY stored), max(stored) FROM ledger.statements";
     let row = client.query_one(ends, &[]).await.unwrap();
     let (middle, last): (DateTime<Utc>, DateTime<Utc>) = (row.get(0), row.get(1));
-    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT, bytes: 8 << 20 };
     vec![
         ("first page", newest.clone()),
         ("deep page", Span { until: Some(middle), ..newest.clone() }),
@@ -264,7 +264,7 @@ async fn newest_page(store: &Store) -> i64 {
     store
         .run_tx("page", As::Tenant(TENANT), |tx| {
             Box::pin(async move {
-                let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+                let newest = Span { ascending: false, since: None, until: None, limit: LIMIT, bytes: 8 << 20 };
                 let query = Query::new(TENANT, &Filter::default(), &newest);
                 let before: i64 = tx.query_one(PAGES_READ, &[]).await?.get(0);
                 tx.query(&query.sql, &query.params()).await?;
@@ -279,7 +279,7 @@ async fn newest_page(store: &Store) -> i64 {
 /// A session with its plans for the first pages of all filters.
 async fn kept_plans(db: &TestDatabase) -> (Client, Vec<(&'static str, Kept)>) {
     let client = session(db).await;
-    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT };
+    let newest = Span { ascending: false, since: None, until: None, limit: LIMIT, bytes: 8 << 20 };
     let mut all = Vec::new();
     for (name, filter) in filters() {
         all.push((name, Kept::new(&client, Query::new(TENANT, &filter, &newest)).await));
