@@ -131,7 +131,8 @@ impl Ingest {
     /// Stores all statements of the submission or none; returns after the commit with their ids in order.
     pub async fn submit(&self, submission: Submission) -> Result<Vec<Uuid>, IngestError> {
         let ids = submission.statements.iter().map(|statement| statement.id).collect();
-        let size: usize = submission.statements.iter().map(|s| s.payload.len() + 512).sum();
+        let statements: usize = submission.statements.iter().map(|s| s.payload.len() + 512).sum();
+        let size = statements + submission.attachments.iter().map(Attachment::held).sum::<usize>();
         // A submission larger than the whole queue takes all of it rather than being refused for ever.
         let size_kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.queue_kib);
         let place = Arc::clone(&self.places).try_acquire_many_owned(size_kib).map_err(|_| {

@@ -55,6 +55,7 @@ struct Parts<'a> {
     /// Present once the first part has ended.
     read: Option<(read::Batch, Expected)>,
     current: Option<Part>,
+    spool: Spool,
     attachments: Vec<Attachment>,
 }
 
@@ -63,13 +64,20 @@ struct Part {
     sha2: String,
     signs: Vec<usize>,
     hasher: Hasher,
-    spool: Spool,
     repeated: bool,
 }
 
 impl<'a> Parts<'a> {
     fn new(version: Version, limits: &'a Limits) -> Self {
-        Self { version, limits, json: Vec::new(), read: None, current: None, attachments: Vec::new() }
+        Self {
+            version,
+            limits,
+            json: Vec::new(),
+            read: None,
+            current: None,
+            spool: Spool::default(),
+            attachments: Vec::new(),
+        }
     }
 
     /// Takes an event; answers whether it was the last.
@@ -89,8 +97,7 @@ impl<'a> Parts<'a> {
         let hasher = Hasher::for_hash(&part.sha2).ok_or_else(|| {
             Violations::whole("multipart.hash", "X-Experience-API-Hash is not a SHA-2 in hexadecimal")
         })?;
-        self.current =
-            Some(Part { sha2: part.sha2, signs: part.signs, hasher, spool: Spool::default(), repeated: part.repeated });
+        self.current = Some(Part { sha2: part.sha2, signs: part.signs, hasher, repeated: part.repeated });
         Ok(())
     }
 
@@ -99,7 +106,7 @@ impl<'a> Parts<'a> {
             Some(part) => {
                 part.hasher.update(bytes);
                 // A short write to memory or a page of a temporary file; not worth a thread of its own.
-                part.spool
+                self.spool
                     .write(bytes)
                     .map_err(|e| HttpError::internal(format!("an attachment cannot be spooled: {e}")))
             }
@@ -122,7 +129,7 @@ impl<'a> Parts<'a> {
         };
         part.hasher.check(&part.sha2)?;
         let sha2 = hex::decode(&part.sha2).map_err(HttpError::internal)?;
-        let attachment = part.spool.finish(sha2);
+        let attachment = self.spool.finish(sha2);
         if let Some((batch, _)) = &self.read {
             check_signatures(&attachment, &part.signs, &batch.statements, self.limits)?;
         }
