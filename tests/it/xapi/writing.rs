@@ -73,6 +73,24 @@ on_each_server! {
         assert_eq!(got["result"].to_string(), sent["result"].to_string());
     }
 
+    async fn a_database_that_takes_no_writes_for_now_is_503_and_stays_in_use(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let superuser = app.db.superuser().await;
+        let all_sessions = async |read_only: &str| {
+            let set = format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {read_only}',
+                current_database()); END $$");
+            superuser.batch_execute(&set).await.unwrap();
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            superuser.execute(end, &[]).await.unwrap();
+        };
+        all_sessions("on").await;
+        let refused = app.post_statements(&identified(&id(1), "ann", "a")).await.expect(503);
+        assert!(!refused.header("retry-after").is_empty());
+        all_sessions("off").await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+    }
+
     async fn the_authority_is_the_credential_whatever_the_statement_claims(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let mut claimed = identified(&id(1), "ann", "a");
