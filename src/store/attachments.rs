@@ -1,6 +1,6 @@
 //! Attachments by content: each distinct content of a tenant once, in pieces that are read and written one at a time.
 
-use super::{StoreError, Tx, run_tx::column};
+use super::{StoreError, Tx, tx::column};
 use crate::model::TenantId;
 
 /// Bytes of one piece: what a request holds in memory at a time.

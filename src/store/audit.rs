@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{As, Store, StoreError, run_tx::Tx};
+use super::{As, Store, StoreError, tx::Tx};
 use crate::model::TenantId;
 
 /// One entry. The database adds its own time.

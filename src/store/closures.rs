@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{StoreError, Tx, run_tx::column, statements};
+use super::{StoreError, Tx, statements, tx::column};
 use crate::model::{
     TenantId,
     attempt::{Fact, Outcome},

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
-    run_tx::{As, Tx, column},
+    run_tx::As,
     tenants::TenantStatus,
+    tx::{Tx, column},
 };
 use crate::model::{Scopes, TenantId};
 

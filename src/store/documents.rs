@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{StoreError, Tx, run_tx::column};
+use super::{StoreError, Tx, tx::column};
 use crate::model::TenantId;
 
 /// Where a document stands: everything its row needs beside the content.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     As, Store, StoreError, Tx,
-    run_tx::{Param, column},
+    tx::{Param, column},
 };
 use crate::model::TenantId;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    run_tx::{Tx, column},
+    tx::{Tx, column},
 };
 
 /// A job as its row tells.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{As, Store, StoreError, run_tx::column};
+use super::{As, Store, StoreError, tx::column};
 
 /// Proof of holding a lease; `fence` grows whenever it changes hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

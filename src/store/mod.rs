@@ -33,6 +33,7 @@ pub mod signing_keys;
 pub mod statements;
 pub mod tenants;
 pub mod tls;
+pub mod tx;
 pub mod vocabulary;
 
 use deadpool_postgres::Pool;
@@ -42,8 +43,9 @@ use crate::telemetry::Metrics;
 pub use error::{Outcome, StoreError};
 use pool::Plans;
 pub use pool::{Endpoint, PoolSettings};
+pub use run_tx::As;
 use run_tx::Patience;
-pub use run_tx::{As, Tx};
+pub use tx::Tx;
 
 /// Everything needed to open the door.
 #[derive(Clone, Debug)]

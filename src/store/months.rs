@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{As, Store, StoreError, run_tx::column};
+use super::{As, Store, StoreError, tx::column};
 
 /// One month and where it is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     StoreError, Tx,
-    run_tx::{Param, column},
     statements::{self, SAFE_BOUND, authority_form, related_form},
+    tx::{Param, column},
 };
 use crate::model::TenantId;
 

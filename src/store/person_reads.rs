@@ -7,7 +7,7 @@ use super::{
     As, Store, StoreError,
     audit::{self, Reading},
     pages::Found,
-    run_tx::column,
+    tx::column,
 };
 use crate::model::TenantId;
 

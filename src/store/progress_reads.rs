@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     As, Store, StoreError, Tx,
     audit::{self, Reading},
-    run_tx::{Param, column},
+    tx::{Param, column},
 };
 use crate::model::{TenantId, score::Score};
 

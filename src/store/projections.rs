@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{StoreError, Tx, run_tx::column};
+use super::{StoreError, Tx, tx::column};
 use crate::model::{
     TenantId,
     attempt::{AttemptName, Effect, Fact},

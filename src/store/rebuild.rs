@@ -8,7 +8,7 @@ use super::{
     As, Store, StoreError, Tx,
     ddl::Session,
     projections::{Of, TABLES},
-    run_tx::column,
+    tx::column,
 };
 use crate::model::TenantId;
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{As, Store, StoreError, Tx, run_tx::column};
+use super::{As, Store, StoreError, Tx, tx::column};
 use crate::model::TenantId;
 
 /// A registered verb, or a namespace whose extensions are known.

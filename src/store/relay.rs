@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{As, Store, StoreError, run_tx::column, statements};
+use super::{As, Store, StoreError, statements, tx::column};
 use crate::model::TenantId;
 
 /// A part of the tenants: those whose id's last byte leaves `index` when divided by `of`.

@@ -1,6 +1,6 @@
 //! Keys that all nodes share to sign what they hand out.
 
-use super::{As, Store, StoreError, run_tx::column};
+use super::{As, Store, StoreError, tx::column};
 
 impl Store {
     /// The key of a purpose; the first caller makes it.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError, Tx,
-    run_tx::{Param, column},
+    tx::{Param, column},
 };
 use crate::{model::TenantId, xapi::prepare::Prepared};
 

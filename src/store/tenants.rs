@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Store, StoreError,
-    run_tx::{As, Tx, column},
+    run_tx::As,
+    tx::{Tx, column},
 };
 use crate::model::TenantId;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{StoreError, Tx, run_tx::column};
+use super::{StoreError, Tx, tx::column};
 use crate::{model::TenantId, xapi::keys::Ifi};
 
 /// An activity with the definition merged over all statements.

@@ -167,7 +167,7 @@ fn faults(plan: &Value) -> Vec<String> {
     faults
 }
 
-async fn explained(client: &Client, sql: &str, params: &[progress_service::store::run_tx::Param<'_>]) -> Value {
+async fn explained(client: &Client, sql: &str, params: &[progress_service::store::tx::Param<'_>]) -> Value {
     let sql = format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}");
     let row = client.query_one(&sql, params).await.expect("a plan");
     let answer: Value = row.get(0);
