@@ -74,6 +74,22 @@ on_each_server! {
         neighbour.expect(200);
     }
 
+    async fn who_waits_too_long_for_a_writer_is_told_to_come_back(db: TestDatabase) {
+        let variables = [
+            ("PROGRESS_INGEST_WRITERS", "1"), ("PROGRESS_INGEST_GROUP_SIZE", "1"), ("PROGRESS_DATABASE_STATEMENT_TIMEOUT", "3s"),
+        ];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let holder = app.db.superuser().await;
+        holder.batch_execute("BEGIN; LOCK TABLE ledger.statement_ids IN EXCLUSIVE MODE").await.unwrap();
+        let bodies: Vec<Value> = (0..4).map(|n| identified(&id(n), "ann", "a")).collect();
+        let answers = join_all(bodies.iter().map(|body| app.post_statements(body))).await;
+        let late = answers.into_iter().map(|answer| answer.expect(503).text()).filter(|text| text.contains("within 3s"));
+        assert!(late.count() >= 2, "the first two have tried for as long as the others may wait");
+        holder.batch_execute("COMMIT").await.unwrap();
+        app.post_statements(&bodies[3]).await.expect(200);
+        assert_eq!(ids(&app.get_statements(&[]).await.expect(200).json()), [id(3)]);
+    }
+
     async fn a_full_queue_is_told_and_loses_nothing(db: TestDatabase) {
         let app = TestApp::with(db, &[("PROGRESS_INGEST_QUEUE", "4KiB"), ("PROGRESS_INGEST_WRITERS", "1")], Clock::system(), Ids::random()).await;
         // Nothing is stored until somebody has been refused: else a busy machine might empty the queue as it fills.
