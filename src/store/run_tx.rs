@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 use super::{Outcome, PoolSettings, Store, StoreError, Tx};
 use crate::model::TenantId;
@@ -106,7 +107,7 @@ impl Store {
         E: From<StoreError> + AsStoreError,
     {
         let connection =
-            self.connection(whom).await.map_err(|error| Failure { error: error.into(), in_doubt: false })?;
+            self.connection(name, whom).await.map_err(|error| Failure { error: error.into(), in_doubt: false })?;
         let tx = Tx::on(connection, name, self.patience.answer);
         match tx.run(whom, work).await {
             Ok(value) => {
@@ -124,12 +125,15 @@ impl Store {
         }
     }
 
-    async fn connection(&self, whom: As) -> Result<Object, StoreError> {
+    async fn connection(&self, name: &'static str, whom: As) -> Result<Object, StoreError> {
         let pool: &Pool = match whom {
             As::Tenant(_) | As::Nobody => &self.service,
             As::Worker => &self.worker,
         };
-        pool.get().await.map_err(|error| match error {
+        // Each resting session that hangs takes its time to be found out, and there may be many.
+        let after = self.patience.answer;
+        let taken = timeout(after, pool.get()).await.map_err(|_| StoreError::Silent { name, after })?;
+        taken.map_err(|error| match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => StoreError::Busy,
             PoolError::Backend(error) => StoreError::from_pg("connect", &error),
             PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {
