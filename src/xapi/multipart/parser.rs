@@ -251,7 +251,7 @@ impl Parser {
         match &tail[padding..] {
             [b'\n', ..] => Candidate::Found { end: end + padding + 1, last: false },
             [b'\r', b'\n', ..] => Candidate::Found { end: end + padding + 2, last: false },
-            [] | [b'\r'] if padding < PADDING => Candidate::Open,
+            [] | [b'\r'] => Candidate::Open,
             // A longer word that begins like the boundary.
             _ => Candidate::No,
         }
@@ -367,6 +367,20 @@ mod tests {
         assert_eq!(read(b"--X-b\r\nA: b\r\n\r\n--X-b--"), Ok(vec![part(&[("a", "b")], b"")]), "an empty part");
         assert_eq!(read(b"--X-b\r\n\r\nx\r\n--X-b--"), Ok(vec![part(&[], b"x")]), "no headers");
         assert_eq!(read(b"--X-b--"), Ok(vec![]));
+    }
+
+    #[test]
+    fn padding_ends_at_its_limit_wherever_the_bytes_are_cut() {
+        for (spaces, parts) in [(PADDING, Ok(1)), (PADDING + 1, Ok(0))] {
+            for line_end in ["\n", "\r\n"] {
+                let body = format!("--X-b{}{line_end}\r\nx\r\n--X-b--", " ".repeat(spaces));
+                let every: Vec<_> = (0..body.len()).collect();
+                for cuts in [&[][..], &every] {
+                    let read = read_split(body.as_bytes(), cuts, &Limits::default());
+                    assert_eq!(read.map(|parts| parts.len()), parts, "{spaces} spaces");
+                }
+            }
+        }
     }
 
     #[test]
