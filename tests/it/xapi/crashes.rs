@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -15,6 +15,12 @@ use crate::support::{
     pgproc::PgServer,
     process::Service,
 };
+
+/// A request about the statements at `url`, with the credential of the tests.
+fn statements(url: &str, method: Method) -> RequestBuilder {
+    let request = http::client().request(method, format!("{url}/xapi/statements"));
+    request.basic_auth(KEY, Some(SECRET)).header("X-Experience-API-Version", "1.0.3")
+}
 
 /// Posts batches of three until the service stops answering; returns the ids that were acknowledged.
 async fn pour(url: String, from: u128) -> Vec<String> {
@@ -130,12 +136,8 @@ async fn a_hanging_database_is_told_of_and_loses_nothing_that_was_acknowledged()
     let pouring = pour_from_six(&service);
     let before = more_than(&pg, 150).await;
     pg.freeze();
-    let statements = |method| {
-        let request = http::client().request(method, format!("{}/xapi/statements", service.url));
-        request.basic_auth(KEY, Some(SECRET)).header("X-Experience-API-Version", "1.0.3")
-    };
-    let posted = statements(Method::POST).json(&identified(&id(9_000_000), "ann", "a"));
-    for answer in join_all([send(posted), send(statements(Method::GET))]).await {
+    let posted = statements(&service.url, Method::POST).json(&identified(&id(9_000_000), "ann", "a"));
+    for answer in join_all([send(posted), send(statements(&service.url, Method::GET))]).await {
         let answer = answer.expect(503);
         assert!(!answer.header("retry-after").is_empty());
     }
@@ -155,9 +157,7 @@ async fn what_may_have_been_committed_is_said_to_be_in_doubt() {
             FOR EACH ROW EXECUTE FUNCTION public.wait();
         SELECT pg_advisory_lock(42)";
     by_hand.batch_execute(waits_at_commit).await.unwrap();
-    let request = http::client().post(format!("{}/xapi/statements", service.url)).basic_auth(KEY, Some(SECRET));
-    let request = request.header("X-Experience-API-Version", "1.0.3");
-    let first = tokio::spawn(send(request.try_clone().unwrap().json(&statement("ann", "a"))));
+    let first = tokio::spawn(send(statements(&service.url, Method::POST).json(&statement("ann", "a"))));
     patience::until("the COMMIT waits", async || {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted";
         let count: i64 = by_hand.query_one(waiting, &[]).await.map_err(|e| e.to_string())?.get(0);
@@ -171,7 +171,7 @@ async fn what_may_have_been_committed_is_said_to_be_in_doubt() {
     by_hand.batch_execute("SELECT pg_advisory_unlock(42)").await.unwrap();
     let mut again = statement("ann", "a");
     again["id"] = doubt["ids"][0].clone();
-    send(request.json(&again)).await.expect(200);
+    send(statements(&service.url, Method::POST).json(&again)).await.expect(200);
     assert_eq!(all(&service).await, [again["id"].as_str().unwrap()]);
 }
 
