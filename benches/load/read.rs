@@ -146,7 +146,7 @@ async fn ask_database(place: &Place, scene: &Arc<Scene>, case: Case, length: Dur
                 ))
                 .await?;
             let mut rng = SmallRng::seed_from_u64(seed);
-            let by_id = client.prepare(&pages::by_id_sql()).await?;
+            let by_id = client.prepare(&pages::by_id_sql(&pages::Sight::Everything)).await?;
             let page = client.prepare(&case.query(&scene, &mut rng).sql).await?;
             let mut latencies = Latencies::default();
             while begun.elapsed() < length {

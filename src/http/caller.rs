@@ -60,7 +60,8 @@ impl From<AuthError> for HttpError {
             | AuthError::Suspended
             | AuthError::TenantMismatch
             | AuthError::Scope(_)
-            | AuthError::NotOperator => Self::Forbidden(text),
+            | AuthError::NotOperator
+            | AuthError::Beyond(_) => Self::Forbidden(text),
             AuthError::Busy | AuthError::IssuerUnavailable => {
                 Self::Unavailable { why: text, retry_after: Duration::from_secs(1) }
             }

@@ -9,8 +9,7 @@ use super::{
     api::{body::JsonBody, endpoint::endpoints, query::Parameters},
 };
 use crate::{
-    identity::Caller,
-    model::Scope,
+    identity::{Caller, reach},
     store::{
         Store,
         registries::{Entry, Registry, Unregistered},
@@ -50,7 +49,7 @@ struct Extensions {
 #[utoipa::path(get, path = "/api/v1/verbs", tag = "registries", operation_id = "listVerbs",
     responses((status = 200, description = "the registry of verbs", body = Verbs)))]
 async fn list_verbs(caller: Caller, store: Data<Store>, req: HttpRequest) -> Result<HttpResponse, Problem> {
-    may_read(&caller)?;
+    reach::registries(&caller)?;
     Parameters::read(req.query_string(), &[])?;
     let (verbs, unregistered) =
         futures_util::try_join!(store.registry(Registry::Verbs), store.unregistered_verbs(caller.tenant))?;
@@ -69,7 +68,7 @@ async fn add_verb(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) 
 #[utoipa::path(get, path = "/api/v1/extensions", tag = "registries", operation_id = "listExtensions",
     responses((status = 200, description = "the registry of extension namespaces", body = Extensions)))]
 async fn list_extensions(caller: Caller, store: Data<Store>, req: HttpRequest) -> Result<HttpResponse, Problem> {
-    may_read(&caller)?;
+    reach::registries(&caller)?;
     Parameters::read(req.query_string(), &[])?;
     Ok(HttpResponse::Ok().json(Extensions { extensions: store.registry(Registry::ExtensionNamespaces).await? }))
 }
@@ -81,14 +80,6 @@ async fn list_extensions(caller: Caller, store: Data<Store>, req: HttpRequest) -
               (status = 200, description = "it was registered already", body = Entry)))]
 async fn add_extension(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) -> Result<HttpResponse, Problem> {
     add(Registry::ExtensionNamespaces, &caller, &store, body.0).await
-}
-
-/// The registries are open to everybody who may read anything.
-fn may_read(caller: &Caller) -> Result<(), Problem> {
-    if caller.scopes.allows(Scope::StatementsReadMine) {
-        return Ok(());
-    }
-    Ok(caller.require(Scope::ApiStatementRead)?)
 }
 
 async fn add(registry: Registry, caller: &Caller, store: &Store, new: Addition) -> Result<HttpResponse, Problem> {

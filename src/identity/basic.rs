@@ -1,16 +1,23 @@
 //! Keys and secrets: checked once with the slow hash, then remembered for a short while.
 //!
-//! Memory holds fingerprints under a per-process key, never a secret. A flood of wrong secrets is bounded three
-//! times: refusals are remembered too, few hashes run at once, and unknown keys queue in a lane of their own.
+//! Memory holds fingerprints under a per-process key, never a secret. A flood of wrong secrets is bounded: refusals are
+//! remembered too, and few hashes run at once. Keys that are known and keys that are not wait in the same queue for the
+//! same work, so that nobody learns from the time of an answer which there are. Who was proved once waits for nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
+use moka::{future::Cache, sync};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -44,6 +51,9 @@ pub fn parse(encoded: &str) -> Result<(String, Secret), AuthError> {
     Ok((key.to_owned(), Secret::new(secret)))
 }
 
+/// Hashes that a refusal costs, whether there is such a key, and one secret to it or two.
+const HASHES: usize = 2;
+
 /// A caller whose secret was proved, with the stored hash that proved it.
 struct Proven {
     caller: Caller,
@@ -55,11 +65,16 @@ struct Proven {
 #[derive(Clone)]
 struct Checked {
     at: DateTime<Utc>,
+    /// Of the changes when the check began.
+    generation: u64,
     verdict: Result<Arc<Proven>, AuthError>,
 }
 
 impl Checked {
-    fn holds(&self, now: DateTime<Utc>, ttl: Duration) -> bool {
+    fn holds(&self, now: DateTime<Utc>, generation: u64, ttl: Duration) -> bool {
+        if self.generation != generation {
+            return false;
+        }
         let (ttl, until) = match &self.verdict {
             Ok(proven) => (ttl, proven.until),
             Err(error) if error.is_failure() => return false,
@@ -77,9 +92,13 @@ pub struct Keys {
     home_page: String,
     ttl: Duration,
     fingerprints: Fingerprinter,
+    /// How often this process changed what verdicts rest on.
+    generation: AtomicU64,
     cache: Cache<Fingerprint, Checked>,
+    /// Who was let in, apart from the refusals: no flood of those pushes them out.
+    proven: sync::Cache<Fingerprint, Arc<Proven>>,
     lane: Arc<Semaphore>,
-    decoy_lane: Arc<Semaphore>,
+    /// Nobody's: what stands in for a hash that is not there.
     decoy_hash: String,
 }
 
@@ -92,16 +111,22 @@ impl Keys {
             home_page,
             ttl,
             fingerprints: Fingerprinter::new(ids)?,
+            generation: AtomicU64::new(0),
             cache: Cache::new(REMEMBERED),
+            proven: sync::Cache::new(REMEMBERED),
             lane: Arc::new(Semaphore::new(cores.div_ceil(2))),
-            decoy_lane: Arc::new(Semaphore::new(1)),
             decoy_hash: hash::hash(&Secret::new(hex::encode(ids.bytes::<16>())), ids)?,
         })
     }
 
-    /// Forgets every verdict, so that what this process just changed counts at once.
+    /// Forgets every verdict, those to come of checks under way too, so that what this process just changed counts at
+    /// once. Who proved a secret need not prove it again: its hash is compared with the one that is stored now.
     pub fn forget(&self) {
-        self.cache.invalidate_all();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// The caller with this key and secret. Many requests with the same pair wait for one check.
@@ -111,31 +136,25 @@ impl Keys {
         if !possible || secret.expose().len() > LONGEST_SECRET {
             return Err(AuthError::Refused);
         }
-        let (now, ttl) = (self.clock.now(), self.ttl);
         let key = self.fingerprints.of(api_key, secret);
-        let known = self.cache.get(&key).await;
-        if let Some(checked) = known.as_ref().filter(|checked| checked.holds(now, ttl)) {
-            return checked.verdict.clone().map(|proven| proven.caller.clone());
+        let arrived = self.generation();
+        loop {
+            let (now, generation, ttl) = (self.clock.now(), self.generation(), self.ttl);
+            let check = async { Checked { at: now, generation, verdict: self.check(key, api_key, secret).await } };
+            let is_old = |checked: &Checked| !checked.holds(now, generation, ttl);
+            let checked = self.cache.entry(key).or_insert_with_if(check, is_old).await.into_value();
+            // This may be the verdict of a check under way, which began before a change that this caller came after.
+            if checked.generation >= arrived {
+                return checked.verdict.map(|proven| proven.caller.clone());
+            }
         }
-        let before = known.and_then(|checked| checked.verdict.ok());
-        let check = async { Checked { at: now, verdict: self.check(api_key, secret, before).await } };
-        let entry = self.cache.entry(key).or_insert_with_if(check, |checked| !checked.holds(now, ttl)).await;
-        entry.into_value().verdict.map(|proven| proven.caller.clone())
     }
 
-    async fn check(
-        &self,
-        api_key: &str,
-        secret: &Secret,
-        before: Option<Arc<Proven>>,
-    ) -> Result<Arc<Proven>, AuthError> {
-        let Some(found) = self.store.find_credential(api_key).await? else {
-            // The same work as for a key that exists, so that the time of the answer tells nothing.
-            self.verify(&self.decoy_lane, secret, &self.decoy_hash).await?;
-            return Err(AuthError::Refused);
-        };
+    async fn check(&self, key: Fingerprint, api_key: &str, secret: &Secret) -> Result<Arc<Proven>, AuthError> {
+        let found = self.store.find_credential(api_key).await?;
         let now = self.clock.now();
-        let (hash, overlap_ends) = self.prove(secret, &found, before, now).await?;
+        let (hash, overlap_ends) = self.prove(secret, found.as_ref(), self.proven.get(&key), now).await?;
+        let found = found.ok_or(AuthError::Refused)?;
         let credential = &found.credential;
         if credential.revoked_at.is_some_and(|at| at <= now) {
             return Err(AuthError::Revoked);
@@ -147,44 +166,52 @@ impl Keys {
             return Err(AuthError::Suspended);
         }
         let until = credential.expires_at.into_iter().chain(overlap_ends).min();
-        Ok(Arc::new(Proven { caller: self.caller(&found), hash, until }))
+        let proven = Arc::new(Proven { caller: self.caller(&found), hash, until });
+        self.proven.insert(key, Arc::clone(&proven));
+        Ok(proven)
     }
 
     /// The stored hash that `secret` belongs to, and when it ends if it is the one before a rotation.
     async fn prove(
         &self,
         secret: &Secret,
-        found: &Found,
+        found: Option<&Found>,
         before: Option<Arc<Proven>>,
         now: DateTime<Utc>,
     ) -> Result<(String, Option<DateTime<Utc>>), AuthError> {
-        let ends = found.credential.previous_valid_until.filter(|end| now < *end);
-        let previous = found.previous_secret_hash.iter().filter(|_| ends.is_some()).map(|hash| (hash, ends));
-        let candidates: Vec<_> = std::iter::once((&found.secret_hash, None)).chain(previous).collect();
+        let candidates: Vec<(&String, Option<DateTime<Utc>>)> = found.map_or_else(Vec::new, |found| {
+            let ends = found.credential.previous_valid_until.filter(|end| now < *end);
+            let previous = found.previous_secret_hash.iter().filter(|_| ends.is_some()).map(|hash| (hash, ends));
+            std::iter::once((&found.secret_hash, None)).chain(previous).collect()
+        });
         // What this process proved against the very same stored hash needs no second proof.
         let again = candidates.iter().find(|(hash, _)| before.as_ref().is_some_and(|proven| proven.hash == **hash));
         if let Some((hash, ends)) = again {
             return Ok(((*hash).clone(), *ends));
         }
-        for (hash, ends) in candidates {
-            if self.verify(&self.lane, secret, hash).await? {
-                return Ok((hash.clone(), ends));
-            }
-        }
-        Err(AuthError::Refused)
+        let mut hashes: Vec<String> = candidates.iter().map(|(hash, _)| (*hash).clone()).collect();
+        hashes.resize(HASHES, self.decoy_hash.clone());
+        // The secret of the decoy was never told to anybody; were it guessed, there is no candidate in its place.
+        let proved = self.first_match(secret.clone(), hashes).await?.and_then(|place| candidates.get(place));
+        proved.map(|(hash, ends)| ((*hash).clone(), *ends)).ok_or(AuthError::Refused)
     }
 
-    async fn verify(&self, lane: &Arc<Semaphore>, secret: &Secret, hash: &str) -> Result<bool, AuthError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(lane).acquire_owned());
+    /// The place of the first of these hashes that is the secret's, found when it is this caller's turn.
+    async fn first_match(&self, secret: Secret, hashes: Vec<String>) -> Result<Option<usize>, AuthError> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.lane).acquire_owned());
         let permit = turn.await.map_err(|_| AuthError::Busy)?.map_err(|_| AuthError::Busy)?;
-        let (secret, hash) = (secret.clone(), hash.to_owned());
         let work = move || {
             // The work goes on when the caller is gone, so the permit goes with the work.
             let _permit = permit;
-            hash::verify(&secret, &hash)
+            for (place, hash) in hashes.iter().enumerate() {
+                if hash::verify(&secret, hash)? {
+                    return Ok(Some(place));
+                }
+            }
+            Ok::<_, IdentityError>(None)
         };
-        let verified = tokio::task::spawn_blocking(work).await.map_err(|e| AuthError::Hash(e.to_string()))?;
-        Ok(verified?)
+        let found = tokio::task::spawn_blocking(work).await.map_err(|e| AuthError::Hash(e.to_string()))?;
+        Ok(found?)
     }
 
     fn caller(&self, found: &Found) -> Caller {
@@ -228,10 +255,11 @@ mod tests {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let ttl = Duration::from_secs(30);
         let after = |seconds| at + TimeDelta::seconds(seconds);
-        let refused = Checked { at, verdict: Err(AuthError::Refused) };
-        assert!(refused.holds(after(4), ttl) && !refused.holds(after(5), ttl));
-        assert!(!refused.holds(after(-1), ttl), "a clock set back must not keep a verdict alive");
-        let busy = Checked { at, verdict: Err(AuthError::Busy) };
-        assert!(!busy.holds(at, ttl), "a failure is no verdict");
+        let refused = Checked { at, generation: 1, verdict: Err(AuthError::Refused) };
+        assert!(refused.holds(after(4), 1, ttl) && !refused.holds(after(5), 1, ttl));
+        assert!(!refused.holds(after(-1), 1, ttl), "a clock set back must not keep a verdict alive");
+        assert!(!refused.holds(at, 2, ttl), "what a verdict rests on was changed");
+        let busy = Checked { at, generation: 1, verdict: Err(AuthError::Busy) };
+        assert!(!busy.holds(at, 1, ttl), "a failure is no verdict");
     }
 }

@@ -1,6 +1,12 @@
 //! Bearer tokens: a JWT of the configured issuer, for a tenant that is there and active.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -30,18 +36,21 @@ pub struct Tokens {
     store: Store,
     clock: Clock,
     ttl: Duration,
-    tenants: Cache<TenantId, (DateTime<Utc>, Arc<Tenant>)>,
+    /// How often this process changed a tenant.
+    generation: AtomicU64,
+    /// As of when, and of which generation.
+    tenants: Cache<TenantId, (DateTime<Utc>, u64, Arc<Tenant>)>,
 }
 
 impl Tokens {
     pub fn new(settings: IssuerSettings, store: Store, clock: Clock, ttl: Duration) -> Result<Self, IdentityError> {
         let issuer = Issuer::new(settings, clock.clone())?;
-        Ok(Self { issuer, store, clock, ttl, tenants: Cache::new(REMEMBERED_TENANTS) })
+        Ok(Self { issuer, store, clock, ttl, generation: AtomicU64::new(0), tenants: Cache::new(REMEMBERED_TENANTS) })
     }
 
-    /// Forgets the tenants' states.
+    /// Forgets the tenants' states, those that are being read too.
     pub fn forget(&self) {
-        self.tenants.invalidate_all();
+        self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The caller this token stands for.
@@ -77,14 +86,15 @@ impl Tokens {
     }
 
     async fn tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
-        let now = self.clock.now();
-        if let Some((at, tenant)) = self.tenants.get(&id)
+        let (now, generation) = (self.clock.now(), self.generation.load(Ordering::SeqCst));
+        if let Some((at, of, tenant)) = self.tenants.get(&id)
+            && of == generation
             && (now - at).to_std().is_ok_and(|age| age < self.ttl)
         {
             return Ok(tenant);
         }
         let tenant = Arc::new(self.store.tenant(id).await?.ok_or(AuthError::UnknownTenant(id))?);
-        self.tenants.insert(id, (now, Arc::clone(&tenant)));
+        self.tenants.insert(id, (now, generation, Arc::clone(&tenant)));
         Ok(tenant)
     }
 }

@@ -35,6 +35,9 @@ pub enum AuthError {
     Scope(Scope),
     #[error("this needs an operator: a credential of the default tenant with admin:*")]
     NotOperator,
+    /// A rule of `reach` is in the way.
+    #[error("{0}")]
+    Beyond(String),
     #[error("too many secrets are being checked right now")]
     Busy,
     #[error("the token issuer's keys cannot be fetched right now")]

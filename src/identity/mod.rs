@@ -12,6 +12,7 @@ pub mod hash;
 mod issuer;
 mod jwk;
 mod manage;
+pub mod reach;
 mod tenancy;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{
-    IngestError, Job, attach,
+    IngestError, Job, Submission, attach,
     plan::{self, Fate},
     seen::{Seen, Unseen, Written},
     verbs::UnregisteredVerbs,
@@ -137,7 +137,10 @@ impl Writer {
         remember(tx, tenant, unseen).await?;
         for (job, fate) in group.iter().zip(&fates) {
             if matches!(fate, Fate::Accepted(_)) {
-                attach::store(tx, tenant, &job.submission.attachments).await?;
+                let Submission { statements, attachments, .. } = &job.submission;
+                // All statements of a request have the authority of the one who sent it.
+                let authority = statements.first().map(|statement| statement.authority_key);
+                attach::store(tx, tenant, attachments, authority).await?;
             }
         }
         let linked: Vec<Uuid> = entries

@@ -8,6 +8,8 @@ pub enum Scope {
     StatementsWrite,
     StatementsRead,
     StatementsReadMine,
+    /// To void what another authority stored; one's own takes `statements/write` alone.
+    StatementsVoid,
     State,
     Define,
     Profile,
@@ -19,10 +21,11 @@ pub enum Scope {
     Admin,
 }
 
-const NAMES: [(Scope, &str); 12] = [
+const NAMES: [(Scope, &str); 13] = [
     (Scope::StatementsWrite, "statements/write"),
     (Scope::StatementsRead, "statements/read"),
     (Scope::StatementsReadMine, "statements/read/mine"),
+    (Scope::StatementsVoid, "statements/void"),
     (Scope::State, "state"),
     (Scope::Define, "define"),
     (Scope::Profile, "profile"),
@@ -108,7 +111,12 @@ fn wider(scope: Scope) -> &'static [Scope] {
     match scope {
         Scope::StatementsRead => &[Scope::AllRead, Scope::All],
         Scope::StatementsReadMine => &[Scope::StatementsRead, Scope::AllRead, Scope::All],
-        Scope::StatementsWrite | Scope::State | Scope::Define | Scope::Profile | Scope::AllRead => &[Scope::All],
+        Scope::StatementsWrite
+        | Scope::StatementsVoid
+        | Scope::State
+        | Scope::Define
+        | Scope::Profile
+        | Scope::AllRead => &[Scope::All],
         Scope::All | Scope::Admin => &[],
         Scope::ApiStatementWrite | Scope::ApiStatementRead | Scope::ApiTranscriptRead => &[Scope::Admin],
     }

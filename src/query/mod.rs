@@ -3,7 +3,7 @@
 mod bounds;
 pub mod more;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use bounds::Bounds;
 
-pub use crate::store::{pages::Found, vocabulary::Activity};
+pub use crate::store::{
+    pages::{Found, Sight},
+    vocabulary::Activity,
+};
 use crate::{
     model::TenantId,
     store::{
@@ -72,25 +75,48 @@ impl Reader {
         self.bounds.last().unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// A statement, and whether it is voided.
-    pub async fn statement(&self, tenant: TenantId, id: Uuid) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
+    /// What somebody sees who sees only what is stored under the authority with this key.
+    pub fn of_authority(key: Uuid) -> Sight {
+        Sight::Authority(statements::authority_form(key))
+    }
+
+    /// What somebody sees who sees only what this person did.
+    pub async fn of_person(&self, tenant: TenantId, person: &Ifi) -> Result<Sight, StoreError> {
+        let mut keys = vec![keys::agent(tenant.0, person)];
+        if let Some(user) = keys::platform_user(person) {
+            keys.extend(self.store.agent_keys(tenant, &user.to_string()).await?);
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Sight::Actors(keys))
+    }
+
+    /// A statement in sight, and whether it is voided.
+    pub async fn statement(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        sight: &Sight,
+    ) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
         let recent = self.bounds.recent();
         let answer = self
             .store
-            .run_tx("statement", As::Tenant(tenant), |tx| Box::pin(pages::by_id(tx, tenant, id, recent.is_none())))
+            .run_tx("statement", As::Tenant(tenant), |tx| {
+                Box::pin(pages::by_id(tx, tenant, id, sight, recent.is_none()))
+            })
             .await?;
         Ok(Consistent { through: self.bounds.note(recent, answer.bound)?, value: answer.found })
     }
 
-    /// A page of statements. `after` is where the page before ended; `authority` limits it to one authority's.
+    /// A page of the statements in sight. `after` is where the page before ended.
     pub async fn page(
         &self,
         tenant: TenantId,
         query: &StatementsQuery,
-        authority: Option<Uuid>,
+        sight: Sight,
         after: Option<DateTime<Utc>>,
     ) -> Result<Consistent<Page>, StoreError> {
-        let (filter, span) = (filter(tenant, query, authority), span(query, after, self.page_bytes));
+        let (filter, span) = (filter(tenant, query, sight), span(query, after, self.page_bytes));
         let mut recent = self.bounds.recent();
         loop {
             let answer = self
@@ -138,6 +164,31 @@ impl Reader {
         Ok(names.unwrap_or_default())
     }
 
+    /// Which of these statements are at hand and under another authority than the one with this key.
+    pub async fn under_others(&self, tenant: TenantId, ids: &[Uuid], authority: Uuid) -> Result<Vec<Uuid>, StoreError> {
+        self.store
+            .run_tx("under_others", As::Tenant(tenant), |tx| {
+                Box::pin(async move { statements::under_others(tx, tenant, ids, authority).await })
+            })
+            .await
+    }
+
+    /// Those of the pairs of a content's hash and an authority where that content was brought under that authority.
+    pub async fn brought(
+        &self,
+        tenant: TenantId,
+        pairs: &[(Vec<u8>, Uuid)],
+    ) -> Result<HashSet<(Vec<u8>, Uuid)>, StoreError> {
+        if pairs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        self.store
+            .run_tx("brought", As::Tenant(tenant), |tx| {
+                Box::pin(async move { attachments::brought(tx, tenant, pairs).await })
+            })
+            .await
+    }
+
     /// The length of an attachment's content, if it is here.
     pub async fn attachment_length(&self, tenant: TenantId, sha2: &[u8]) -> Result<Option<i64>, StoreError> {
         self.store
@@ -167,7 +218,7 @@ impl Reader {
     }
 }
 
-fn filter(tenant: TenantId, query: &StatementsQuery, authority: Option<Uuid>) -> Filter {
+fn filter(tenant: TenantId, query: &StatementsQuery, sight: Sight) -> Filter {
     Filter {
         verb: query.verb.as_deref().map(|iri| keys::verb(tenant.0, iri)),
         agent: query.agent.as_ref().map(|ifi| keys::agent(tenant.0, ifi)),
@@ -175,7 +226,7 @@ fn filter(tenant: TenantId, query: &StatementsQuery, authority: Option<Uuid>) ->
         activity: query.activity.as_deref().map(|iri| keys::activity(tenant.0, iri)),
         related_activities: query.related_activities,
         registration: query.registration.map(|registration| keys::registration(tenant.0, registration)),
-        authority: authority.map(statements::authority_form),
+        sight,
     }
 }
 

@@ -1,5 +1,9 @@
 //! Attachments by content: each distinct content of a tenant once, in pieces that are read and written one at a time.
 
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
 use super::{StoreError, Tx, tx::column};
 use crate::model::TenantId;
 
@@ -43,6 +47,37 @@ pub async fn write_piece(
     )
     .await
     .map(drop)
+}
+
+/// Notes under which authority the bytes of these contents were brought.
+pub async fn bring(tx: &Tx<'_>, tenant: TenantId, hashes: &[&[u8]], authority: Uuid) -> Result<(), StoreError> {
+    tx.execute(
+        "/* bring_attachments */ INSERT INTO ledger.attachment_bringers (tenant_id, sha2, authority_key)
+         SELECT $1, new.sha2, $3 FROM unnest($2::bytea[]) AS new (sha2) ORDER BY new.sha2 ON CONFLICT DO NOTHING",
+        &[&tenant.0, &hashes, &authority],
+    )
+    .await
+    .map(drop)
+}
+
+/// Those of the pairs of a hash and an authority where that content was brought under that authority.
+pub async fn brought(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    pairs: &[(Vec<u8>, Uuid)],
+) -> Result<HashSet<(Vec<u8>, Uuid)>, StoreError> {
+    let (hashes, authorities): (Vec<&[u8]>, Vec<Uuid>) =
+        pairs.iter().map(|(hash, key)| (hash.as_slice(), *key)).unzip();
+    let rows = tx
+        .query(
+            "/* brought_attachments */ SELECT asked.sha2, asked.authority_key
+             FROM unnest($2::bytea[], $3::uuid[]) AS asked (sha2, authority_key)
+             CROSS JOIN LATERAL (SELECT FROM ledger.attachment_bringers b WHERE b.tenant_id = $1
+                                 AND b.sha2 = asked.sha2 AND b.authority_key = asked.authority_key OFFSET 0) b",
+            &[&tenant.0, &hashes, &authorities],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((column(row, "sha2")?, column(row, "authority_key")?))).collect()
 }
 
 /// The length of a content, if the tenant has it.

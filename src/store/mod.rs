@@ -35,6 +35,7 @@ pub mod tenants;
 pub mod tls;
 pub mod tx;
 pub mod vocabulary;
+mod voids;
 
 use deadpool_postgres::Pool;
 

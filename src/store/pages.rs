@@ -10,6 +10,7 @@ use super::{
     StoreError, Tx,
     statements::{self, SAFE_BOUND, authority_form, related_form},
     tx::{Param, column},
+    voids::voids_at,
 };
 use crate::model::TenantId;
 
@@ -22,8 +23,18 @@ pub struct Filter {
     pub activity: Option<Uuid>,
     pub related_activities: bool,
     pub registration: Option<Uuid>,
-    /// Only statements under this authority.
-    pub authority: Option<Uuid>,
+    pub sight: Sight,
+}
+
+/// Which statements there are for the one who asks: all others are as if they were not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    #[default]
+    Everything,
+    /// Those under this authority, its key in the form of `authority_form`.
+    Authority(Uuid),
+    /// Those whose actor is one of these.
+    Actors(Vec<Uuid>),
 }
 
 /// Which part of the answer, and in which order.
@@ -73,9 +84,16 @@ pub async fn by_id(
     tx: &Tx<'_>,
     tenant: TenantId,
     id: Uuid,
+    sight: &Sight,
     with_bound: bool,
 ) -> Result<Answer<Option<(Found, bool)>>, StoreError> {
-    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(), &[&tenant.0, &id], with_bound).await?;
+    let mut params: Vec<Param<'_>> = vec![&tenant.0, &id];
+    match sight {
+        Sight::Everything => {}
+        Sight::Authority(key) => params.push(key),
+        Sight::Actors(keys) => params.push(keys),
+    }
+    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(sight), &params, with_bound).await?;
     let statement = |row: &Row| Ok::<_, StoreError>((found(row)?, column(row, "voided")?));
     Ok(Answer { found: rows.first().map(statement).transpose()?, bound })
 }
@@ -99,15 +117,22 @@ async fn one_flight(
     Ok(Answer { found: rows, bound })
 }
 
-/// Takes the tenant and the id.
-pub fn by_id_sql() -> String {
+/// Takes the tenant, the id, and what the sight is limited to.
+pub fn by_id_sql(sight: &Sight) -> String {
+    let seen = match sight {
+        Sight::Everything => "",
+        Sight::Authority(_) => {
+            " AND EXISTS (SELECT FROM ledger.relations o WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = s.stored)"
+        }
+        Sight::Actors(_) => " AND s.agent_key = ANY($3)",
+    };
     format!(
         "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload,
                 NOT {VISIBLE} AS voided
          FROM ledger.statements s
          WHERE s.tenant_id = $1 AND s.id = $2
            AND s.stored = (SELECT i.stored FROM ledger.statement_ids i
-                           WHERE i.tenant_id = $1 AND i.id = $2 AND NOT i.erased)"
+                           WHERE i.tenant_id = $1 AND i.id = $2 AND NOT i.erased){seen}"
     )
 }
 
@@ -121,8 +146,15 @@ fn found(row: &Row) -> Result<Found, StoreError> {
 }
 
 /// A scalar sub-select, because the planner may turn NOT EXISTS into a hash over every reference there is.
-const VISIBLE: &str = "(s.voiding OR coalesce((SELECT false FROM ledger.refs v
-    WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND v.voids LIMIT 1), true))";
+const VISIBLE: &str = concat!(
+    "(s.voiding OR coalesce((SELECT false FROM ledger.refs v
+    WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND ",
+    voids_at!("s.stored"),
+    " LIMIT 1), true))"
+);
+
+/// A person is known under few keys; with more than these, all are looked up at once and sorted.
+const MOST_ACTORS: usize = 8;
 
 /// One way in which a statement can answer the agent or activity of a filter.
 #[derive(Clone, Copy)]
@@ -164,12 +196,14 @@ impl Query {
         let bytes = query.bind(span.bytes);
         let bounds = query.bounds(span);
         let mut branches = Vec::new();
-        for agent in agent_ways(filter) {
-            for activity in activity_ways(filter) {
-                branches.push(query.branch(filter, agent, activity, &bounds));
+        for seen in query.actors(&filter.sight) {
+            for agent in agent_ways(filter) {
+                for activity in activity_ways(filter) {
+                    branches.push(query.branch(filter, seen.as_deref(), agent, activity, &bounds));
+                }
             }
         }
-        if filter != (&Filter { authority: filter.authority, ..Filter::default() }) {
+        if filter != (&Filter { sight: filter.sight.clone(), ..Filter::default() }) {
             branches.push(query.references(filter, &bounds));
         }
         query.sql = format!(
@@ -208,24 +242,43 @@ impl Query {
         bounds
     }
 
-    fn branch(&mut self, filter: &Filter, agent: Way, activity: Way, bounds: &str) -> String {
+    /// Conditions on the alias `s` that limit it to the actors of the sight: one for each index walk, or none.
+    fn actors(&mut self, sight: &Sight) -> Vec<Option<String>> {
+        match sight {
+            Sight::Everything | Sight::Authority(_) => vec![None],
+            Sight::Actors(keys) if (1..=MOST_ACTORS).contains(&keys.len()) => {
+                keys.iter().map(|key| Some(format!(" AND s.agent_key = {}", self.bind(*key)))).collect()
+            }
+            Sight::Actors(keys) => vec![Some(format!(" AND s.agent_key = ANY({})", self.bind(keys.clone())))],
+        }
+    }
+
+    /// `seen` is a condition of [`Self::actors`]. Where there is one, what that actor did is walked over: a person did
+    /// little, and what is related to an activity may be all the others.
+    fn branch(&mut self, filter: &Filter, seen: Option<&str>, agent: Way, activity: Way, bounds: &str) -> String {
         let own = self.own_columns(filter, agent, activity);
         let mut keys: Vec<Uuid> = Vec::new();
         keys.extend([agent, activity].into_iter().filter_map(|way| match way {
             Way::Own => None,
             Way::Relation(key) => Some(key),
         }));
-        keys.extend(filter.authority);
+        if let Sight::Authority(key) = filter.sight {
+            keys.push(key);
+        }
         let tenant = self.tenant.clone();
-        let Some((driver, others)) = keys.split_first() else {
-            // The statements themselves are walked over.
-            let bounds = bounds.replace(" r.", " s.");
-            return self.cut(&format!(
-                "SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = {tenant}{own}{bounds} AND {VISIBLE}
-                 ORDER BY s.stored"
-            ));
+        let (driver, others) = match keys.split_first() {
+            Some((driver, others)) if seen.is_none() => (*driver, others),
+            _ => {
+                // The statements themselves are walked over.
+                let (seen, also) = (seen.unwrap_or_default(), self.also(&keys));
+                let conditions = format!("{bounds}{also}").replace(" r.", " s.");
+                return self.cut(&format!(
+                    "SELECT s.stored FROM ledger.statements s
+                     WHERE s.tenant_id = {tenant}{own}{seen}{conditions} AND {VISIBLE} ORDER BY s.stored"
+                ));
+            }
         };
-        let driver = self.bind(*driver);
+        let driver = self.bind(driver);
         let others = self.also(others);
         self.cut(&format!(
             "SELECT r.stored FROM ledger.relations r CROSS JOIN LATERAL (
@@ -242,7 +295,8 @@ impl Query {
     }
 
     /// Referrers whose chain reaches a statement that answers the filter; one that reaches several is found once, or
-    /// the others would not come onto the page before it is cut.
+    /// the others would not come onto the page before it is cut. Both must be in sight: who finds a referrer of their own
+    /// by what another statement says would read that statement.
     fn references(&mut self, filter: &Filter, bounds: &str) -> String {
         let mut reached = String::new();
         for (column, value) in [("verb_key", filter.verb), ("registration_key", filter.registration)] {
@@ -265,12 +319,25 @@ impl Query {
             let (key, related) = (self.bind(key), self.bind(related));
             let _ = write!(reached, " AND (r.{column} = {key} OR r.related && {related})");
         }
-        let authority = filter.authority.map_or_else(String::new, |key| self.also(&[key]));
+        let (mut seen, mut authority) = (String::new(), String::new());
+        match &filter.sight {
+            Sight::Everything => {}
+            Sight::Authority(key) => {
+                let own = self.bind(vec![*key]);
+                let _ = write!(reached, " AND r.related @> {own}");
+                authority = self.also(&[*key]);
+            }
+            Sight::Actors(keys) => {
+                let keys = self.bind(keys.clone());
+                let _ = write!(reached, " AND r.agent_key = ANY({keys})");
+                let _ = write!(seen, " AND s.agent_key = ANY({keys})");
+            }
+        }
         let tenant = self.tenant.clone();
         self.cut(&format!(
             "SELECT DISTINCT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
                  SELECT FROM ledger.statements s
-                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored AND {VISIBLE} LIMIT 1) hit
+                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored{seen} AND {VISIBLE} LIMIT 1) hit
              WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored"
         ))
     }

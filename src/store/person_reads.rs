@@ -8,6 +8,7 @@ use super::{
     audit::{self, Reading},
     pages::Found,
     tx::column,
+    voids::voids_at,
 };
 use crate::model::TenantId;
 
@@ -64,16 +65,16 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        "/* statements_of */ SELECT s.stored, s.has_timestamp, s.converts, s.payload
+                        concat!("/* statements_of */ SELECT s.stored, s.has_timestamp, s.converts, s.payload
                          FROM unnest($2::uuid[]) AS own (key) CROSS JOIN LATERAL (
                              SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload
                              FROM ledger.statements s
                              WHERE s.tenant_id = $1 AND s.agent_key = own.key AND s.stored < coalesce($3::timestamptz, 'infinity')
                                AND (s.voiding OR NOT EXISTS (
                                    SELECT FROM ledger.refs v
-                                   WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND v.voids))
+                                   WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND ", voids_at!("s.stored"), "))
                              ORDER BY s.stored DESC LIMIT $4) s
-                         ORDER BY s.stored DESC LIMIT $4",
+                         ORDER BY s.stored DESC LIMIT $4"),
                         &[&tenant.0, &keys, &page.before, &page.limit],
                     )
                     .await?;

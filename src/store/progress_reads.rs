@@ -10,6 +10,7 @@ use super::{
     As, Store, StoreError, Tx,
     audit::{self, Reading},
     tx::{Param, column},
+    voids::voids_at,
 };
 use crate::model::{TenantId, score::Score};
 
@@ -258,17 +259,21 @@ async fn completion(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Result<O
 async fn latest_statement(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Result<Option<String>, StoreError> {
     let row = tx
         .query_opt(
-            "/* read_latest_statement */ SELECT s.payload
+            concat!(
+                "/* read_latest_statement */ SELECT s.payload
              FROM progress.attempt_names n
              CROSS JOIN LATERAL (
                  SELECT f.stored, f.statement_id FROM progress.attempt_statements f
                  WHERE f.tenant_id = n.tenant_id AND f.attempt_id = n.id
                    AND NOT EXISTS (SELECT FROM ledger.refs v WHERE v.tenant_id = f.tenant_id
-                                   AND v.target_id = f.statement_id AND v.voids)
+                                   AND v.target_id = f.statement_id AND ",
+                voids_at!("f.stored"),
+                ")
                  ORDER BY f.stored DESC LIMIT 1) f
              JOIN ledger.statements s ON s.tenant_id = n.tenant_id AND s.stored = f.stored AND s.id = f.statement_id
              WHERE n.tenant_id = $1 AND n.enrollment_id = $2
-             ORDER BY n.attempt_number DESC LIMIT 1",
+             ORDER BY n.attempt_number DESC LIMIT 1"
+            ),
             &[&tenant.0, &enrollment],
         )
         .await?;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{StoreError, Tx, tx::column};
+use super::{StoreError, Tx, tx::column, voids::voids_at};
 use crate::model::{
     TenantId,
     attempt::{AttemptName, Effect, Fact},
@@ -294,15 +294,17 @@ pub async fn facts(
 ) -> Result<HashMap<String, Vec<Fact>>, StoreError> {
     let rows = tx
         .query(
-            &of.sql(
+            &of.sql(concat!(
                 "/* attempt_facts */ SELECT a.*,
                  coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = $1 AND v.target_id = a.statement_id
-                           AND v.voids AND v.stored <= $3 LIMIT 1), false) AS voided
+                           AND v.stored <= $3 AND ",
+                voids_at!("a.stored"),
+                " LIMIT 1), false) AS voided
              FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT attempt_id, statement_id, stored, occurred, effect, success, score, seconds
                                  FROM progress.attempt_statements a
                                  WHERE a.tenant_id = $1 AND a.attempt_id = wanted.id AND a.stored <= $3 OFFSET 0) a",
-            ),
+            )),
             &[&of.tenant.0, &attempts, &until],
         )
         .await?;

@@ -224,6 +224,7 @@ struct Refs {
     referrers: Vec<Uuid>,
     stored: Vec<DateTime<Utc>>,
     voids: Vec<bool>,
+    voids_only_of: Vec<Option<Uuid>>,
 }
 
 impl Refs {
@@ -235,6 +236,7 @@ impl Refs {
                 all.referrers.push(statement.id);
                 all.stored.push(*stored);
                 all.voids.push(statement.is_voiding);
+                all.voids_only_of.push(statement.voids_only_of.map(authority_form));
             }
         }
         all
@@ -242,11 +244,40 @@ impl Refs {
 
     fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
         (!self.targets.is_empty()).then(|| Write {
-            sql: "/* insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids)
-                  SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[]) AS new",
-            params: vec![&tenant.0, &self.targets, &self.referrers, &self.stored, &self.voids],
+            sql: "/* insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids, voids_only_of)
+                  SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[], $6::uuid[]) AS new",
+            params: vec![
+                &tenant.0,
+                &self.targets,
+                &self.referrers,
+                &self.stored,
+                &self.voids,
+                &self.voids_only_of,
+            ],
         })
     }
+}
+
+/// Which of these statements are at hand and under another authority than the one with this key.
+pub async fn under_others(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    ids: &[Uuid],
+    authority: Uuid,
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = tx
+        .query(
+            "/* under_others */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT i.stored FROM ledger.statement_ids i
+                                 WHERE i.tenant_id = $1 AND i.id = wanted.id AND NOT i.erased OFFSET 0) i
+             CROSS JOIN LATERAL (SELECT FROM ledger.statements s
+                                 WHERE s.tenant_id = $1 AND s.stored = i.stored LIMIT 1) s
+             WHERE NOT EXISTS (SELECT FROM ledger.relations o
+                               WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = i.stored)",
+            &[&tenant.0, &ids, &authority_form(authority)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
 }
 
 /// Follows the references that the arrival of `ids` completes.

@@ -64,14 +64,17 @@ pub fn agent(tenant: Uuid, ifi: &Ifi) -> Uuid {
     }
 }
 
-/// How attempts know an actor: by the name of its account where that is a UUID, else by a pseudonym of its key.
-pub fn user(tenant: Uuid, actor: &Ifi, pseudonym: impl Fn(Uuid) -> String) -> String {
-    if let Ifi::Account { name, .. } = actor
-        && let Ok(user) = Uuid::parse_str(name)
-    {
-        return user.to_string();
+/// The platform's id of an actor: the name of its account, at whichever home page, where that is a UUID.
+pub fn platform_user(actor: &Ifi) -> Option<Uuid> {
+    match actor {
+        Ifi::Account { name, .. } => Uuid::parse_str(name).ok(),
+        _ => None,
     }
-    pseudonym(agent(tenant, actor))
+}
+
+/// How attempts know an actor: by the platform's id where it has one, else by a pseudonym of its key.
+pub fn user(tenant: Uuid, actor: &Ifi, pseudonym: impl Fn(Uuid) -> String) -> String {
+    platform_user(actor).map_or_else(|| pseudonym(agent(tenant, actor)), |user| user.to_string())
 }
 
 /// The key of a verb.

@@ -71,6 +71,8 @@ pub struct Prepared {
     /// the authority (but the members of an OAuth group).
     pub related: Vec<Uuid>,
     pub is_voiding: bool,
+    /// Where its sender may not void everything: the authority of what it may void.
+    pub voids_only_of: Option<Uuid>,
     /// The statement that the object refers to.
     pub refers_to: Option<Uuid>,
     /// Every agent and identified group, the authority included: by key, each once.
@@ -125,6 +127,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         digest,
         verb_key: keys::verb(author.tenant, &verb.iri),
         is_voiding: verb.iri == VOIDED && direct.refers_to.is_some(),
+        voids_only_of: None,
         verb,
         activity_key: direct.activity,
         agent_key: direct.agent,

@@ -8,8 +8,8 @@ use actix_web::{
 use super::{Incoming, Xapi, http_date};
 use crate::{
     http::HttpError,
-    identity::Caller,
-    model::{Scope, TenantId},
+    identity::{Caller, reach},
+    model::TenantId,
     store::{
         As, StoreError, Tx,
         documents::{self, Document, Kind, Place},
@@ -18,7 +18,6 @@ use crate::{
     xapi::{
         Limits, Version, Violations,
         document::{self, Preconditions, Verdict},
-        keys::Ifi,
         query::{self, DocumentMethod, DocumentQuery, DocumentScope, Resource},
     },
 };
@@ -36,11 +35,10 @@ pub(super) async fn handle(
         Method::DELETE => DocumentMethod::Delete,
         _ => return Err(HttpError::Method),
     };
-    require(resource, method, caller)?;
+    reach::documents(caller, resource, method)?;
     let query = query::documents(resource, method, &incoming.given, &xapi.limits)?;
     let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = &query;
-    keep_to_launch(scope, caller)?;
-    keep_to_person(scope, method, caller)?;
+    reach::document(caller, method, scope)?;
     let tenant = caller.tenant;
     match (query, method) {
         (DocumentQuery::Many { scope, since }, DocumentMethod::Get) => list(tenant, &scope, since, xapi).await,
@@ -68,43 +66,6 @@ pub(super) async fn handle(
                 .await?;
             Ok(HttpResponse::NoContent().finish())
         }
-    }
-}
-
-fn require(resource: Resource, method: DocumentMethod, caller: &Caller) -> Result<(), HttpError> {
-    let scope = if resource == Resource::State { Scope::State } else { Scope::Profile };
-    let reads = method == DocumentMethod::Get && caller.scopes.allows(Scope::AllRead);
-    if !reads {
-        caller.require(scope)?;
-    }
-    Ok(())
-}
-
-/// A launch credential touches only its learner's documents, and state only in its registration.
-fn keep_to_launch(scope: &DocumentScope, caller: &Caller) -> Result<(), HttpError> {
-    let Some(launch) = &caller.launch else { return Ok(()) };
-    let is_own = |agent: &Ifi| Ifi::of(&launch.actor).as_ref() == Some(agent);
-    let allowed = match scope {
-        DocumentScope::State { agent, registration, .. } => is_own(agent) && *registration == Some(launch.registration),
-        DocumentScope::AgentProfile { agent } => is_own(agent),
-        DocumentScope::ActivityProfile { .. } => true,
-    };
-    if allowed {
-        return Ok(());
-    }
-    Err(HttpError::Forbidden("this credential is for another learner or registration".to_owned()))
-}
-
-/// A person's token touches only that person's documents, unless its scopes reach everybody's.
-fn keep_to_person(scope: &DocumentScope, method: DocumentMethod, caller: &Caller) -> Result<(), HttpError> {
-    let wide = if method == DocumentMethod::Get { Scope::AllRead } else { Scope::All };
-    let (DocumentScope::State { agent, .. } | DocumentScope::AgentProfile { agent }) = scope else { return Ok(()) };
-    match caller.person() {
-        Some(person) if Ifi::of(person).as_ref() != Some(agent) && !caller.scopes.allows(wide) => {
-            let why = format!("this token is for its own person's documents; those of others need the scope {wide}");
-            Err(HttpError::Forbidden(why))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Incoming, Xapi};
 use crate::{
     http::HttpError,
-    identity::Caller,
-    model::Scope,
+    identity::{Caller, reach},
     xapi::{self, query},
 };
 
@@ -22,7 +21,8 @@ pub(super) fn about(incoming: &Incoming, xapi: &Xapi) -> Result<HttpResponse, Ht
 /// An activity with its definition merged over all statements; one never heard of has none.
 pub(super) async fn activity(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     let iri = query::activities(&incoming.given, &xapi.limits)?;
-    caller.require(Scope::StatementsReadMine)?;
+    // Definitions are of the tenant, and of nobody in it.
+    reach::statements(caller)?;
     let known = xapi.reader.activity(caller.tenant, &iri).await?;
     let mut activity = Map::from_iter([("objectType".to_owned(), "Activity".into()), ("id".to_owned(), iri.into())]);
     if let Some(definition) = known.and_then(|known| known.definition) {
@@ -31,11 +31,14 @@ pub(super) async fn activity(incoming: &Incoming, caller: &Caller, xapi: &Xapi) 
     Ok(HttpResponse::Ok().json(activity))
 }
 
-/// The Person behind an agent: the identifier asked for, and every name it was seen under.
+/// The Person behind an agent: the identifier asked for, and for who may know them the names it was seen under.
 pub(super) async fn agent(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     let agent = query::agents(&incoming.given, &xapi.limits)?;
-    caller.require(Scope::StatementsReadMine)?;
-    let names = xapi.reader.names(caller.tenant, &agent).await?;
+    let sight = reach::statements(caller)?;
+    let names = match reach::names(caller, &sight, &agent) {
+        true => xapi.reader.names(caller.tenant, &agent).await?,
+        false => Vec::new(),
+    };
     let mut person = Map::from_iter([("objectType".to_owned(), Value::from("Person"))]);
     if !names.is_empty() {
         person.insert("name".to_owned(), names.into());

@@ -9,15 +9,13 @@ use serde_json::{Map, Value, json};
 use super::{Incoming, Xapi, http_date, stamp, stream};
 use crate::{
     http::HttpError,
-    identity::Caller,
-    model::Scope,
-    query::{Consistent, Found, more::More},
+    identity::{Caller, reach},
+    query::{Consistent, Found, Reader, Sight, more::More},
     xapi::{
-        Version, Violations,
+        Violations,
         canonical::{self, Known, canonical},
         format::{self, Stored},
         language::Languages,
-        prepare::Author,
         query::{self, Format, OneStatement, StatementQuery, StatementsQuery},
     },
 };
@@ -41,10 +39,10 @@ pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Ht
 }
 
 async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
-    caller.require(Scope::StatementsReadMine)?;
+    let sight = sight(caller, xapi).await?;
     let (given, after) = continued(incoming, caller, xapi).await?;
     let answer = match query::statements(&given, &xapi.limits)? {
-        StatementQuery::One(one) => match one_statement(&one, incoming, caller, xapi).await? {
+        StatementQuery::One(one) => match one_statement(&one, incoming, caller, &sight, xapi).await? {
             Ok(answer) => answer,
             Err(absent) => return Ok(absent),
         },
@@ -52,7 +50,7 @@ async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpR
             if !given.iter().any(|(name, _)| name == "limit") {
                 many.limit = xapi.page_default.min(xapi.limits.page).max(1);
             }
-            page(&many, given, after, incoming, caller, xapi).await?
+            page(&many, (given, after), incoming, caller, &sight, xapi).await?
         }
     };
     if answer.single && answer.modified.is_some_and(|modified| incoming.has_since(modified)) {
@@ -65,7 +63,8 @@ async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpR
         response.insert_header((header::LAST_MODIFIED, http_date(modified)));
     }
     let mut response = if answer.attachments {
-        stream::respond(&mut response, answer.json, caller.tenant, xapi.reader.clone(), xapi.ids.uuid())?
+        let contents = stream::Contents { tenant: caller.tenant, reader: xapi.reader.clone(), sight };
+        stream::respond(&mut response, answer.json, contents, xapi.ids.uuid()).await?
     } else {
         response.content_type("application/json").body(answer.json)
     };
@@ -105,11 +104,11 @@ async fn one_statement(
     one: &OneStatement,
     incoming: &Incoming,
     caller: &Caller,
+    sight: &Sight,
     xapi: &Xapi,
 ) -> Result<Result<Answer, HttpResponse>, HttpError> {
-    let Consistent { value, through } = xapi.reader.statement(caller.tenant, one.id).await?;
+    let Consistent { value, through } = xapi.reader.statement(caller.tenant, one.id, sight).await?;
     let found = value.filter(|(_, voided)| *voided == one.voided).map(|(found, _)| found);
-    let found = found.filter(|found| may_read(caller, found));
     let Some(found) = found else {
         let kind = if one.voided { "voided statement" } else { "statement" };
         let mut absent = HttpError::NotFound(format!("there is no {kind} with id {}", one.id)).error_response();
@@ -124,10 +123,10 @@ async fn one_statement(
 
 async fn page(
     query: &StatementsQuery,
-    given: Vec<(String, String)>,
-    after: Option<DateTime<Utc>>,
+    (given, after): (Vec<(String, String)>, Option<DateTime<Utc>>),
     incoming: &Incoming,
     caller: &Caller,
+    sight: &Sight,
     xapi: &Xapi,
 ) -> Result<Answer, HttpError> {
     if let Some(agent) = &query.agent {
@@ -135,8 +134,7 @@ async fn page(
         let detail = json!({ "related": query.related_agents });
         xapi.trail.note(caller.tenant, caller.credential.audit_name(), "query.statements", agent, detail).await?;
     }
-    let mine = (!caller.scopes.allows(Scope::StatementsRead)).then(|| own_authority(caller));
-    let Consistent { value: page, through } = xapi.reader.page(caller.tenant, query, mine, after).await?;
+    let Consistent { value: page, through } = xapi.reader.page(caller.tenant, query, sight.clone(), after).await?;
     let more = match page.next {
         None => String::new(),
         Some(after) => {
@@ -161,18 +159,13 @@ async fn page(
     Ok(Answer { json, modified, through, attachments: query.attachments, single: false })
 }
 
-/// The key of what this caller stored.
-fn own_authority(caller: &Caller) -> uuid::Uuid {
-    Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3).key()
-}
-
-/// Whoever may read only their own sees what carries their authority.
-fn may_read(caller: &Caller, found: &Found) -> bool {
-    if caller.scopes.allows(Scope::StatementsRead) {
-        return true;
-    }
-    let doc: Option<Map<String, Value>> = serde_json::from_str(&found.payload).ok();
-    doc.and_then(|doc| doc.get("authority").cloned()) == Some(Value::Object((*caller.authority).clone()))
+/// What this caller sees, as the ledger finds it.
+async fn sight(caller: &Caller, xapi: &Xapi) -> Result<Sight, HttpError> {
+    Ok(match reach::statements(caller)? {
+        reach::Sight::Everything => Sight::Everything,
+        reach::Sight::Mine(authority) => Reader::of_authority(authority),
+        reach::Sight::About(person) => xapi.reader.of_person(caller.tenant, &person).await?,
+    })
 }
 
 /// What the canonical form needs to know about the activities of the page.

@@ -8,12 +8,11 @@ use uuid::Uuid;
 use super::{Incoming, Xapi, multipart};
 use crate::{
     http::HttpError,
-    identity::Caller,
+    identity::{Caller, reach},
     ingest::{Attachment, IngestError, Submission},
     model::Scope,
     xapi::{
         Statement, Violation, Violations,
-        keys::{self, Ifi},
         prepare::{Author, Prepared, prepare},
         query, read,
     },
@@ -85,7 +84,7 @@ fn prepared(
     if !caller.scopes.allows(Scope::Define) {
         forget_definitions(&mut all);
     }
-    keep_to_launch(&all, caller)?;
+    reach::write(caller, &mut all)?;
     Ok(all)
 }
 
@@ -97,18 +96,18 @@ fn forget_definitions(statements: &mut [Prepared]) {
     }
 }
 
-/// A launch credential speaks only for its learner, in its registration.
-fn keep_to_launch(statements: &[Prepared], caller: &Caller) -> Result<(), HttpError> {
-    let Some(launch) = &caller.launch else { return Ok(()) };
-    let tenant = caller.tenant.0;
-    let registration = Some(keys::registration(tenant, launch.registration));
-    let actor = Ifi::of(&launch.actor).map(|ifi| keys::agent(tenant, &ifi));
-    let foreign = |statement: &Prepared| statement.registration_key != registration || statement.agent_key != actor;
-    match statements.iter().position(foreign) {
+/// Refuses a voiding of what is known to be another's. One whose target comes later, or just now, is bound all the same.
+async fn keep_to_own_targets(statements: &[Prepared], caller: &Caller, xapi: &Xapi) -> Result<(), HttpError> {
+    let bound = |statement: &Prepared| statement.refers_to.filter(|_| statement.voids_only_of.is_some());
+    let targets: Vec<Uuid> = statements.iter().filter_map(bound).collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let foreign = xapi.reader.under_others(caller.tenant, &targets, reach::authority(caller)).await?;
+    let mut all = statements.iter().enumerate().filter_map(|(index, statement)| Some((index, bound(statement)?)));
+    match all.find(|(_, target)| foreign.contains(target)) {
+        Some((index, target)) => Err(reach::foreign_target(index, target).into()),
         None => Ok(()),
-        Some(index) => Err(HttpError::Forbidden(format!(
-            "statement {index}: this credential is for another learner or registration"
-        ))),
     }
 }
 
@@ -121,6 +120,7 @@ async fn submit(
     if statements.is_empty() {
         return Ok(Vec::new());
     }
+    keep_to_own_targets(&statements, caller, xapi).await?;
     let ids: Vec<Uuid> = statements.iter().map(|statement| statement.id).collect();
     let submitted = xapi.ingest.submit(Submission { tenant: caller.tenant, statements, attachments }).await;
     submitted.map_err(|error| refused(error, ids))

@@ -11,14 +11,15 @@ use crate::support::{
     pg::TestDatabase,
 };
 
-struct Tokens {
-    app: TestApp,
+/// A service that takes the tokens of an issuer.
+pub struct Tokens {
+    pub app: TestApp,
     issuer: TestIssuer,
     signer: Signer,
 }
 
 impl Tokens {
-    async fn start(db: TestDatabase) -> Self {
+    pub async fn start(db: TestDatabase) -> Self {
         let signer = Signer::elliptic("a", Algorithm::ES256);
         let issuer = TestIssuer::start(&[&signer]).await;
         let variables = [("PROGRESS_AUTH_ISSUER", issuer.url.as_str()), ("PROGRESS_AUTH_AUDIENCE", "progress")];
@@ -27,7 +28,7 @@ impl Tokens {
     }
 
     /// A token of `subject`, through the application `lms` if told so.
-    fn token(&self, subject: &str, application: bool, scopes: &str) -> String {
+    pub fn token(&self, subject: &str, application: bool, scopes: &str) -> String {
         let mut claims = json!({ "iss": self.issuer.url, "aud": "progress", "sub": subject, "tid": TenantId::DEFAULT,
             "exp": self.app.clock.now().timestamp() + 600, "scope": scopes });
         if application {
@@ -36,7 +37,7 @@ impl Tokens {
         self.signer.bearer(&claims)
     }
 
-    fn agent(&self, name: &str) -> String {
+    pub fn agent(&self, name: &str) -> String {
         json!({ "account": { "homePage": self.issuer.url, "name": name } }).to_string()
     }
 

@@ -2,11 +2,15 @@
 
 mod admin;
 mod cli;
+mod contents;
 mod documents;
 mod isolation;
 pub mod issuer;
 mod keys;
 mod lifecycle;
+mod person;
+mod races;
 mod scopes;
 pub mod setup;
 mod tokens;
+mod voiding;

@@ -11,18 +11,18 @@ use crate::{
 const AGENT: &str = "%7B%22mbox%22%3A%22mailto:ann@example.com%22%7D";
 
 /// A credential as its key and secret.
-async fn credential(app: &TestApp, scopes: &[&str]) -> (String, String) {
+pub async fn credential(app: &TestApp, scopes: &[&str]) -> (String, String) {
     let made = app.post("/api/v1/admin/credentials", &json!({ "scopes": scopes })).await.expect(201).json();
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
     (text("apiKey"), text("secret"))
 }
 
-fn ask(app: &TestApp, who: &(String, String), method: Method, path: &str) -> RequestBuilder {
+pub fn ask(app: &TestApp, who: &(String, String), method: Method, path: &str) -> RequestBuilder {
     let request = app.anonymous(method, &format!("/xapi{path}")).basic_auth(&who.0, Some(&who.1));
     request.header("X-Experience-API-Version", "1.0.3")
 }
 
-async fn post(app: &TestApp, who: &(String, String), statement: &Value) -> Answer {
+pub async fn post(app: &TestApp, who: &(String, String), statement: &Value) -> Answer {
     send(ask(app, who, Method::POST, "/statements").json(statement)).await
 }
 
@@ -62,6 +62,7 @@ on_each_server! {
             ("statements/write", "w--- -- -- --"),
             ("statements/read", "-rrr -- -- --"),
             ("statements/read/mine", "-rrr -- -- --"),
+            ("statements/void", "---- -- -- --"),
             ("state", "---- wr -- --"),
             ("define", "---- -- -- --"),
             ("profile", "---- -- wr wr"),

@@ -13,7 +13,7 @@ use crate::support::{
     process::Service,
 };
 
-fn with_attachment(n: u128, content: &[u8]) -> Value {
+pub fn with_attachment(n: u128, content: &[u8]) -> Value {
     let mut statement = identified(&id(n), "ann", "a");
     statement["attachments"] = json!([{
         "usageType": "http://example.com/report", "display": {"en": "a report"},
@@ -23,7 +23,7 @@ fn with_attachment(n: u128, content: &[u8]) -> Value {
     statement
 }
 
-fn multipart(statements: &Value, contents: &[&[u8]]) -> Vec<u8> {
+pub fn multipart(statements: &Value, contents: &[&[u8]]) -> Vec<u8> {
     let mut body = format!("--limit\r\nContent-Type: application/json\r\n\r\n{statements}").into_bytes();
     for content in contents {
         let head = format!(
@@ -43,7 +43,7 @@ async fn post(app: &TestApp, body: Vec<u8>) -> Answer {
     send(request.header("Content-Type", "multipart/mixed; boundary=limit").body(body)).await
 }
 
-fn occurrences(haystack: &[u8], needle: &[u8]) -> usize {
+pub fn occurrences(haystack: &[u8], needle: &[u8]) -> usize {
     haystack.windows(needle.len()).filter(|window| *window == needle).count()
 }
 

@@ -1,6 +1,6 @@
 //! xAPI over HTTP against a real database: what the specification asks and what other stores get wrong.
 
-mod attachments;
+pub mod attachments;
 mod concurrency;
 mod crashes;
 mod documents;

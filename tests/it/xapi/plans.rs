@@ -7,7 +7,7 @@ use progress_service::{
     model::TenantId,
     store::{
         As, Store, StoreError,
-        pages::{self, Filter, Query, Span},
+        pages::{self, Filter, Query, Sight, Span},
         pool::PLANNER,
         statements::{self, Entry, authority_form},
     },
@@ -102,7 +102,8 @@ fn filters() -> Vec<(&'static str, Filter)> {
     let activity = |kind, n| Some(keys::activity(tenant, &iri(kind, n)));
     let verb = Some(keys::verb(tenant, &iri("verb", 2)));
     let registration = Some(keys::registration(tenant, Uuid::from_u128(0x4000_8000_0000_0000_0000 + 6)));
-    let authority = Some(authority_form(keys::agent(tenant, &self::authority())));
+    let mine = Sight::Authority(authority_form(keys::agent(tenant, &self::authority())));
+    let of_person = |n| Sight::Actors(vec![keys::agent(tenant, &account(n)), keys::agent(tenant, &account(999_999))]);
     vec![
         ("none", Filter::default()),
         ("busy agent", Filter { agent: agent(0), ..Filter::default() }),
@@ -111,7 +112,9 @@ fn filters() -> Vec<(&'static str, Filter)> {
         ("verb", Filter { verb, ..Filter::default() }),
         ("activity", Filter { activity: activity("lesson", 6), ..Filter::default() }),
         ("registration", Filter { registration, ..Filter::default() }),
-        ("mine", Filter { authority, ..Filter::default() }),
+        ("mine", Filter { sight: mine, ..Filter::default() }),
+        ("of a person", Filter { sight: of_person(0), ..Filter::default() }),
+        ("of a person, by verb", Filter { sight: of_person(0), verb, ..Filter::default() }),
         ("related agent", Filter { agent: agent(1_000), related_agents: true, ..Filter::default() }),
         ("related activity", Filter { activity: activity("course", 1), related_activities: true, ..Filter::default() }),
         ("related to all", Filter { activity: activity("program", 1), related_activities: true, ..Filter::default() }),
@@ -312,7 +315,7 @@ on_each_server! {
                 wrong.extend(faults(&plan).into_iter().map(|fault| format!("{name}, {place}: {fault}")));
             }
         }
-        let by_id = explained(&client, &pages::by_id_sql(), &[&TENANT.0, &Uuid::from_u128(77)]).await;
+        let by_id = explained(&client, &pages::by_id_sql(&Sight::Everything), &[&TENANT.0, &Uuid::from_u128(77)]).await;
         wrong.extend(faults(&by_id).into_iter().map(|fault| format!("by id: {fault}")));
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

@@ -1,0 +1,422 @@
+//! Who may reach whom and what: every rule of access in one place, and `docs/security.md` has them as a table. Pure: a
+//! caller and a question come in, a verdict goes out; nothing is read and nothing is kept.
+
+use uuid::Uuid;
+
+use super::{AuthError, Caller};
+use crate::{
+    model::{Pseudonyms, Scope},
+    xapi::{
+        Version,
+        keys::{self, Ifi},
+        prepare::{Author, Prepared},
+        query::{DocumentMethod, DocumentScope, Resource},
+    },
+};
+
+/// Which statements a caller sees over xAPI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Every statement of the tenant.
+    Everything,
+    /// What was stored under the authority with this key.
+    Mine(Uuid),
+    /// What this person did, whoever stored it.
+    About(Ifi),
+}
+
+/// What a caller may void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voiding {
+    Nothing,
+    /// What carries the caller's own authority.
+    Own,
+    Everything,
+}
+
+/// About whom a caller may read in `/api/v1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Everybody,
+    /// A person reads about these ids, all of which are their own.
+    Own(Vec<String>),
+}
+
+/// The learner whom a caller is or speaks for; `None` for keys and for applications, who are trusted with everybody.
+fn learner(caller: &Caller) -> Option<Ifi> {
+    match &caller.launch {
+        Some(launch) => Ifi::of(&launch.actor),
+        None => caller.person().and_then(Ifi::of),
+    }
+}
+
+/// Whether two identifiers are of one person: spelled alike but for what means nothing, or accounts that have the same
+/// UUID of the platform for a name, at whichever home page.
+pub fn is_same_person(one: &Ifi, other: &Ifi) -> bool {
+    let by_id = keys::platform_user(one).is_some_and(|user| keys::platform_user(other) == Some(user));
+    by_id || keys::agent(Uuid::nil(), one) == keys::agent(Uuid::nil(), other)
+}
+
+/// Which statements the caller may read.
+pub fn statements(caller: &Caller) -> Result<Sight, AuthError> {
+    caller.require(Scope::StatementsReadMine)?;
+    if !caller.scopes.allows(Scope::StatementsRead) {
+        return Ok(Sight::Mine(authority(caller)));
+    }
+    // A launch speaks for its learner whatever its scopes are.
+    let is_wide = caller.launch.is_none() && caller.scopes.allows(Scope::AllRead);
+    match learner(caller) {
+        Some(learner) if !is_wide => Ok(Sight::About(learner)),
+        // A learner whom nothing identifies has done nothing that could be shown.
+        None if caller.launch.is_some() => Ok(Sight::Mine(authority(caller))),
+        _ => Ok(Sight::Everything),
+    }
+}
+
+/// The key of the authority under which the caller stores.
+pub fn authority(caller: &Caller) -> Uuid {
+    Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3).key()
+}
+
+/// Whether the caller is told the names under which an agent was seen: they come from everybody's statements.
+pub fn names(caller: &Caller, sight: &Sight, agent: &Ifi) -> bool {
+    *sight == Sight::Everything || learner(caller).is_some_and(|learner| is_same_person(&learner, agent))
+}
+
+/// What the caller may void; that it may write statements at all is asked before.
+pub fn voiding(caller: &Caller) -> Voiding {
+    match &caller.launch {
+        Some(_) => Voiding::Nothing,
+        None if caller.scopes.allows(Scope::StatementsVoid) => Voiding::Everything,
+        None => Voiding::Own,
+    }
+}
+
+/// Refuses what the caller may not write, and binds what it voids to what it may void.
+pub fn write(caller: &Caller, statements: &mut [Prepared]) -> Result<(), AuthError> {
+    caller.require(Scope::StatementsWrite)?;
+    let voiding = voiding(caller);
+    for (index, statement) in statements.iter_mut().enumerate() {
+        keep_to_launch(caller, index, statement)?;
+        match voiding {
+            Voiding::Nothing if statement.is_voiding => {
+                return Err(AuthError::Beyond(format!("statement {index}: a launch credential voids nothing")));
+            }
+            Voiding::Own if statement.is_voiding => statement.voids_only_of = Some(statement.authority_key),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A launch credential speaks only for its learner, in its registration.
+fn keep_to_launch(caller: &Caller, index: usize, statement: &Prepared) -> Result<(), AuthError> {
+    let Some(launch) = &caller.launch else { return Ok(()) };
+    let tenant = caller.tenant.0;
+    let registration = Some(keys::registration(tenant, launch.registration));
+    let actor = Ifi::of(&launch.actor).map(|ifi| keys::agent(tenant, &ifi));
+    if statement.registration_key == registration && statement.agent_key == actor {
+        return Ok(());
+    }
+    Err(AuthError::Beyond(format!("statement {index}: this credential is for another learner or registration")))
+}
+
+/// The refusal of a voiding whose target somebody else stored.
+pub fn foreign_target(index: usize, target: Uuid) -> AuthError {
+    AuthError::Beyond(format!(
+        "statement {index} voids {target}, which is under another authority: that needs the scope {} or {}",
+        Scope::StatementsVoid,
+        Scope::All
+    ))
+}
+
+/// The scope that reaches everybody's documents.
+fn wide(method: DocumentMethod) -> Scope {
+    if method == DocumentMethod::Get { Scope::AllRead } else { Scope::All }
+}
+
+/// Whether the caller may do this with documents of this resource at all.
+pub fn documents(caller: &Caller, resource: Resource, method: DocumentMethod) -> Result<(), AuthError> {
+    if caller.scopes.allows(wide(method)) {
+        return Ok(());
+    }
+    caller.require(if resource == Resource::State { Scope::State } else { Scope::Profile })
+}
+
+/// Whether the caller may do this with these documents, if with any.
+pub fn document(caller: &Caller, method: DocumentMethod, scope: &DocumentScope) -> Result<(), AuthError> {
+    let wide = wide(method);
+    let (DocumentScope::State { agent, .. } | DocumentScope::AgentProfile { agent }) = scope else { return Ok(()) };
+    let is_own = learner(caller).is_some_and(|learner| is_same_person(&learner, agent));
+    match &caller.launch {
+        Some(launch) => {
+            let elsewhere = matches!(scope, DocumentScope::State { registration, .. }
+                if *registration != Some(launch.registration));
+            if is_own && !elsewhere {
+                return Ok(());
+            }
+            Err(AuthError::Beyond("this credential is for another learner or registration".to_owned()))
+        }
+        None if is_own || caller.person().is_none() || caller.scopes.allows(wide) => Ok(()),
+        None => Err(AuthError::Beyond(format!(
+            "this token is for its own person's documents; those of others need the scope {wide}"
+        ))),
+    }
+}
+
+/// The registries are open to everybody who may read anything.
+pub fn registries(caller: &Caller) -> Result<(), AuthError> {
+    if caller.scopes.allows(Scope::StatementsReadMine) { Ok(()) } else { caller.require(Scope::ApiStatementRead) }
+}
+
+impl Reach {
+    /// The reach of a caller who holds one of `scopes`. A token that names a person reads their own, and an
+    /// administrator's everybody's.
+    pub fn of(caller: &Caller, scopes: &[Scope], pseudonyms: &Pseudonyms) -> Result<Self, AuthError> {
+        if let [first, ..] = scopes
+            && !scopes.iter().any(|scope| caller.scopes.allows(*scope))
+        {
+            return Err(AuthError::Scope(*first));
+        }
+        let is_person = caller.user.is_some() || caller.launch.is_some();
+        if !is_person || caller.scopes.allows(Scope::Admin) {
+            return Ok(Self::Everybody);
+        }
+        let id = |actor: Ifi| keys::user(caller.tenant.0, &actor, |key| pseudonyms.of(key));
+        Ok(Self::Own(learner(caller).map(id).into_iter().collect()))
+    }
+
+    pub fn covers(&self, user: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Own(ids) => ids.iter().any(|id| id == user),
+        }
+    }
+
+    /// Refuses a caller who names somebody else.
+    pub fn require(&self, user: &str) -> Result<(), AuthError> {
+        if self.covers(user) {
+            return Ok(());
+        }
+        Err(AuthError::Beyond("this token is a learner's and reads only that learner's own".to_owned()))
+    }
+
+    /// Whether the read is of other people, and so leaves a trail.
+    pub fn is_of_others(&self) -> bool {
+        matches!(self, Self::Everybody)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::{
+        identity::CredentialRef,
+        model::{Scopes, TenantId},
+        store::credentials::Launch,
+        xapi::{
+            Limits,
+            prepare::{VOIDED, prepare},
+            read,
+        },
+    };
+
+    const USER: &str = "00000000-0000-4000-8000-0000000000aa";
+    const REGISTRATION: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0007);
+
+    fn map(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else { panic!("an object") };
+        map
+    }
+
+    fn account(home_page: &str, name: &str) -> Value {
+        json!({ "account": { "homePage": home_page, "name": name } })
+    }
+
+    fn ifi(value: Value) -> Ifi {
+        Ifi::of(&map(value)).unwrap()
+    }
+
+    /// A key, or with `user` the token of that person at the issuer.
+    fn caller(user: Option<&str>, scopes: &str) -> Caller {
+        Caller {
+            tenant: TenantId::DEFAULT,
+            tenant_name: "t".into(),
+            authority: Arc::new(map(account("https://issuer", user.unwrap_or("service")))),
+            scopes: Scopes::parse(scopes).unwrap(),
+            credential: CredentialRef::Key { id: Uuid::nil(), api_key: "k".into() },
+            user: user.map(Into::into),
+            launch: None,
+        }
+    }
+
+    /// A credential of a launch of Ada.
+    fn launched(scopes: &str) -> Caller {
+        let launch = Launch { registration: REGISTRATION, actor: map(account("https://lms", "ada")) };
+        Caller { launch: Some(Arc::new(launch)), ..caller(None, scopes) }
+    }
+
+    #[test]
+    fn who_sees_which_statements() {
+        let mine = Sight::Mine(authority(&caller(None, "all")));
+        let mine_of_ada = Sight::Mine(authority(&caller(Some("ada"), "all")));
+        let (about_ada, about_learner) =
+            (Sight::About(ifi(account("https://issuer", "ada"))), Sight::About(ifi(account("https://lms", "ada"))));
+        for (who, caller, seen) in [
+            ("key", caller(None, "statements/read/mine"), Some(mine.clone())),
+            ("key", caller(None, "statements/read"), Some(Sight::Everything)),
+            ("key", caller(None, "all/read"), Some(Sight::Everything)),
+            ("key", caller(None, "all"), Some(Sight::Everything)),
+            ("key", caller(None, "statements/write statements/void state define profile admin:*"), None),
+            ("person", caller(Some("ada"), "statements/read/mine"), Some(mine_of_ada)),
+            ("person", caller(Some("ada"), "statements/read"), Some(about_ada.clone())),
+            ("person", caller(Some("ada"), "statements/read statements/read/mine"), Some(about_ada)),
+            ("person", caller(Some("ada"), "all/read"), Some(Sight::Everything)),
+            ("person", caller(Some("ada"), "all"), Some(Sight::Everything)),
+            ("person", caller(Some("ada"), "admin:*"), None),
+            ("launch", launched("statements/read/mine"), Some(mine)),
+            ("launch", launched("statements/read"), Some(about_learner.clone())),
+            ("launch", launched("all"), Some(about_learner)),
+            ("launch", launched("state"), None),
+        ] {
+            assert_eq!(statements(&caller).ok(), seen, "{who} with {:?}", caller.scopes.names());
+        }
+    }
+
+    #[test]
+    fn who_may_void_what() {
+        for (caller, expected) in [
+            (caller(None, "statements/write"), Voiding::Own),
+            (caller(None, "statements/write statements/void"), Voiding::Everything),
+            (caller(None, "all"), Voiding::Everything),
+            (caller(Some("ada"), "statements/write all/read"), Voiding::Own),
+            (caller(Some("ada"), "all"), Voiding::Everything),
+            (launched("statements/write"), Voiding::Nothing),
+            (launched("all"), Voiding::Nothing),
+        ] {
+            assert_eq!(voiding(&caller), expected, "{:?}", caller.scopes.names());
+        }
+    }
+
+    fn prepared(caller: &Caller, statement: &Value) -> Prepared {
+        let batch = read::statements(statement.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
+        let author = Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3);
+        prepare(batch.unwrap().statements.remove(0), &author, Uuid::nil, DateTime::UNIX_EPOCH)
+    }
+
+    fn statement(actor: Value, registration: Uuid, voids: bool) -> Value {
+        let (verb, object) = match voids {
+            true => (VOIDED, json!({ "objectType": "StatementRef", "id": USER })),
+            false => ("http://example.com/did", json!({ "id": "http://example.com/a" })),
+        };
+        json!({ "actor": actor, "verb": { "id": verb }, "object": object, "context": { "registration": registration } })
+    }
+
+    #[test]
+    fn what_may_be_written_and_how_far_it_voids() {
+        let (ada, eve) = (account("https://lms", "ada"), account("https://lms", "eve"));
+        let other = Uuid::from_u128(REGISTRATION.as_u128() + 1);
+        let own = |caller: &Caller| Some(authority(caller));
+        for (caller, statement, bound) in [
+            (caller(None, "statements/write"), statement(eve.clone(), other, false), Some(None)),
+            (caller(None, "statements/write"), statement(eve.clone(), other, true), Some(own(&caller(None, "all")))),
+            (caller(None, "all"), statement(eve.clone(), other, true), Some(None)),
+            (caller(None, "statements/void"), statement(eve.clone(), other, true), None),
+            (caller(Some("ada"), "statements/write"), statement(eve.clone(), other, false), Some(None)),
+            (
+                caller(Some("ada"), "statements/write"),
+                statement(eve.clone(), other, true),
+                Some(own(&caller(Some("ada"), "all"))),
+            ),
+            (launched("statements/write"), statement(ada.clone(), REGISTRATION, false), Some(None)),
+            (launched("all"), statement(ada.clone(), REGISTRATION, true), None),
+            (launched("all"), statement(ada, other, false), None),
+            (launched("all"), statement(eve, REGISTRATION, false), None),
+        ] {
+            let mut batch = [prepared(&caller, &statement)];
+            let verdict = write(&caller, &mut batch).ok().map(|()| batch[0].voids_only_of);
+            assert_eq!(verdict, bound, "{:?} {statement}", caller.scopes.names());
+        }
+    }
+
+    #[test]
+    fn whose_documents_are_reached() {
+        let agent = |name: &str| ifi(account("https://issuer", name));
+        let state = |agent, registration| DocumentScope::State { activity: "http://a".to_owned(), agent, registration };
+        let (own, other) = (state(agent("ada"), None), state(agent("eve"), None));
+        let shared = DocumentScope::ActivityProfile { activity: "http://a".to_owned() };
+        let learner = |registration| state(ifi(account("https://lms", "ada")), registration);
+        let (get, put) = (DocumentMethod::Get, DocumentMethod::Put);
+        for (caller, scope, may_read, may_write) in [
+            (caller(None, "state"), &other, true, true),
+            (caller(None, "profile"), &other, false, false),
+            (caller(None, "all/read"), &other, true, false),
+            (caller(Some("ada"), "state"), &own, true, true),
+            (caller(Some("ada"), "state"), &other, false, false),
+            (caller(Some("ada"), "state all/read"), &other, true, false),
+            (caller(Some("ada"), "all"), &other, true, true),
+            (caller(Some("ada"), "profile"), &shared, true, true),
+            (launched("state"), &learner(Some(REGISTRATION)), true, true),
+            (launched("all"), &learner(None), false, false),
+            (launched("all"), &learner(Some(Uuid::nil())), false, false),
+            (launched("all"), &other, false, false),
+            (launched("profile"), &shared, true, true),
+        ] {
+            let may = |method| {
+                documents(&caller, scope.resource(), method).and_then(|()| document(&caller, method, scope)).is_ok()
+            };
+            assert_eq!((may(get), may(put)), (may_read, may_write), "{:?} {scope:?}", caller.scopes.names());
+        }
+    }
+
+    #[test]
+    fn a_person_is_known_by_account_or_by_the_id_of_the_platform() {
+        let one = |value| ifi(value);
+        for (left, right, same) in [
+            (account("https://a", USER), account("https://b", &USER.to_uppercase()), true),
+            (account("https://a", "ada"), account("https://a", "ada"), true),
+            (account("https://a", "ada"), account("https://b", "ada"), false),
+            (json!({ "mbox": "mailto:ada@Example.org" }), json!({ "mbox": "mailto:ada@example.org" }), true),
+            (json!({ "mbox": "mailto:ada@example.org" }), account("https://a", "ada"), false),
+        ] {
+            assert_eq!(is_same_person(&one(left.clone()), &one(right.clone())), same, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn names_are_told_of_oneself_and_to_who_sees_everything() {
+        let (ada, eve) = (ifi(account("https://issuer", "ada")), ifi(account("https://issuer", "eve")));
+        let told = |caller: &Caller, agent| names(caller, &statements(caller).unwrap(), agent);
+        assert!(told(&caller(None, "statements/read"), &eve) && !told(&caller(None, "statements/read/mine"), &eve));
+        let person = caller(Some("ada"), "statements/read");
+        assert!(told(&person, &ada) && !told(&person, &eve) && told(&caller(Some("ada"), "all/read"), &eve));
+    }
+
+    fn reach(user: Option<&str>, scopes: &str) -> Result<Reach, AuthError> {
+        Reach::of(&caller(user, scopes), &[Scope::ApiTranscriptRead], &Pseudonyms::with_key(b"key"))
+    }
+
+    #[test]
+    fn services_and_administrators_read_everybody_and_learners_themselves() {
+        assert!(reach(None, "all").unwrap_err().to_string().contains("transcript:read"));
+        assert!(reach(Some(USER), "statement:read").is_err());
+        assert_eq!(reach(None, "transcript:read").unwrap(), Reach::Everybody);
+        assert_eq!(reach(Some(USER), "admin:*").unwrap(), Reach::Everybody);
+        let own = reach(Some(&USER.to_uppercase()), "transcript:read").unwrap();
+        assert!(own.covers(USER) && !own.covers("somebody else"));
+        assert!(own.require("somebody else").is_err() && !own.is_of_others());
+    }
+
+    #[test]
+    fn a_person_without_a_uuid_is_known_by_the_account_at_the_issuer() {
+        let account = ifi(account("https://issuer", "ada"));
+        let id = keys::user(TenantId::DEFAULT.0, &account, |key| Pseudonyms::with_key(b"key").of(key));
+        assert!(reach(Some("ada"), "transcript:read").unwrap().covers(&id));
+        assert!(!reach(Some("eve"), "transcript:read").unwrap().covers(&id));
+    }
+}
