@@ -20,7 +20,7 @@ use crate::{
         server,
         xapi::{self, Xapi},
     },
-    identity::{Identity, Issued},
+    identity::{Identity, IdentityError, Issued},
     inbox::Inbox,
     ingest::Ingest,
     migrate::jobs::Jobs,
@@ -28,7 +28,7 @@ use crate::{
     partitions,
     query::Reader,
     relay::Relay,
-    store::Store,
+    store::{Store, StoreError},
     telemetry::Metrics,
     trail::Trail,
     transcript::Press,
@@ -202,7 +202,7 @@ impl Rooms {
         if self.edge.lifecycle.phase() != Phase::Serving {
             return Ok(None);
         }
-        partitions::make_ahead(&self.store, self.clock.now(), &self.edge.metrics).await?;
+        partitions::make_ahead(&self.store, self.clock.now(), &self.edge.metrics).await.map(drop).or_else(only_read)?;
         for work in loops::all(&self.store, &self.clock, &self.edge.metrics, self.relay.clone()) {
             self.worker.spawn(work);
         }
@@ -212,10 +212,22 @@ impl Rooms {
             self.worker.accompany(|stop| inbox.run(stop));
         }
         if let Some(credential) = &config.service.bootstrap_credential {
-            self.identity.ensure_bootstrap(credential).await?;
+            match self.identity.ensure_bootstrap(credential).await {
+                Err(IdentityError::Store(error)) => only_read(error)?,
+                done => drop(done?),
+            }
         }
         Ok(if embedded { self.identity.first_credential().await? } else { None })
     }
+}
+
+/// A database that takes no writes can still be read: what a start would have written there is left out.
+fn only_read(error: StoreError) -> Result<(), StoreError> {
+    if !error.is_read_only() {
+        return Err(error);
+    }
+    tracing::warn!(%error, "the database takes no writes: it is read only");
+    Ok(())
 }
 
 fn relay(config: &Config, store: &Store, metrics: &Metrics, clock: &Clock) -> anyhow::Result<Option<Arc<Relay>>> {

@@ -53,7 +53,7 @@ impl Database {
 
     /// The migration runner for this database, with the plug-in modules the configuration names.
     pub fn runner(&self, config: &Config) -> Result<Runner, MigrateError> {
-        let modules = migrate::modules::all(config.migrations.plugin_dir.as_deref())?;
+        let modules = migrate::modules::all(&config.migrations.plugin_dir.0)?;
         Ok(self.runner_of(modules, config))
     }
 

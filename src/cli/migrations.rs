@@ -5,22 +5,23 @@
 mod change;
 mod print;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{db, exit, replay};
 use crate::{
     app::Database,
-    config::Loaded,
+    config::{Loaded, PathList, Setting},
     migrate::{
         Event, MigrateError, Request, Runner, Wish,
-        checks::{self, Place, Status},
+        checked::{self, Ending},
+        checks::{self, Overrides, Place},
         lint::{self, Review},
         modules::{self, Module},
         names::Category,
-        plan::Because,
         report::Report,
+        stale,
     },
     model::{Clock, Ids},
 };
@@ -29,9 +30,9 @@ use crate::{
 pub struct Args {
     #[command(subcommand)]
     command: Command,
-    /// Folder with more modules, instead of the one in the configuration
-    #[arg(long, global = true)]
-    plugin_dir: Option<PathBuf>,
+    /// Folders with more modules, separated by `:`, instead of those in the configuration
+    #[arg(long, global = true, value_parser = PathList::parse)]
+    plugin_dir: Option<PathList>,
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -107,9 +108,15 @@ struct RunArgs {
     /// Apply at most so many files
     #[arg(long)]
     steps: Option<usize>,
-    /// Who approved the destructive files among them
+    /// Who approved the destructive files among them: somebody else than who runs this
     #[arg(long)]
     approved_by: Option<String>,
+    /// Go past this failed check; needs --reason
+    #[arg(long = "override", value_name = "CHECK")]
+    overrides: Vec<String>,
+    /// Why a failed check is gone past; stands in the attempts
+    #[arg(long)]
+    reason: Option<String>,
     /// Who runs this; stands in the history
     #[arg(long, default_value = "cli")]
     by: String,
@@ -121,17 +128,20 @@ fn category(text: &str) -> Result<Category, String> {
 
 /// Runs the subcommand.
 pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let directory = args.plugin_dir.as_ref().or(loaded.config.migrations.plugin_dir.as_ref());
+    let directories = args.plugin_dir.as_ref().unwrap_or(&loaded.config.migrations.plugin_dir);
     let out = Output { json: args.json };
-    let found = modules::all(directory.map(PathBuf::as_path)).map_err(MigrateError::from);
-    let modules = match found {
+    let modules = match modules::all(&directories.0) {
         Ok(modules) => modules,
-        Err(error) => return Ok(out.error(&error)),
+        Err(error) => return Ok(out.error(&error.into())),
     };
+    let stale = stale::stale(&std::env::current_dir()?);
+    stale.iter().for_each(|line| eprintln!("warning: {line}"));
     match args.command {
         Command::Modules => out.modules(&modules),
-        Command::Validate { one } => return Ok(validate(out, &modules, &one)),
-        Command::Create(create) => change::create(out, &create)?,
+        Command::Validate { one } => {
+            return Ok(validate(out, &modules, &one, &stale).unwrap_or_else(|error| out.error(&error)));
+        }
+        Command::Create(create) => return change::create(out, &create, &modules),
         Command::Baseline(change::BaselineArgs { through: Some(through), squash, .. }) => {
             return change::squash(out, &modules, &through, &squash);
         }
@@ -145,7 +155,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let runner = database.runner_of(modules, &loaded.config);
             let place = database.place(&loaded.config);
-            let code = with_database(out, command, &runner, &place).await;
+            let code = with_database(out, command, &runner, &place, &stale).await;
             database.close().await;
             return Ok(code.unwrap_or_else(|error| out.error(&error)));
         }
@@ -158,10 +168,11 @@ async fn with_database(
     command: Command,
     runner: &Runner,
     place: &Place,
+    stale: &[String],
 ) -> Result<ExitCode, MigrateError> {
     match command {
         Command::Status { one } => {
-            let report = only(runner.status().await?, &one)?;
+            let report = only(runner.status().await?, &one, runner)?;
             out.status(&report);
             Ok(match (report.problems.is_empty(), report.pending) {
                 (false, _) => ExitCode::from(exit::FOUND),
@@ -170,14 +181,14 @@ async fn with_database(
             })
         }
         Command::Verify { one } => {
-            let report = only(runner.status().await?, &one)?;
-            let reviews = reviews(runner.modules(), &one);
-            out.verify(&report, &reviews);
-            let sound = report.problems.is_empty() && !reviews.iter().any(Review::has_errors);
+            let report = only(runner.status().await?, &one, runner)?;
+            let reviews = reviews(runner.modules(), &one)?;
+            out.verify(&report, &reviews, stale);
+            let whole = report.problems.is_empty() && report.abandoned.is_empty() && stale.is_empty();
+            let sound = whole && !reviews.iter().any(Review::has_errors);
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
         }
-        Command::Run(args) if args.dry_run => apply(out, &args, runner).await,
-        Command::Run(args) => checked(out, &args, runner, place).await,
+        Command::Run(args) => apply(out, &args, runner, place).await,
         Command::Down(args) => change::down(out, &args, runner).await,
         Command::Logs { one } => {
             out.logs(&runner.logs(one.name().as_deref()).await?);
@@ -190,20 +201,8 @@ async fn with_database(
     }
 }
 
-/// A run between the checks before and after it. What fails before stops it, unless `--force` says to go on.
-async fn checked(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> Result<ExitCode, MigrateError> {
-    let before = checks::gather_before(runner, place, &Clock::system()).await?;
-    db::tell(&before);
-    if !args.force && before.iter().any(|check| check.status == Status::Fail) {
-        eprintln!("nothing was applied: mend what failed above, or go on all the same with --force");
-        return Ok(ExitCode::from(exit::FOUND));
-    }
-    let code = apply(out, args, runner).await?;
-    db::tell(&checks::gather_after(runner, &Clock::system()).await?);
-    Ok(code)
-}
-
-async fn apply(out: Output, args: &RunArgs, runner: &Runner) -> Result<ExitCode, MigrateError> {
+/// A run between the checks before and after it.
+async fn apply(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> Result<ExitCode, MigrateError> {
     let wish = Wish {
         modules: args.one.name().map(|name| vec![name]),
         categories: (!args.category.is_empty()).then(|| args.category.clone()),
@@ -212,34 +211,36 @@ async fn apply(out: Output, args: &RunArgs, runner: &Runner) -> Result<ExitCode,
         steps: args.steps,
         ..Wish::default()
     };
+    let refused = |error: checks::OverrideError| MigrateError::Refused(error.to_string());
+    let overrides = Overrides::new(&args.overrides, args.reason.as_deref()).map_err(refused)?;
     let request = Request { wish, dry_run: args.dry_run, applied_by: args.by.clone() };
-    let report = runner.run(&request, &|event| out.event(&event)).await?;
-    out.run(&report);
-    let waits = |because: &Option<Because>| matches!(because, Some(Because::Gate | Because::Approval));
-    Ok(match (&report.failed, report.withheld.iter().any(|file| waits(&file.withheld))) {
-        (Some(_), _) => ExitCode::from(exit::FAILED),
-        (None, _) if report.rehearsal_failed() => ExitCode::from(exit::FAILED),
-        (None, true) => ExitCode::from(exit::WITHHELD),
-        (None, false) => ExitCode::SUCCESS,
+    let tell = |event| out.event(&event);
+    let run = checked::run(runner, &request, &overrides, place, &Clock::system(), &tell).await?;
+    out.run(&run);
+    Ok(match run.ending {
+        Ending::Failed => ExitCode::from(exit::FAILED),
+        Ending::Unchecked => ExitCode::from(exit::FOUND),
+        Ending::Withheld => ExitCode::from(exit::WITHHELD),
+        Ending::Done => ExitCode::SUCCESS,
     })
 }
 
-fn validate(out: Output, modules: &[Module], one: &OneModule) -> ExitCode {
-    let reviews = reviews(modules, one);
-    out.reviews(&reviews);
-    if reviews.iter().any(Review::has_errors) { ExitCode::from(exit::FOUND) } else { ExitCode::SUCCESS }
+fn validate(out: Output, modules: &[Module], one: &OneModule, stale: &[String]) -> Result<ExitCode, MigrateError> {
+    let reviews = reviews(modules, one)?;
+    out.reviews(&reviews, stale);
+    let sound = stale.is_empty() && !reviews.iter().any(Review::has_errors);
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
 }
 
-fn reviews(modules: &[Module], one: &OneModule) -> Vec<Review> {
-    modules.iter().filter(|m| one.name().is_none_or(|name| name == m.name)).flat_map(lint::review).collect()
+fn reviews(modules: &[Module], one: &OneModule) -> Result<Vec<Review>, MigrateError> {
+    one.name().map_or(Ok(()), |name| modules::check_name(modules, &name))?;
+    Ok(modules.iter().filter(|m| one.name().is_none_or(|name| name == m.name)).flat_map(lint::review).collect())
 }
 
-fn only(mut report: Report, one: &OneModule) -> Result<Report, MigrateError> {
+fn only(mut report: Report, one: &OneModule, runner: &Runner) -> Result<Report, MigrateError> {
     if let Some(name) = one.name() {
+        modules::check_name(runner.modules(), &name)?;
         report.modules.retain(|module| module.name == name);
-        if report.modules.is_empty() {
-            return Err(MigrateError::UnknownModule(name));
-        }
     }
     Ok(report)
 }
@@ -259,6 +260,7 @@ impl Output {
                 eprintln!("waiting for another runner{who}");
             }
             Event::Started { module, file, number, of } => eprintln!("[{number}/{of}] {module}/{file}"),
+            Event::Checked { checks } => db::tell(checks),
             Event::Planned { .. } | Event::Done { .. } | Event::Failed { .. } => {}
         }
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     ConfigError, Problem,
-    setting::{ByteSize, LogFormat, Sasl, Setting},
+    setting::{ByteSize, LogFormat, PathList, Sasl, Setting},
     source::Values,
 };
 use crate::model::Secret;
@@ -138,8 +138,8 @@ keys! {
     }
     /// How patient the migration runner is, and where it finds more modules.
     "migrations." migrations: Migrations {
-        /// Folder with more modules: `<module>/NNN_description.sql`, each module with a schema of its own.
-        plugin_dir: Option<PathBuf> = "",
+        /// Folders with more modules: `<module>/NNN_description.sql`, each module with a schema of its own.
+        plugin_dir: PathList = "",
         /// How long a file waits for a table lock before it steps back; everybody else queues behind a waiter.
         lock_timeout: Duration = "2s",
         /// How often a file is tried when others hold its locks.

@@ -16,5 +16,5 @@ pub use error::{ConfigError, Problem};
 pub use keys::*;
 pub use legacy::FILE_VERSION;
 pub use rewrite::{Edit, Plan, RewriteError, plan_env_file, plan_file};
-pub use setting::{ByteSize, LogFormat, Sasl, Setting};
+pub use setting::{ByteSize, LogFormat, PathList, Sasl, Setting};
 pub use source::{Environment, Loaded, Origin, load, read};

@@ -195,6 +195,22 @@ impl Setting for Vec<String> {
     }
 }
 
+/// Folders, separated as the system separates paths (`:`, on Windows `;`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathList(pub Vec<PathBuf>);
+
+impl Setting for PathList {
+    const KIND: &'static str = "paths, separated by `:`";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let paths: Vec<PathBuf> = std::env::split_paths(text).filter(|path| !path.as_os_str().is_empty()).collect();
+        match (0..paths.len()).find(|at| paths[..*at].contains(&paths[*at])) {
+            Some(at) => Err(format!("{} is there twice", paths[at].display())),
+            None => Ok(Self(paths)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +238,13 @@ mod tests {
         assert_eq!(Option::<u32>::parse(""), Ok(None));
         assert_eq!(Option::<u32>::parse("7"), Ok(Some(7)));
         assert_eq!(Vec::<String>::parse("a, b,,"), Ok(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn a_path_list_is_split_as_the_system_does_it() {
+        let list = |text| PathList::parse(text).map(|list| list.0.len());
+        assert_eq!((list(""), list("/a"), list("/a::/b:")), (Ok(0), Ok(1), Ok(2)));
+        assert!(list("/a:/b:/a").is_err());
     }
 
     #[test]

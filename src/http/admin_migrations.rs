@@ -56,11 +56,15 @@ struct Described {
     /// `startup`, `release`, `seed` or `data`.
     category: Option<String>,
     dry_run: Option<bool>,
-    /// Confirms the manual gate of release and data files.
+    /// Confirms the manual gate of release and data files. No check is skipped by it.
     force: Option<bool>,
-    /// Who approved what is destructive.
+    /// Who approved what is destructive: somebody else than who asks.
     approved_by: Option<String>,
     steps: Option<usize>,
+    /// Failed checks to go past, by name.
+    r#override: Option<Vec<String>>,
+    /// Why those checks are gone past; it stands in the attempts.
+    reason: Option<String>,
 }
 
 fn document(kind: &'static str, body: impl Serialize) -> HttpResponse {
@@ -138,8 +142,10 @@ impl From<JobError> for HttpError {
         let text = error.to_string();
         match error {
             JobError::Busy => Self::Conflict(text),
-            JobError::Unknown(_) | JobError::Migrate(MigrateError::UnknownModule(_)) => Self::NotFound(text),
-            JobError::Order(_) => Self::Invalid(Violations::whole("body.invalid", text)),
+            JobError::Unknown(_) | JobError::Migrate(MigrateError::UnknownModule { .. }) => Self::NotFound(text),
+            JobError::Order(_) | JobError::Migrate(MigrateError::Refused(_)) => {
+                Self::Invalid(Violations::whole("body.invalid", text))
+            }
             JobError::Store(error) | JobError::Migrate(MigrateError::Store(error)) => Self::Store(error),
             JobError::Stopping => Self::Unavailable { why: text, retry_after: std::time::Duration::from_secs(5) },
             JobError::Migrate(_) => Self::Internal(text),
@@ -160,7 +166,8 @@ mod tests {
             (JobError::Busy, 409),
             (JobError::Unknown(Uuid::nil()), 404),
             (JobError::Order("no such category".into()), 400),
-            (MigrateError::UnknownModule("x".into()).into(), 404),
+            (MigrateError::UnknownModule { name: "x".into(), known: Vec::new() }.into(), 404),
+            (MigrateError::Refused("an approval needs a name".into()).into(), 400),
             (JobError::Stopping, 503),
         ] {
             let shown = format!("{error:?}");

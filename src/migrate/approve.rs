@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     modules::{File, Module},
-    plan::{self, Known, Problem},
+    plan::{self, Known},
     report::Event,
     run::{self, MigrateError, Progress, Runner},
 };
@@ -43,6 +43,30 @@ pub struct Force {
     pub apply: bool,
 }
 
+/// Whether two names mean one person, however they are spelled: letter case, spaces and the `key:` that the history
+/// puts before a credential's name do not tell people apart.
+pub fn same_person(a: &str, b: &str) -> bool {
+    let plain = |name: &str| {
+        let words: Vec<String> = name.split_whitespace().map(str::to_lowercase).collect();
+        let joined = words.join(" ");
+        joined.strip_prefix("key:").map_or(joined.clone(), |rest| rest.trim_start().to_owned())
+    };
+    plain(a) == plain(b)
+}
+
+/// An approval is a name, and that of another person than who asks for what it approves.
+pub fn check_approver(approved_by: Option<&str>, requested_by: &str) -> Result<(), MigrateError> {
+    let Some(name) = approved_by else { return Ok(()) };
+    if name.trim().is_empty() {
+        return Err(MigrateError::Refused("an approval needs a name".to_owned()));
+    }
+    if same_person(name, requested_by) {
+        let why = format!("{name} asks for this, so somebody else has to approve it");
+        return Err(MigrateError::Refused(why));
+    }
+    Ok(())
+}
+
 /// What was, or would be, recorded.
 #[derive(Clone, Debug, Serialize)]
 pub struct Forced {
@@ -65,8 +89,10 @@ pub struct LogLine {
 impl Runner {
     /// Records a person's word.
     pub async fn force(&self, force: &Force, progress: Progress<'_>) -> Result<Forced, MigrateError> {
-        if force.approved_by.trim().is_empty() {
-            return Err(MigrateError::Refused("an approval needs a name".to_owned()));
+        match force.word {
+            Word::Approve => check_approver(Some(&force.approved_by), &force.by)?,
+            // A word about what happened is anybody's who looked, but somebody's.
+            Word::Applied | Word::Retry => check_approver(Some(&force.approved_by), "")?,
         }
         self.check_modules(Some(std::slice::from_ref(&force.module)))?;
         let session = self.connect().await?;
@@ -95,6 +121,7 @@ impl Runner {
 
     /// Everything that was tried, oldest first.
     pub async fn logs(&self, module: Option<&str>) -> Result<Vec<LogLine>, MigrateError> {
+        self.check_modules(module.map(str::to_owned).as_ref().map(std::slice::from_ref))?;
         let session = self.connect().await?;
         let world = self.world(&session).await?;
         let known = world.known();
@@ -112,9 +139,8 @@ impl Runner {
 
 fn check(one: Known<'_>, file: &File, word: Word) -> Result<(), MigrateError> {
     let name = file.file();
-    let unresolved = plan::problems(&[one])
-        .iter()
-        .any(|problem| matches!(problem, Problem::Unresolved { file, .. } if *file == name));
+    // Also one that a run would simply repeat: where repeating it fails again and again, a person has to get past it.
+    let unresolved = plan::stopped_half_way(one.facts, file) && !plan::has_row(one.facts, &name);
     let why = match word {
         Word::Approve if plan::has_row(one.facts, &name) => "it is applied already",
         Word::Applied | Word::Retry if !unresolved => "it did not stop half-way outside a transaction",
@@ -150,4 +176,18 @@ async fn write(session: &Session, module: &Module, file: &File, force: &Force) -
         Word::Retry => "retry",
     };
     Ok(record::finish(session, &module.schema, id, outcome, None, None).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_approval_is_another_persons_however_the_name_is_spelled() {
+        for (own, by) in [("Ada", "ada"), (" ADA  Lovelace", "ada lovelace"), ("K1", "key:k1"), ("ÉVA", "éva")] {
+            assert!(same_person(own, by) && check_approver(Some(own), by).is_err(), "{own} and {by}");
+        }
+        assert!(check_approver(Some("Ada"), "Grace").is_ok() && check_approver(None, "Ada").is_ok());
+        assert!(check_approver(Some("  "), "Ada").is_err());
+    }
 }

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::{
-    checks::{self, Check, Place, Status},
-    report::{Event, RunReport},
-    run::{MigrateError, Progress, Request, Runner},
+    checks::{self, Check, Overrides, Place, Status},
+    plan::Because,
+    report::{Event, Planned, RunReport},
+    run::{MigrateError, Note, Progress, Request, Runner},
 };
 use crate::{model::Clock, telemetry::Metrics};
 
@@ -15,48 +16,129 @@ pub struct Checked {
     #[serde(flatten)]
     pub report: RunReport,
     pub checks: Around,
-    /// Why nothing was applied.
+    /// Why this is not the end that was asked for, and what was applied all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    #[serde(skip)]
+    pub ending: Ending,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub struct Around {
     pub before: Vec<Check>,
     pub after: Vec<Check>,
+    /// The failed checks that somebody went past.
+    pub overridden: Vec<&'static str>,
+}
+
+/// How a run ended, gravest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// A file failed, for real or in rehearsal.
+    Failed,
+    /// A check failed before anything was applied, or afterwards.
+    Unchecked,
+    /// Files wait for somebody's word.
+    Withheld,
+    #[default]
+    Done,
 }
 
 impl Checked {
-    /// Whether everything that was to happen happened.
+    /// Whether what was asked for was done. Files that wait are no failure, unless they are all there was to do.
     pub fn is_well(&self) -> bool {
-        self.error.is_none() && self.report.failed.is_none() && !self.report.rehearsal_failed()
+        self.error.is_none() && !matches!(self.ending, Ending::Failed | Ending::Unchecked)
+    }
+
+    fn of(report: RunReport, checks: Around) -> Self {
+        let failed_after =
+            || checks.after.iter().any(|c| c.status == Status::Fail && !checks.overridden.contains(&c.name));
+        let ending = if report.failed.is_some() || report.rehearsal_failed() {
+            Ending::Failed
+        } else if failed_after() {
+            Ending::Unchecked
+        } else if report.withheld.iter().any(waits) {
+            Ending::Withheld
+        } else {
+            Ending::Done
+        };
+        Self { error: explain(&report, &checks, ending), report, checks, ending }
     }
 }
 
-/// Runs what is asked for. What fails before stops it, unless the request is forced.
+fn waits(file: &Planned) -> bool {
+    matches!(file.withheld, Some(Because::Gate | Because::Approval))
+}
+
+/// What somebody has to know who looks at nothing else.
+fn explain(report: &RunReport, checks: &Around, ending: Ending) -> Option<String> {
+    let applied: Vec<String> = report.done.iter().map(|done| format!("{}/{}", done.module, done.file)).collect();
+    let applied =
+        if applied.is_empty() { "nothing was applied".to_owned() } else { format!("applied {}", applied.join(", ")) };
+    match ending {
+        Ending::Unchecked => {
+            let failed =
+                checks.after.iter().filter(|c| c.status == Status::Fail && !checks.overridden.contains(&c.name));
+            Some(format!("{applied}; these checks failed afterwards: {}", names(failed)))
+        }
+        Ending::Withheld if report.done.is_empty() && !report.dry_run => {
+            let count = |why| report.withheld.iter().filter(|file| file.withheld.as_ref() == Some(why)).count();
+            let (gate, approval) = (count(&Because::Gate), count(&Because::Approval));
+            Some(format!("{applied}: {gate} files wait for force, {approval} for the name of who approves them"))
+        }
+        _ => None,
+    }
+}
+
+fn names<'a>(checks: impl Iterator<Item = &'a Check>) -> String {
+    checks.map(|check| check.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs what is asked for. A check that fails before stops it, one that fails afterwards fails it; only an override of
+/// that very check goes past.
 pub async fn run(
     runner: &Runner,
     request: &Request,
+    overrides: &Overrides,
     place: &Place,
     clock: &Clock,
     progress: Progress<'_>,
 ) -> Result<Checked, MigrateError> {
+    runner.check(request)?;
     if request.dry_run {
-        return Ok(Checked { report: runner.run(request, progress).await?, ..Checked::default() });
+        return Ok(Checked::of(runner.run(request, progress).await?, Around::default()));
     }
-    let before = checks::gather_before(runner, place, clock).await?;
-    let failed: Vec<&str> = before.iter().filter(|c| c.status == Status::Fail).map(|check| check.name).collect();
-    if !failed.is_empty() && !request.wish.force {
-        let error = Some(format!("nothing was applied, because these checks failed: {}", failed.join(", ")));
-        return Ok(Checked { checks: Around { before, after: Vec::new() }, error, ..Checked::default() });
+    let before = checks::gather_before_run(runner, place, clock, &request.wish).await?;
+    progress(Event::Checked { checks: before.clone() });
+    let (stand, past) = overrides.judge(&before);
+    if !stand.is_empty() {
+        let why = format!("nothing was applied, because these checks failed: {}", names(stand.into_iter()));
+        let checks = Around { before, ..Around::default() };
+        return Ok(Checked { checks, error: Some(why), ending: Ending::Unchecked, ..Checked::default() });
     }
+    let mut overridden = note(runner, request, overrides, &past).await?;
     let report = runner.run(request, progress).await?;
-    // The report of what was done must not be lost because nobody can look at it any more.
-    let after = checks::gather_after(runner, clock).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the checks after a migration could not be made");
-        Vec::new()
-    });
-    Ok(Checked { report, checks: Around { before, after }, error: None })
+    let after = checks::gather_after(runner, clock).await?;
+    progress(Event::Checked { checks: after.clone() });
+    overridden.extend(note(runner, request, overrides, &overrides.judge(&after).1).await?);
+    Ok(Checked::of(report, Around { before, after, overridden }))
+}
+
+/// Writes down who went past which check and why, before anything comes of it.
+async fn note(
+    runner: &Runner,
+    request: &Request,
+    overrides: &Overrides,
+    past: &[&Check],
+) -> Result<Vec<&'static str>, MigrateError> {
+    for check in past {
+        let detail = format!("{} ({}); {}", check.name, check.found, overrides.reason());
+        tracing::warn!(check = check.name, by = request.applied_by, "a failed check is gone past");
+        runner
+            .note(&Note { action: "override", outcome: "overridden", detail: &detail, by: &request.applied_by })
+            .await?;
+    }
+    Ok(past.iter().map(|check| check.name).collect())
 }
 
 /// Counts what happens in a run.
@@ -69,6 +151,60 @@ pub fn observe(metrics: &Metrics, event: &Event) {
             metrics.rows.inc_by(done.rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0));
         }
         Event::Failed { .. } => metrics.files.with_label_values(&["failed"]).inc(),
-        Event::Waiting { .. } | Event::Planned { .. } | Event::Started { .. } => {}
+        Event::Waiting { .. } | Event::Planned { .. } | Event::Started { .. } | Event::Checked { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{names::Category, report::Done, shape::Kind};
+    use super::*;
+
+    fn report(done: usize, because: Option<Because>) -> RunReport {
+        let one = Done {
+            module: "m".into(),
+            file: "100_a.sql".into(),
+            action: "applied",
+            duration_ms: 1,
+            lock_wait_ms: 0,
+            tries: 1,
+            rows: None,
+        };
+        let held = because.map(|because| Planned {
+            module: "m".into(),
+            file: "101_b.sql".into(),
+            category: Category::Release,
+            kind: Kind::Additive,
+            action: None,
+            withheld: Some(because),
+            rehearsal: None,
+        });
+        RunReport { done: vec![one; done], withheld: held.into_iter().collect(), ..RunReport::default() }
+    }
+
+    fn after(status: Status, overridden: &[&'static str]) -> Around {
+        let check = Check { name: "indexes", status, found: "x".into(), todo: "y".into() };
+        Around { after: vec![check], overridden: overridden.to_vec(), ..Around::default() }
+    }
+
+    #[test]
+    fn what_fails_afterwards_fails_the_run_and_says_what_was_applied() {
+        let failed = Checked::of(report(1, None), after(Status::Fail, &[]));
+        assert_eq!((failed.ending, failed.is_well()), (Ending::Unchecked, false));
+        let why = failed.error.unwrap();
+        assert!(why.contains("applied m/100_a.sql") && why.contains("indexes"), "{why}");
+        let past = Checked::of(report(1, None), after(Status::Fail, &["indexes"]));
+        assert_eq!((past.ending, past.is_well()), (Ending::Done, true));
+    }
+
+    #[test]
+    fn a_run_that_could_only_wait_did_not_succeed() {
+        let all = Checked::of(report(0, Some(Because::Gate)), after(Status::Pass, &[]));
+        assert_eq!((all.ending, all.is_well()), (Ending::Withheld, false));
+        assert!(all.error.unwrap().contains("1 files wait for force"));
+        let some = Checked::of(report(1, Some(Because::Gate)), after(Status::Pass, &[]));
+        assert_eq!((some.ending, some.is_well()), (Ending::Withheld, true));
+        let none = Checked::of(report(0, None), after(Status::Pass, &[]));
+        assert_eq!((none.ending, none.is_well()), (Ending::Done, true));
     }
 }

@@ -48,15 +48,14 @@ pub fn template(new: &NewFile<'_>) -> String {
     format!("-- Description: {words}\n-- Breaking: no\n-- Manual: {manual}\n-- Lock: none\n{mode}\n")
 }
 
-/// Writes the file and its rollback script; neither may be there yet.
-pub fn create(directory: &Path, new: &NewFile<'_>) -> Result<[std::path::PathBuf; 2], CreateError> {
+/// Writes the file and its rollback script into the module's folder; neither may be there yet.
+pub fn create(folder: &Path, new: &NewFile<'_>) -> Result<[std::path::PathBuf; 2], CreateError> {
     if !names::is_module(new.module) {
         return Err(CreateError::Module(new.module.to_owned()));
     }
-    let folder = directory.join(new.module);
     let failed = |path: &Path, error| CreateError::Write { path: path.display().to_string(), error };
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-    let list = fs::read_dir(&folder).map_err(|error| failed(&folder, error))?;
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let list = fs::read_dir(folder).map_err(|error| failed(folder, error))?;
     let there: Vec<Name> =
         list.filter_map(|entry| Name::parse(&entry.ok()?.file_name().to_string_lossy()).ok()).collect();
     let name = next_name(&there, new.category, new.description)?;
@@ -100,11 +99,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let new =
             NewFile { module: "extra", category: Category::Release, description: "add_index", no_transaction: true };
-        let [up, down] = create(dir.path(), &new).unwrap();
+        let folder = dir.path().join("extra");
+        let [up, down] = create(&folder, &new).unwrap();
         assert!(up.ends_with("extra/100_add_index.sql") && down.ends_with("extra/100_add_index.down.sql"));
         let head = super::super::head::parse(&fs::read_to_string(up).unwrap()).unwrap();
         assert!(head.no_transaction && head.manual && head.description == "add index");
-        let [second, _] = create(dir.path(), &new).unwrap();
+        let [second, _] = create(&folder, &new).unwrap();
         assert!(second.ends_with("extra/101_add_index.sql"));
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{
+    approve,
     modules::{Down, File, Module},
     plan::{self, Known},
     report::{Done, Event, Failure},
@@ -95,6 +96,7 @@ impl Runner {
     /// Undoes the files applied last. Whatever takes rows away needs a name that answers for it.
     pub async fn down(&self, request: &DownRequest, progress: Progress<'_>) -> Result<DownReport, MigrateError> {
         self.check_modules(request.module.as_ref().map(std::slice::from_ref))?;
+        approve::check_approver(request.approved_by.as_deref(), &request.by)?;
         let session = self.connect().await?;
         let held = self.lock(&session, progress).await?;
         let world = self.world(&session).await?;

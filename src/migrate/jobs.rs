@@ -13,8 +13,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    checked::{self, Checked},
-    checks::{self, Check, Place},
+    checked::{self, Checked, Ending},
+    checks::{self, Check, Overrides, Place},
     lint::{self, Review},
     names::Category,
     plan::Wish,
@@ -63,9 +63,18 @@ pub struct Order {
     /// Who approved what is destructive.
     pub approved_by: Option<String>,
     pub steps: Option<usize>,
+    /// Failed checks to go past, by name.
+    #[serde(rename = "override")]
+    pub overrides: Vec<String>,
+    /// Why those checks are gone past.
+    pub reason: Option<String>,
 }
 
 impl Order {
+    fn overrides(&self) -> Result<Overrides, JobError> {
+        Overrides::new(&self.overrides, self.reason.as_deref()).map_err(|error| JobError::Order(error.to_string()))
+    }
+
     fn request(&self, by: &str) -> Result<Request, JobError> {
         let category = self.category.as_deref().map(|name| {
             let unknown = || JobError::Order(format!("there is no category {name:?}: startup, release, seed or data"));
@@ -101,7 +110,7 @@ impl Progress {
             Event::Planned { files, .. } => (self.planned, self.waiting_for) = (files, None),
             Event::Started { module, file, .. } => self.current = Some(format!("{module}/{file}")),
             Event::Done { .. } => (self.done, self.current) = (self.done + 1, None),
-            Event::Failed { .. } => {}
+            Event::Failed { .. } | Event::Checked { .. } => {}
         }
     }
 }
@@ -152,7 +161,10 @@ impl Jobs {
             let lint: Vec<Review> = runner.modules().iter().flat_map(lint::review).collect();
             let checks = checks::gather_after(&runner, &clock).await?;
             let failed = checks::worst(&checks) == checks::Status::Fail;
-            let sound = report.problems.is_empty() && !failed && !lint.iter().any(Review::has_errors);
+            let sound = report.problems.is_empty()
+                && report.abandoned.is_empty()
+                && !failed
+                && !lint.iter().any(Review::has_errors);
             Ok::<_, MigrateError>(Verification { sound, report, lint, checks })
         });
         Ok(verify.await.map_err(|_| JobError::Stopping)??)
@@ -160,8 +172,8 @@ impl Jobs {
 
     /// Starts a run and answers its id at once.
     pub async fn start(&self, order: &Order, by: &str) -> Result<Uuid, JobError> {
-        let request = order.request(by)?;
-        self.runner.check_modules(request.wish.modules.as_deref())?;
+        let (request, overrides) = (order.request(by)?, order.overrides()?);
+        self.runner.check(&request)?;
         let busy = Arc::clone(&self.busy).try_lock_owned().map_err(|_| JobError::Busy)?;
         self.give_up().await?;
         let id = self.ids.uuid();
@@ -177,7 +189,7 @@ impl Jobs {
                 })
             })
             .await?;
-        self.runtime.spawn(self.clone().work(id, request, busy));
+        self.runtime.spawn(self.clone().work(id, request, overrides, busy));
         Ok(id)
     }
 
@@ -201,12 +213,12 @@ impl Jobs {
     }
 
     /// The run itself. The guard keeps others out until the outcome is written.
-    async fn work(self, id: Uuid, request: Request, busy: OwnedMutexGuard<()>) {
+    async fn work(self, id: Uuid, request: Request, overrides: Overrides, busy: OwnedMutexGuard<()>) {
         let (events, mut heard) = mpsc::unbounded_channel();
         let (runner, place, clock) = (Arc::clone(&self.runner), self.place.clone(), self.clock.clone());
         // The listener goes first only when the whole runtime does.
         let tell = move |event| drop(events.send(event));
-        let run = async move { checked::run(&runner, &request, &place, &clock, &tell).await };
+        let run = async move { checked::run(&runner, &request, &overrides, &place, &clock, &tell).await };
         tokio::pin!(run);
         let mut progress = Progress::default();
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -221,8 +233,8 @@ impl Jobs {
         while let Ok(event) = heard.try_recv() {
             self.note(&mut progress, event);
         }
-        let (well, outcome) = judge(outcome);
-        self.metrics.migrations.runs.with_label_values(&[if well { "succeeded" } else { "failed" }]).inc();
+        let (well, label, outcome) = judge(outcome);
+        self.metrics.migrations.runs.with_label_values(&[label]).inc();
         self.write(id, &json!(progress), Some((well, outcome))).await;
         drop(busy);
     }
@@ -249,10 +261,13 @@ impl Jobs {
     }
 }
 
-fn judge(outcome: Result<Checked, MigrateError>) -> (bool, Value) {
+/// Whether it went well, what the metrics call it, and what the row tells.
+fn judge(outcome: Result<Checked, MigrateError>) -> (bool, &'static str, Value) {
     match outcome {
-        Ok(run) => (run.is_well(), json!(run)),
-        Err(error) => (false, json!({ "error": error.to_string() })),
+        Ok(run) if run.is_well() => (true, "succeeded", json!(run)),
+        Ok(run) if run.ending == Ending::Withheld => (false, "withheld", json!(run)),
+        Ok(run) => (false, "failed", json!(run)),
+        Err(error) => (false, "failed", json!({ "error": error.to_string() })),
     }
 }
 
@@ -274,6 +289,10 @@ mod tests {
         let odd = Order { category: Some("odd".into()), ..Order::default() };
         assert!(matches!(odd.request("x"), Err(JobError::Order(_))));
         assert!(serde_json::from_value::<Order>(json!({ "bootstrap": true })).is_err());
+        let past: Order = serde_json::from_value(json!({ "override": ["backup"], "reason": "made by hand" })).unwrap();
+        assert_eq!(past.overrides().unwrap().reason(), "made by hand");
+        let silent: Order = serde_json::from_value(json!({ "override": ["backup"] })).unwrap();
+        assert!(matches!(silent.overrides(), Err(JobError::Order(why)) if why.contains("reason")));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod shape;
 pub mod squash;
+pub mod stale;
 pub mod startup;
 pub mod statements;
 

@@ -1,12 +1,16 @@
 //! Modules: each owns a schema and a list of migrations, built into the binary or found in a plug-in directory.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     checksum,
     head::{self, Head, HeadError},
     lint::LockClass,
     names::{self, BadName, Category, Name},
+    run::MigrateError,
     shape::{self, Kind, ShapeError},
 };
 
@@ -46,8 +50,10 @@ pub struct Module {
     pub name: String,
     pub schema: String,
     pub files: Vec<File>,
-    /// Came from the plug-in directory rather than with the binary.
+    /// Came from a plug-in directory rather than with the binary.
     pub plugin: bool,
+    /// The folder of a plug-in.
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +156,7 @@ impl Module {
             let (first, second) = (first.file(), second.file());
             return Err(ModuleError::DuplicateNumber { module: name.to_owned(), first, second });
         }
-        Ok(Self { name: name.to_owned(), schema: name.to_owned(), files: read, plugin })
+        Ok(Self { name: name.to_owned(), schema: name.to_owned(), files: read, plugin, folder: None })
     }
 
     pub fn find(&self, file: &str) -> Option<&File> {
@@ -166,6 +172,11 @@ fn same_number(a: &Name, b: &Name) -> bool {
     (a.category, a.number) == (b.category, b.number)
 }
 
+/// What is built into this binary, as (module, file name, text).
+pub(super) fn embedded() -> &'static [(&'static str, &'static str, &'static str)] {
+    embedded::EMBEDDED
+}
+
 /// The modules built into this binary, in dependency order.
 pub fn internal() -> Result<Vec<Module>, ModuleError> {
     INTERNAL
@@ -177,16 +188,27 @@ pub fn internal() -> Result<Vec<Module>, ModuleError> {
         .collect()
 }
 
-/// The internal modules and, after them by name, those of the plug-in directory (`<module>/NNN_x.sql`).
-pub fn all(plugins: Option<&Path>) -> Result<Vec<Module>, ModuleError> {
+/// The internal modules and, after them by name, those of each plug-in directory (`<module>/NNN_x.sql`).
+pub fn all(plugins: &[PathBuf]) -> Result<Vec<Module>, ModuleError> {
     let mut modules = internal()?;
-    for module in plugins.map_or(Ok(Vec::new()), from_directory)? {
+    let found = plugins.iter().map(|directory| from_directory(directory)).collect::<Result<Vec<_>, _>>()?;
+    for module in found.into_iter().flatten() {
         if modules.iter().any(|known| known.name == module.name) {
             return Err(ModuleError::ModuleTwice(module.name));
         }
         modules.push(module);
     }
     Ok(modules)
+}
+
+/// The error for a module that is not among these.
+pub fn unknown(modules: &[Module], name: &str) -> MigrateError {
+    MigrateError::UnknownModule { name: name.to_owned(), known: modules.iter().map(|m| m.name.clone()).collect() }
+}
+
+/// Whether there is such a module.
+pub fn check_name(modules: &[Module], name: &str) -> Result<(), MigrateError> {
+    if modules.iter().any(|module| module.name == name) { Ok(()) } else { Err(unknown(modules, name)) }
 }
 
 /// Every folder of `directory` as a module. Anything in a folder that is not a migration is an error, not skipped.
@@ -198,7 +220,8 @@ pub fn from_directory(directory: &Path) -> Result<Vec<Module>, ModuleError> {
         for path in entries(&folder)? {
             files.push((base_name(&path), std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?));
         }
-        modules.push(Module::new(&name, files.iter().map(|(file, text)| (file.as_str(), text.as_str())), true)?);
+        let module = Module::new(&name, files.iter().map(|(file, text)| (file.as_str(), text.as_str())), true)?;
+        modules.push(Module { folder: Some(folder), ..module });
     }
     Ok(modules)
 }
@@ -264,13 +287,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("extra")).unwrap();
         std::fs::write(dir.path().join("extra/001_a.sql"), sql("SELECT 1;")).unwrap();
-        let found = all(Some(dir.path())).unwrap();
+        let found = all(&[dir.path().to_owned()]).unwrap();
         assert_eq!(found.last().map(|m| (m.name.as_str(), m.plugin)), Some(("extra", true)));
+        let other = tempfile::tempdir().unwrap();
+        std::fs::create_dir(other.path().join("more")).unwrap();
+        let both = all(&[dir.path().to_owned(), other.path().to_owned()]).unwrap();
+        assert_eq!(both.iter().rev().take(2).map(|m| m.name.as_str()).collect::<Vec<_>>(), ["more", "extra"]);
+        std::fs::create_dir(other.path().join("extra")).unwrap();
+        assert!(matches!(all(&[dir.path().to_owned(), other.path().to_owned()]), Err(ModuleError::ModuleTwice(_))));
         std::fs::write(dir.path().join("extra/notes.txt"), "").unwrap();
-        assert!(matches!(all(Some(dir.path())), Err(ModuleError::Name(_))));
+        assert!(matches!(all(&[dir.path().to_owned()]), Err(ModuleError::Name(_))));
         std::fs::rename(dir.path().join("extra"), dir.path().join("ledger")).unwrap();
         std::fs::remove_file(dir.path().join("ledger/notes.txt")).unwrap();
-        assert!(matches!(all(Some(dir.path())), Err(ModuleError::ModuleTwice(_))));
+        assert!(matches!(all(&[dir.path().to_owned()]), Err(ModuleError::ModuleTwice(_))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
+    approve,
     modules::{File, Module},
     names::{Category, Name},
     shape::{self, Kind},
@@ -29,6 +30,8 @@ pub struct Wish {
     pub force: bool,
     /// Who approved what is destructive.
     pub approved_by: Option<String>,
+    /// Who asks: an approval of one's own is none.
+    pub requested_by: String,
     /// At most so many files.
     pub steps: Option<usize>,
     /// Only steps of this kind.
@@ -53,7 +56,7 @@ pub enum Problem {
     PartlySuperseded { module: String, file: String, absent: Vec<String> },
     #[error("{module}: schema_migrations has the columns {}: it is another tool's history; adopt it", columns.join(", "))]
     ForeignHistory { module: String, columns: Vec<String> },
-    #[error("{module}: another tool's history is in {}; adopt it", tables.join(", "))]
+    #[error("{module}: another tool's history is in its schema, in {}; adopt it", tables.join(", "))]
     LegacyHistory { module: String, tables: Vec<String> },
     #[error("{module}: the schema has {objects} objects but no history; adopt the history of whatever made them")]
     ObjectsWithoutHistory { module: String, objects: i64 },
@@ -105,6 +108,16 @@ pub struct Plan<'a> {
     pub problems: Vec<Problem>,
 }
 
+impl Plan<'_> {
+    /// Whether some step changes what is there in a way that only a backup takes back for certain.
+    pub fn is_weighty(&self) -> bool {
+        self.steps.iter().any(|step| {
+            let automatic = step.file.category().is_automatic() && step.file.kind != Kind::Destructive;
+            step.action == Action::Execute && !automatic
+        })
+    }
+}
+
 /// The plan for a wish. Problems are those of all modules: a sound module does not run beside a broken one.
 pub fn make<'a>(known: &[Known<'a>], wish: &Wish) -> Plan<'a> {
     let mut plan = Plan { problems: problems(known), ..Plan::default() };
@@ -150,17 +163,17 @@ fn withhold(one: Known<'_>, file: &File, action: Action, wish: &Wish) -> Option<
     if file.is_gated() && !wish.force {
         return Some(Because::Gate);
     }
-    let approved = wish.approved_by.is_some() || is_approved(one.facts, file);
+    let approved = wish.approved_by.is_some() || is_approved(one.facts, file, &wish.requested_by);
     (file.kind == Kind::Destructive && !approved).then_some(Because::Approval)
 }
 
-/// Whether somebody approved exactly this text before.
-fn is_approved(facts: &SchemaFacts, file: &File) -> bool {
+/// Whether somebody else than who asks approved exactly this text before.
+fn is_approved(facts: &SchemaFacts, file: &File, requested_by: &str) -> bool {
     facts.attempts.iter().any(|attempt| {
         attempt.action == "approve"
             && attempt.name == file.file()
             && attempt.checksum.as_deref() == Some(&file.checksum)
-            && attempt.approved_by.is_some()
+            && attempt.approved_by.as_deref().is_some_and(|name| !approve::same_person(name, requested_by))
     })
 }
 
@@ -208,22 +221,18 @@ pub fn is_bootstrapping(known: &[Known<'_>]) -> bool {
 
 /// Everything that is wrong between the files and the histories.
 pub fn problems(known: &[Known<'_>]) -> Vec<Problem> {
-    // A history in `public` may be that of any module, until one has adopted it.
-    let adopted = known.iter().any(|one| !one.facts.applied.is_empty());
-    known.iter().flat_map(|one| module_problems(*one, adopted)).collect()
+    known.iter().flat_map(|one| module_problems(*one)).collect()
 }
 
-fn module_problems(one: Known<'_>, adopted: bool) -> Vec<Problem> {
+fn module_problems(one: Known<'_>) -> Vec<Problem> {
     let Known { module, facts } = one;
     let name = || module.name.clone();
     if let HistoryTable::Foreign(columns) = &facts.table {
         return vec![Problem::ForeignHistory { module: name(), columns: columns.clone() }];
     }
     if facts.applied.is_empty() && !module.files.is_empty() {
-        let unclaimed = |table: &&String| !(adopted && table.starts_with("public."));
-        let tables: Vec<String> = facts.legacy.iter().filter(unclaimed).cloned().collect();
-        if !tables.is_empty() {
-            return vec![Problem::LegacyHistory { module: name(), tables }];
+        if !facts.legacy.is_empty() {
+            return vec![Problem::LegacyHistory { module: name(), tables: facts.legacy.clone() }];
         }
         if facts.objects > 0 && !facts.attempts.iter().any(|attempt| attempt.action == "up") {
             return vec![Problem::ObjectsWithoutHistory { module: name(), objects: facts.objects }];
@@ -270,6 +279,10 @@ fn file_problem(one: Known<'_>, file: &File) -> Option<Problem> {
             return Some(Problem::PartlySuperseded { module, file: name, absent });
         }
     }
+    // The row of a squash stands for files that were in time, whatever came after them.
+    if superseded_here(one, file).is_some() {
+        return None;
+    }
     let superseded = superseded_names(one);
     let later = one.module.of(file.category()).find(|other| {
         other.name.number > file.name.number
@@ -284,12 +297,16 @@ fn file_problem(one: Known<'_>, file: &File) -> Option<Problem> {
 
 /// A statement outside a transaction that did not end well and cannot simply be repeated.
 fn is_unresolved(facts: &SchemaFacts, file: &File) -> bool {
+    !shape::is_repeatable(&file.text) && stopped_half_way(facts, file)
+}
+
+/// Whether the last word about a file outside a transaction is that it did not end well.
+pub fn stopped_half_way(facts: &SchemaFacts, file: &File) -> bool {
     let last: Option<&Attempt> = facts
         .attempts
         .iter()
         .rfind(|attempt| attempt.name == file.file() && matches!(attempt.action.as_str(), "up" | "resolve" | "down"));
     file.head.no_transaction
-        && !shape::is_repeatable(&file.text)
         && last.is_some_and(|attempt| attempt.action == "up" && attempt.outcome.as_deref() != Some("applied"))
 }
 
@@ -381,6 +398,21 @@ mod tests {
         assert_eq!(steps(&module, &facts, &wish).0.len(), 0);
         facts.attempts = vec![attempt("100_a.sql", "approve", Some("approved"), Some(&module.files[0].checksum))];
         assert_eq!(steps(&module, &facts, &wish).0.len(), 1);
+        let own = Wish { requested_by: " ADA".to_owned(), ..wish };
+        assert_eq!(steps(&module, &facts, &own).1[0].1, Because::Approval, "an approval of one's own is none");
+    }
+
+    #[test]
+    fn a_backup_is_wanted_before_release_data_and_what_destroys() {
+        let weighty = |file: &str, sql: &str| {
+            let module = one(file, &format!("{HEAD}{sql}"));
+            let facts = with(&module, &[]);
+            let wish = Wish { force: true, approved_by: Some("Ada".to_owned()), ..Wish::default() };
+            make(&[Known { module: &module, facts: &facts }], &wish).is_weighty()
+        };
+        assert!(weighty("100_a.sql", "SELECT 1;") && weighty("DM001_a.sql", "SELECT 1;"));
+        assert!(weighty("001_a.sql", "DROP TABLE t;"));
+        assert!(!weighty("001_a.sql", "SELECT 1;") && !weighty("S001_a.sql", "SELECT 1;"));
     }
 
     #[test]
@@ -407,16 +439,12 @@ mod tests {
         let found = |facts: &SchemaFacts| problems(&[Known { module: &module, facts }]).pop();
         let foreign = SchemaFacts { table: HistoryTable::Foreign(vec!["name".to_owned()]), ..SchemaFacts::default() };
         assert!(matches!(found(&foreign), Some(Problem::ForeignHistory { .. })));
-        let legacy = SchemaFacts { legacy: vec!["public._sqlx_migrations".to_owned()], ..SchemaFacts::default() };
+        let legacy = SchemaFacts { legacy: vec!["m._sqlx_migrations".to_owned()], ..SchemaFacts::default() };
         assert!(matches!(found(&legacy), Some(Problem::LegacyHistory { .. })));
         let objects = SchemaFacts { objects: 3, ..SchemaFacts::default() };
         assert!(matches!(found(&objects), Some(Problem::ObjectsWithoutHistory { objects: 3, .. })));
-        assert!(![foreign, legacy.clone(), objects].iter().any(|facts| is_empty(&[Known { module: &module, facts }])));
+        assert!(![foreign, legacy, objects].iter().any(|facts| is_empty(&[Known { module: &module, facts }])));
         assert!(is_empty(&[Known { module: &module, facts: &SchemaFacts::default() }]));
-        // Once another module has taken a history in public over, it is nobody's business any more.
-        let other = with(&module, &["001_a.sql"]);
-        let both = [Known { module: &module, facts: &other }, Known { module: &module, facts: &legacy }];
-        assert_eq!(problems(&both), []);
     }
 
     #[test]

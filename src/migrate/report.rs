@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
+    checks::Check,
     modules::{File, Module},
     names::Category,
     plan::{self, Action, Because, Known, Plan, Problem},
     shape::Kind,
 };
-use crate::store::migrations::ExecuteError;
+use crate::store::migrations::{ExecuteError, facts::Neighbour};
 
 /// Where one file, or one row without a file, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -104,6 +105,10 @@ pub struct Report {
     /// Pending files that wait for an operator, as `module/file`.
     pub gated: Vec<String>,
     pub modules: Vec<ModuleStatus>,
+    /// Schemas with a history of ours whose module is not here: a plug-in that was taken away whole.
+    pub abandoned: Vec<String>,
+    /// Histories of other tools in schemas that are not ours. They are left alone.
+    pub neighbours: Vec<Neighbour>,
     pub problems: Vec<Described>,
 }
 
@@ -311,5 +316,9 @@ pub enum Event {
     },
     Failed {
         failure: Failure,
+    },
+    /// The checks before a run or after it.
+    Checked {
+        checks: Vec<Check>,
     },
 }

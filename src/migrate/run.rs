@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
+    approve,
     bridge::{self, Context},
-    modules::{File, Module, ModuleError},
+    checks,
+    modules::{self, File, Module, ModuleError},
     names::Category,
     plan::{self, Action, Known, Plan, Problem, Step, Wish},
     report::{self, Described, Done, Event, Failure, Report, RunReport},
@@ -17,7 +19,7 @@ use crate::store::{
     migrations::{
         Budget, ExecuteError,
         execute::{self, millis},
-        facts::{self, Applied, SchemaFacts, ServerFacts},
+        facts::{self, Applied, Neighbour, SchemaFacts, ServerFacts},
         lock::{self, Held},
         record::{self, NewAttempt, NewRow},
     },
@@ -36,10 +38,12 @@ pub enum MigrateError {
     Locked { holder: Option<String> },
     #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Problems { problems: Vec<Problem> },
+    #[error("this database cannot be used: {0}")]
+    Unfit(String),
     #[error("the database is read-only; {pending} migrations cannot be applied")]
     ReadOnly { pending: usize },
-    #[error("there is no module {0:?}")]
-    UnknownModule(String),
+    #[error("there is no module {name:?}; there are {}", known.join(", "))]
+    UnknownModule { name: String, known: Vec<String> },
     #[error("there is no file {file:?} in module {module}")]
     UnknownFile { module: String, file: String },
     #[error("{0}")]
@@ -74,6 +78,15 @@ pub struct Request {
     pub dry_run: bool,
     /// Goes into the history.
     pub applied_by: String,
+}
+
+/// Something that happened around a run, for the attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Note<'a> {
+    pub action: &'a str,
+    pub outcome: &'a str,
+    pub detail: &'a str,
+    pub by: &'a str,
 }
 
 /// Takes events; [`silent`] where nobody listens.
@@ -125,6 +138,8 @@ impl Runner {
             pending: count(report::State::Pending),
             gated: gated(&known),
             problems: plan::problems(&known).into_iter().map(Described::from).collect(),
+            abandoned: world.server.abandoned.clone(),
+            neighbours: world.server.neighbours.clone(),
             server: world.server.version.clone(),
             role: world.server.user.clone(),
             read_only: world.server.read_only,
@@ -134,7 +149,7 @@ impl Runner {
 
     /// Applies what the request allows, each file once, whoever else tries at the same time.
     pub async fn run(&self, request: &Request, progress: Progress<'_>) -> Result<RunReport, MigrateError> {
-        self.check_modules(request.wish.modules.as_deref())?;
+        self.check(request)?;
         let session = self.connect().await?;
         let held = self.lock(&session, progress).await?;
         let world = self.world(&session).await?;
@@ -155,7 +170,8 @@ impl Runner {
     ) -> Result<RunReport, MigrateError> {
         let started = Instant::now();
         let known = world.known();
-        let plan = plan::make(&known, &request.wish);
+        let wish = Wish { requested_by: request.applied_by.clone(), ..request.wish.clone() };
+        let plan = plan::make(&known, &wish);
         if !plan.problems.is_empty() {
             return Err(MigrateError::Problems { problems: plan.problems });
         }
@@ -170,6 +186,9 @@ impl Runner {
         if request.dry_run {
             self.rehearse(session, &known, &plan, &mut report).await?;
         } else {
+            for Neighbour { table, tool } in &world.server.neighbours {
+                tracing::info!(table, tool, "the history of another tool is somebody else's and left alone");
+            }
             self.apply(session, &known, &plan, request, progress, &mut report).await?;
         }
         report.duration_ms = millis(started.elapsed());
@@ -216,12 +235,25 @@ impl Runner {
         Ok(())
     }
 
+    /// Whether the request itself can be granted, whatever the database holds.
+    pub fn check(&self, request: &Request) -> Result<(), MigrateError> {
+        self.check_modules(request.wish.modules.as_deref())?;
+        approve::check_approver(request.wish.approved_by.as_deref(), &request.applied_by)
+    }
+
+    /// Writes a finished attempt of the whole run, under the first module.
+    pub(super) async fn note(&self, note: &Note<'_>) -> Result<(), MigrateError> {
+        let session = self.connect().await?;
+        let world = self.world(&session).await?;
+        let Some(one) = world.known().first().copied() else { return Ok(()) };
+        record::prepare(&session, &one.module.schema, one.facts.schema_exists).await?;
+        let attempt = NewAttempt { file: "*", action: note.action, checksum: None, by: note.by, approved_by: None };
+        let id = record::begin(&session, &one.module.schema, attempt).await?;
+        Ok(record::finish(&session, &one.module.schema, id, note.outcome, Some(note.detail), None).await?)
+    }
+
     pub(super) fn check_modules(&self, wanted: Option<&[String]>) -> Result<(), MigrateError> {
-        let unknown = |name: &&String| !self.modules.iter().any(|module| module.name == **name);
-        match wanted.unwrap_or_default().iter().find(unknown) {
-            Some(name) => Err(MigrateError::UnknownModule(name.clone())),
-            None => Ok(()),
-        }
+        wanted.unwrap_or_default().iter().try_for_each(|name| modules::check_name(&self.modules, name))
     }
 
     pub(super) async fn connect(&self) -> Result<Session, MigrateError> {
@@ -251,6 +283,9 @@ impl Runner {
     pub(super) async fn world(&self, session: &Session) -> Result<World<'_>, MigrateError> {
         let schemas: Vec<_> = self.modules.iter().map(|module| module.schema.clone()).collect();
         let (server, facts) = facts::read(session, &schemas).await?;
+        if let Some(why) = checks::unfit(server.version_num, &server.encoding) {
+            return Err(MigrateError::Unfit(why));
+        }
         Ok(World { modules: &self.modules, server, facts })
     }
 }

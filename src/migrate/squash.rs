@@ -45,16 +45,24 @@ pub fn squash(module: &Module, through: &str, description: &str) -> Result<Squas
     if files.len() < 2 {
         return Err(SquashError::Nothing(through.to_owned()));
     }
-    let number = module.of(Category::Startup).map(|file| file.name.number).max().unwrap_or(0) + 1;
-    if number > 99 {
-        return Err(SquashError::NoNumber);
-    }
+    let number = number(module, last)?;
     Ok(Squash {
         name: Name { category: Category::Startup, number, description: description.to_owned() },
         text: up_text(&files)?,
         down: down_text(&files)?,
         supersedes: files.iter().map(|file| file.file()).collect(),
     })
+}
+
+/// The squash runs where its files ran: in the place of the last one, when later startup files stand on it; else it is
+/// the next one.
+fn number(module: &Module, last: &File) -> Result<u32, SquashError> {
+    let highest = module.of(Category::Startup).map(|file| file.name.number).max().unwrap_or(0);
+    match highest + 1 {
+        _ if last.category() == Category::Startup && last.name.number < highest => Ok(last.name.number),
+        100.. => Err(SquashError::NoNumber),
+        next => Ok(next),
+    }
 }
 
 fn up_text(files: &[&File]) -> Result<String, SquashError> {
@@ -142,6 +150,14 @@ mod tests {
         assert_eq!(squash.down, "-- of 100_b.sql\nDROP INDEX IF EXISTS i;\n-- of 001_a.sql\nDROP TABLE a;\n");
         let file = File::new("m", &squash.name.file(), &squash.text, Some(&squash.down)).unwrap();
         assert_eq!(file.head.supersedes[1].checksum, before.find("100_b.sql").unwrap().checksum);
+    }
+
+    #[test]
+    fn later_startup_files_still_come_after_it() {
+        let files = ["001_a.sql", "002_b.sql", "003_c.sql", "100_d.sql"].map(|name| (name, "SELECT 1;"));
+        let downs = ["001_a.down.sql", "002_b.down.sql"].map(|name| (name, "SELECT 1;"));
+        let module = module(&[files.as_slice(), &downs].concat());
+        assert_eq!(squash(&module, "002_b.sql", "base").unwrap().name.file(), "002_base.sql");
     }
 
     #[test]

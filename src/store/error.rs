@@ -56,6 +56,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the database takes no writes: a standby, or one that somebody closed for writing.
+    pub fn is_read_only(&self) -> bool {
+        self.code() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
+    }
+
     /// Whether the data plane should answer 503 with `Retry-After` rather than 500.
     pub fn is_temporary(&self) -> bool {
         match self {

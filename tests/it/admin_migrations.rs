@@ -18,7 +18,7 @@ use crate::support::{
 const ROOT: &str = "/api/v1/admin/migrations";
 
 /// The credential that a first start would make; one in maintenance makes none.
-async fn credential(db: &TestDatabase) {
+pub async fn credential(db: &TestDatabase) {
     let settings = IdentitySettings {
         account_home_page: "https://lrs.example/credentials".to_owned(),
         credential_cache: Duration::from_secs(30),
@@ -91,7 +91,8 @@ on_each_server! {
         // Without the operator's word the file stays where it is.
         let started = app.post(&format!("{ROOT}/run"), &json!({})).await.expect(202);
         let run = finished(&app, started.header("location")).await;
-        assert_eq!((&run["state"], &run["outcome"]["done"]), (&json!("succeeded"), &json!([])), "{run:#}");
+        assert_eq!((&run["state"], &run["outcome"]["done"]), (&json!("failed"), &json!([])), "{run:#}");
+        assert!(run["outcome"]["error"].as_str().unwrap().contains("1 files wait for force"), "{run:#}");
         let rehearsed = app.post(&format!("{ROOT}/run"), &json!({ "module": "extra", "force": true, "dry_run": true })).await;
         let run = finished(&app, rehearsed.expect(202).header("location")).await;
         assert_eq!(run["outcome"]["planned"][0]["file"], "100_b.sql", "{run:#}");
@@ -104,7 +105,8 @@ on_each_server! {
             assert!(run["outcome"]["checks"][side].as_array().unwrap().len() > 3, "{run:#}");
         }
         let metrics = &app.service().rooms.edge.metrics.migrations;
-        assert_eq!(metrics.runs.with_label_values(&["succeeded"]).get(), 3);
+        let runs = ["succeeded", "withheld"].map(|outcome| metrics.runs.with_label_values(&[outcome]).get());
+        assert_eq!(runs, [2, 1]);
         assert!(metrics.files.with_label_values(&["applied"]).get() >= 2, "001 at the start and 100 by the run");
         assert_eq!(metrics.rows.get(), 3, "the row count of what 001 wrote");
         ready(&app.url).await;
@@ -112,17 +114,48 @@ on_each_server! {
         assert_eq!(app.db.superuser().await.query_one(audit, &[]).await.unwrap().get::<_, i64>(0), 3);
     }
 
-    async fn a_failed_check_stops_a_run_unless_it_is_forced(db: TestDatabase) {
+    async fn a_failed_check_stops_a_run_also_a_forced_one(db: TestDatabase) {
         let (app, _folder) = with_plug_in(db, "CREATE INDEX t_a ON extra.t (a);").await;
         let owner = app.db.owner().await;
         owner.batch_execute("UPDATE extra.schema_migrations SET checksum = 'sha256:tampered'").await.unwrap();
-        let started = app.post(&format!("{ROOT}/run"), &json!({})).await.expect(202);
+        let started = app.post(&format!("{ROOT}/run"), &json!({ "force": true })).await.expect(202);
         let run = finished(&app, started.header("location")).await;
         assert_eq!((&run["state"], &run["outcome"]["done"]), (&json!("failed"), &json!([])), "{run:#}");
         assert!(run["outcome"]["error"].as_str().unwrap().contains("checks failed"), "{run:#}");
         let failed = run["outcome"]["checks"]["before"].as_array().unwrap().iter().any(|check| check["status"] == "fail");
         assert!(failed && run["outcome"]["checks"]["after"] == json!([]), "{run:#}");
         assert_eq!(app.service().rooms.edge.metrics.migrations.runs.with_label_values(&["failed"]).get(), 1);
+    }
+
+    async fn only_a_named_check_with_a_reason_is_gone_past(db: TestDatabase) {
+        let (app, _folder) = with_plug_in(db, "CREATE INDEX t_a ON extra.t (a);").await;
+        let superuser = app.db.superuser().await;
+        let learners = "CREATE TABLE extra.people (tenant_id uuid); INSERT INTO extra.people VALUES (gen_random_uuid());
+            ALTER TABLE extra.people ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON extra.people USING (true)";
+        app.db.owner().await.batch_execute(learners).await.unwrap();
+        let run = async |order: Value| {
+            let started = app.post(&format!("{ROOT}/run"), &order).await.expect(202);
+            finished(&app, started.header("location")).await
+        };
+        let stopped = run(json!({ "force": true })).await;
+        assert_eq!((&stopped["state"], &stopped["outcome"]["done"]), (&json!("failed"), &json!([])), "{stopped:#}");
+        assert!(stopped["outcome"]["error"].as_str().unwrap().contains("backup"), "{stopped:#}");
+        for order in [json!({ "override": ["backup"] }), json!({ "override": ["connection"], "reason": "x" }), json!({ "force": true, "approved_by": KEY })] {
+            app.post(&format!("{ROOT}/run"), &order).await.expect(400);
+        }
+        let past = run(json!({ "force": true, "override": ["backup"], "reason": "a snapshot of the disk" })).await;
+        assert_eq!((&past["state"], &past["outcome"]["done"][0]["file"]), (&json!("succeeded"), &json!("100_b.sql")), "{past:#}");
+        let told = "SELECT count(*) FROM platform.schema_migration_attempts
+            WHERE action = 'override' AND detail LIKE 'backup%a snapshot of the disk' AND done_by = 'key:' || $1";
+        assert_eq!(superuser.query_one(told, &[&KEY]).await.unwrap().get::<_, i64>(0), 1);
+        // What fails afterwards fails the job, and the job says what was applied.
+        let undo = "DELETE FROM extra.schema_migrations WHERE migration_name = '100_b.sql'; DROP INDEX extra.t_a;
+            ALTER TABLE extra.people NO FORCE ROW LEVEL SECURITY";
+        superuser.batch_execute(undo).await.unwrap();
+        let failed = run(json!({ "force": true, "override": ["backup"], "reason": "again" })).await;
+        assert_eq!(failed["state"], "failed", "{failed:#}");
+        let why = failed["outcome"]["error"].as_str().unwrap();
+        assert!(why.contains("applied extra/100_b.sql") && why.contains("row-level-security"), "{why}");
     }
 
     async fn a_run_whose_process_died_is_given_up_and_a_live_one_is_not(db: TestDatabase) {

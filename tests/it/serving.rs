@@ -11,12 +11,15 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{
-    app::{Answer, ready, send},
-    http, patience,
-    pg::{Server, TestDatabase},
-    pgproc::{PgServer, free_port},
-    process::{Process, Service, command},
+use crate::{
+    admin_migrations::credential,
+    support::{
+        app::{Answer, KEY, SECRET, ready, send},
+        http, patience,
+        pg::{Server, TestDatabase},
+        pgproc::{PgServer, free_port},
+        process::{Process, Service, command},
+    },
 };
 
 async fn get(service: &Service, path: &str) -> Answer {
@@ -78,7 +81,7 @@ async fn pending_migrations_close_the_data_plane_until_somebody_runs_them() {
     assert!(refused.text().contains("100_thing"), "{}", refused.text());
 
     let owner = Endpoint { url: Secret::new(db.owner_url()), ca_file: None };
-    let runner = Runner::new(modules::all(Some(plugins.path())).unwrap(), owner, migrate::Settings::default());
+    let runner = Runner::new(modules::all(&[plugins.path().to_owned()]).unwrap(), owner, migrate::Settings::default());
     let wish = Wish { force: true, ..Wish::default() };
     let request = Request { wish, dry_run: false, applied_by: "test".to_owned() };
     let report = runner.run(&request, &silent).await.unwrap();
@@ -115,6 +118,40 @@ async fn a_newer_schema_is_refused_with_the_reason() {
         refused(&[("PROGRESS_DATABASE_URL", &service), ("PROGRESS_DATABASE_MIGRATION_URL", &owner)]).await;
     assert_eq!(code, Some(1));
     assert!(words.contains("099_from_the_future"), "{words}");
+}
+
+on_each_server! {
+    async fn a_database_whose_encoding_is_too_narrow_is_refused_before_anything_is_made(db: TestDatabase) {
+        for encoding in ["LATIN1", "SQL_ASCII"] {
+            let narrow = TestDatabase::encoded(db.server(), encoding).await;
+            let url = narrow.owner_url();
+            let (code, words) = refused(&[("PROGRESS_DATABASE_URL", &url)]).await;
+            assert_eq!(code, Some(1), "{words}");
+            assert!(words.contains(&format!("encoding is {encoding}")) && words.contains("ENCODING 'UTF8'"), "{words}");
+            for (verb, code) in [(["migrations", "run"], 4), (["migrations", "status"], 1), (["db", "check"], 4)] {
+                let variables = BTreeMap::from([("PROGRESS_DATABASE_URL".to_owned(), url.clone())]);
+                let output = command(&verb, &variables).output().unwrap();
+                let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+                assert_eq!(output.status.code(), Some(code), "{said}");
+                assert!(said.contains(encoding), "{said}");
+            }
+            let made = "SELECT count(*) FROM pg_namespace WHERE nspname IN ('platform', 'ledger', 'progress')";
+            assert_eq!(narrow.superuser().await.query_one(made, &[]).await.unwrap().get::<_, i64>(0), 0);
+        }
+    }
+
+    async fn a_database_that_takes_no_writes_is_served_to_readers_although_its_month_is_missing(db: TestDatabase) {
+        credential(&db).await;
+        let superuser = db.superuser().await;
+        superuser.batch_execute(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", db.name())).await.unwrap();
+        let months = superuser.query_one("SELECT count(*) FROM ledger.partitions", &[]).await.unwrap();
+        assert_eq!(months.get::<_, i64>(0), 0, "the template has no month, or this proves nothing");
+        let service = start(&db, &[("PROGRESS_BOOTSTRAP_CREDENTIAL", &format!("{KEY}:{SECRET}"))]).await;
+        ready(&service.url).await;
+        let request = || http::client().get(format!("{}/xapi/statements", service.url)).basic_auth(KEY, Some(SECRET));
+        let answer = send(request().header("X-Experience-API-Version", "1.0.3")).await.expect(200);
+        assert_eq!(answer.json()["statements"], serde_json::json!([]));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The subcommands that undo, approve, squash, adopt and create.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
@@ -11,11 +14,14 @@ use crate::migrate::{
     approve::{Force, Word},
     create::{self, NewFile},
     down::DownRequest,
-    modules::Module,
+    modules::{self, Module},
     names::Category,
     plan::Action,
     squash,
 };
+
+/// Where the sources of the built-in modules are.
+const INTO: &str = "migrations";
 
 #[derive(Args)]
 pub struct DownArgs {
@@ -48,9 +54,9 @@ pub struct CreateArgs {
     /// One statement outside a transaction
     #[arg(long)]
     no_transaction: bool,
-    /// Folder of the modules
-    #[arg(long, default_value = "migrations")]
-    into: PathBuf,
+    /// Folder of the modules; absent: where the module's files are
+    #[arg(long)]
+    into: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -94,9 +100,9 @@ pub struct SquashArgs {
     /// The last words of the new file's name
     #[arg(long, default_value = "baseline")]
     description: String,
-    /// Folder of the modules, for the new file
-    #[arg(long, default_value = "migrations")]
-    into: PathBuf,
+    /// Folder of the modules, for the new file; absent: where the module's files are
+    #[arg(long)]
+    into: Option<PathBuf>,
     /// Write it; without this only the plan is printed
     #[arg(long)]
     apply: bool,
@@ -106,15 +112,23 @@ pub struct SquashArgs {
 pub struct AdoptArgs {
     #[arg(long)]
     module: String,
-    /// The other tool's table, `schema.table`; found by itself when there is only one
-    #[arg(long)]
+    /// The other tool's table, `schema.table`; absent: the one in the module's own schema
+    #[arg(long = "from", alias = "table", value_name = "TABLE")]
     table: Option<String>,
+    /// The file that a row means which does not tell it; the row goes by its version or name
+    #[arg(long = "map", value_name = "ROW=FILE", value_parser = pair)]
+    map: Vec<(String, String)>,
     /// Who runs this
     #[arg(long, default_value = "cli")]
     by: String,
     /// Adopt; without this only the comparison is printed
     #[arg(long)]
     apply: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (row, file) = text.rsplit_once('=').ok_or_else(|| "expected ROW=FILE".to_owned())?;
+    Ok((row.to_owned(), file.to_owned()))
 }
 
 pub async fn down(out: Output, args: &DownArgs, runner: &Runner) -> Result<ExitCode, MigrateError> {
@@ -149,8 +163,13 @@ pub async fn force(out: Output, args: &ForceArgs, runner: &Runner) -> Result<Exi
 }
 
 pub async fn adopt(out: Output, args: &AdoptArgs, runner: &Runner) -> Result<ExitCode, MigrateError> {
-    let request =
-        AdoptRequest { module: args.module.clone(), table: args.table.clone(), by: args.by.clone(), apply: args.apply };
+    let request = AdoptRequest {
+        module: args.module.clone(),
+        table: args.table.clone(),
+        map: args.map.clone(),
+        by: args.by.clone(),
+        apply: args.apply,
+    };
     let report = runner.adopt(&request, &|event| out.event(&event)).await?;
     out.adopted(&report);
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
@@ -161,17 +180,17 @@ pub async fn baseline(out: Output, args: &BaselineArgs, runner: &Runner) -> Resu
     let module = (args.squash.module != "all").then(|| vec![args.squash.module.clone()]);
     let wish = Wish { modules: module, only: Some(Action::Record), ..Wish::default() };
     let request = Request { wish, dry_run: !args.squash.apply, applied_by: args.by.clone() };
-    out.run(&runner.run(&request, &|event| out.event(&event)).await?);
+    out.applied(&runner.run(&request, &|event| out.event(&event)).await?);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the squash of a module's files; removing the old ones is left to the author's version control.
 pub fn squash(out: Output, modules: &[Module], through: &str, args: &SquashArgs) -> anyhow::Result<ExitCode> {
     let Some(module) = modules.iter().find(|module| module.name == args.module) else {
-        return Ok(out.error(&MigrateError::UnknownModule(args.module.clone())));
+        return Ok(out.error(&modules::unknown(modules, &args.module)));
     };
     let squash = squash::squash(module, through, &args.description)?;
-    let folder = args.into.join(&module.name);
+    let folder = folder(module, args.into.as_deref());
     let paths = [folder.join(squash.name.file()), folder.join(squash.name.down_file())];
     if args.apply {
         for (path, text) in paths.iter().zip([&squash.text, &squash.down]) {
@@ -182,7 +201,24 @@ pub fn squash(out: Output, modules: &[Module], through: &str, args: &SquashArgs)
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn create(out: Output, args: &CreateArgs) -> anyhow::Result<()> {
+/// Where the files of a module are, or are to be.
+fn folder(module: &Module, into: Option<&Path>) -> PathBuf {
+    let of_module = || module.folder.clone().unwrap_or_else(|| Path::new(INTO).join(&module.name));
+    into.map_or_else(of_module, |into| into.join(&module.name))
+}
+
+/// A module that is not there yet begins in the folder that is named for it; a mistyped name begins nothing.
+pub fn create(out: Output, args: &CreateArgs, modules: &[Module]) -> anyhow::Result<ExitCode> {
+    let known = modules.iter().find(|module| module.name == args.module);
+    let folder = match (known, &args.into) {
+        (Some(module), into) => folder(module, into.as_deref()),
+        (None, Some(into)) => into.join(&args.module),
+        (None, None) => {
+            let error = modules::unknown(modules, &args.module);
+            eprintln!("a new module begins with --into FOLDER");
+            return Ok(out.error(&error));
+        }
+    };
     let description = args.description.join(" ");
     let new = NewFile {
         module: &args.module,
@@ -190,6 +226,6 @@ pub fn create(out: Output, args: &CreateArgs) -> anyhow::Result<()> {
         description: &description,
         no_transaction: args.no_transaction,
     };
-    out.created(&create::create(&args.into, &new)?);
-    Ok(())
+    out.created(&create::create(&folder, &new)?);
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
@@ -9,6 +10,7 @@ use super::Output;
 use crate::migrate::{
     adopt::AdoptReport,
     approve::{Forced, LogLine},
+    checked::Checked,
     down::DownReport,
     lint::Review,
     modules::Module,
@@ -17,6 +19,7 @@ use crate::migrate::{
     report::{Done, Failure, Planned, RehearsalNote, Report, RunReport},
     squash::Squash,
 };
+use crate::store::migrations::facts::Neighbour;
 
 /// The version of every JSON document below; it grows when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -83,48 +86,54 @@ impl Output {
         for file in &report.gated {
             say!("waits for an operator: {file}");
         }
-        for problem in &report.problems {
-            say!("problem: {}", problem.message);
-        }
+        print_around(report);
     }
 
-    pub fn verify(self, report: &Report, reviews: &[Review]) {
+    pub fn verify(self, report: &Report, reviews: &[Review], stale: &[String]) {
         if self.json {
-            let body = json!({ "problems": report.problems, "reviews": reviews, "pending": report.pending });
+            let body = json!({
+                "problems": report.problems, "reviews": reviews, "pending": report.pending,
+                "abandoned": report.abandoned, "neighbours": report.neighbours, "stale": stale,
+            });
             return Self::document("verify", body);
         }
-        for problem in &report.problems {
-            say!("problem: {}", problem.message);
-        }
+        print_around(report);
         print_reviews(reviews);
         if report.problems.is_empty() {
             say!("{} applied files are as shipped; {} pending", report.applied, report.pending);
         }
     }
 
-    pub fn reviews(self, reviews: &[Review]) {
+    pub fn reviews(self, reviews: &[Review], stale: &[String]) {
         if self.json {
-            return Self::document("validate", json!({ "reviews": reviews }));
+            return Self::document("validate", json!({ "reviews": reviews, "stale": stale }));
         }
         print_reviews(reviews);
-        if reviews.is_empty() {
+        if reviews.is_empty() && stale.is_empty() {
             say!("all files are sound");
         }
     }
 
-    pub fn run(self, report: &RunReport) {
+    pub fn run(self, run: &Checked) {
+        if self.json {
+            return Self::document("run", run);
+        }
+        match &run.error {
+            None => self.applied(&run.report),
+            Some(error) => {
+                print_run(&run.report);
+                eprintln!("{error}");
+            }
+        }
+    }
+
+    /// A run that no check surrounds.
+    pub fn applied(self, report: &RunReport) {
         if self.json {
             return Self::document("run", report);
         }
-        if report.dry_run {
-            report.planned.iter().for_each(print_rehearsed);
-        }
-        print_done(&report.done);
-        for file in &report.withheld {
-            say!("withheld  {}/{}: {}", file.module, file.file, because(file.withheld.as_ref()));
-        }
-        print_failure(report.failed.as_ref());
-        if report.planned.is_empty() && report.withheld.is_empty() {
+        print_run(report);
+        if report.planned.is_empty() && report.withheld.is_empty() && report.failed.is_none() {
             say!("nothing to do");
         }
     }
@@ -177,7 +186,7 @@ impl Output {
         let done = if written { "wrote" } else { "would write" };
         say!("{done} {} and {}", up.display(), down.display());
         for file in &squash.supersedes {
-            say!("takes the place of {file}, which can be removed then");
+            say!("takes the place of {file}: remove that in the same change");
         }
     }
 
@@ -185,13 +194,14 @@ impl Output {
         if self.json {
             return Self::document("adopt", report);
         }
-        let rows = report
-            .matched
-            .iter()
-            .map(|m| vec![m.legacy.clone(), m.file.clone(), m.applied_at.format("%Y-%m-%d %H:%M:%S").to_string()]);
+        let at = |at: Option<DateTime<Utc>>| {
+            at.map_or("not kept".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
+        };
+        let rows = report.matched.iter().map(|m| vec![m.legacy.clone(), m.file.clone(), at(m.applied_at)]);
         table(&[&report.table, "file", "applied at"], rows);
         for (what, files) in [
             ("no file for the row", &report.without_file),
+            ("begun and not finished", &report.unfinished),
             ("out of order", &report.out_of_order),
             ("pending afterwards", &report.pending),
         ] {
@@ -206,6 +216,29 @@ impl Output {
             return Self::document("create", json!({ "file": up, "down_file": down }));
         }
         say!("wrote {}\nwrote {}", up.display(), down.display());
+    }
+}
+
+fn print_run(report: &RunReport) {
+    if report.dry_run {
+        report.planned.iter().for_each(print_rehearsed);
+    }
+    print_done(&report.done);
+    for file in &report.withheld {
+        say!("withheld  {}/{}: {}", file.module, file.file, because(file.withheld.as_ref()));
+    }
+    print_failure(report.failed.as_ref());
+}
+
+fn print_around(report: &Report) {
+    for schema in &report.abandoned {
+        say!("no module: the schema {schema} has a history, and nothing here knows its files");
+    }
+    for Neighbour { table, tool } in &report.neighbours {
+        say!("left alone: {table}, the history of {tool}");
+    }
+    for problem in &report.problems {
+        say!("problem: {}", problem.message);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Check, SUPPORTED, Status, bytes, some_of};
+use super::{Check, Status, bytes, preconditions, some_of};
 use crate::store::checks::BeforeFacts;
 
 /// Room left on the disk that holds the data.
@@ -30,6 +30,8 @@ pub struct Surroundings {
     /// Absent where the server's disk cannot be seen from here.
     pub disk: Option<Disk>,
     pub backup: Backup,
+    /// Whether what is to be applied wants a backup behind it: release and data files, and whatever destroys.
+    pub weighty: bool,
     /// Files applied and pending, and what is wrong between files and history.
     pub applied: usize,
     pub pending: usize,
@@ -47,7 +49,12 @@ const WRAPAROUND_NEAR: i64 = 1_000_000_000;
 pub fn before(facts: Option<&BeforeFacts>, around: &Surroundings) -> Vec<Check> {
     let mut checks = vec![connection(around)];
     if let Some(facts) = facts {
-        checks.push(version(facts));
+        let fit = preconditions(facts.version, &facts.encoding);
+        let unfit = super::worst(&fit) == Status::Fail;
+        checks.extend(fit);
+        if unfit {
+            return checks;
+        }
         checks.push(writable(facts));
         checks.push(permissions(facts));
         checks.push(group_roles(facts));
@@ -57,7 +64,7 @@ pub fn before(facts: Option<&BeforeFacts>, around: &Surroundings) -> Vec<Check> 
         checks.push(wraparound(facts));
     }
     checks.push(disk(around, facts));
-    checks.push(backup(around));
+    checks.push(backup(around, facts));
     checks
 }
 
@@ -65,17 +72,6 @@ fn connection(around: &Surroundings) -> Check {
     match &around.connected {
         Ok(took) => Check::pass("connection", format!("connected in {} ms", took.as_millis())),
         Err(why) => Check::of(Status::Fail, "connection", why, "check the address, the login and the network"),
-    }
-}
-
-fn version(facts: &BeforeFacts) -> Check {
-    let (major, minor) = (facts.version / 10_000, facts.version % 10_000);
-    let found = format!("PostgreSQL {major}.{minor}");
-    let range = format!("{} to {} are supported", SUPPORTED.start(), SUPPORTED.end());
-    match major {
-        _ if SUPPORTED.contains(&major) => Check::pass("server-version", found),
-        _ if major > *SUPPORTED.end() => Check::of(Status::Warn, "server-version", found, range),
-        _ => Check::of(Status::Fail, "server-version", found, format!("{range}: upgrade the server first")),
     }
 }
 
@@ -183,19 +179,27 @@ fn disk(around: &Surroundings, facts: Option<&BeforeFacts>) -> Check {
     }
 }
 
-fn backup(around: &Surroundings) -> Check {
+/// A change that cannot simply be taken back, on a database with learners' data, needs a way back of its own.
+fn backup(around: &Surroundings, facts: Option<&BeforeFacts>) -> Check {
+    let needed = around.weighty && facts.is_some_and(|facts| facts.user_data);
+    let of = |otherwise: Status, found: String, todo: &str| {
+        let (status, why) =
+            if needed { (Status::Fail, " before release and data files are applied") } else { (otherwise, "") };
+        Check::of(status, "backup", found, format!("{todo}{why}"))
+    };
     let hours = |age: Duration| age.as_secs() / 3600;
     match around.backup {
         Backup::Unconfigured => {
-            let found = "nobody says when the last backup was made";
-            Check::of(Status::Unknown, "backup", found, "configure the file that your backup touches when it is done")
+            let found = "nobody says when the last backup was made".to_owned();
+            of(
+                Status::Unknown,
+                found,
+                "name in database.backup_marker the file that your backup touches when it is done",
+            )
         }
-        Backup::Missing => {
-            Check::of(Status::Warn, "backup", "the marker of the last backup is not there", "make a backup first")
-        }
+        Backup::Missing => of(Status::Warn, "the marker of the last backup is not there".to_owned(), "make a backup"),
         Backup::Age(age) if age > DAY => {
-            let found = format!("the last backup is {} hours old", hours(age));
-            Check::of(Status::Warn, "backup", found, "make a backup first")
+            of(Status::Warn, format!("the last backup is {} hours old", hours(age)), "make a backup")
         }
         Backup::Age(age) => Check::pass("backup", format!("the last backup is {} hours old", hours(age))),
     }
@@ -209,6 +213,7 @@ mod tests {
     fn healthy() -> (BeforeFacts, Surroundings) {
         let facts = BeforeFacts {
             version: 180_001,
+            encoding: "UTF8".into(),
             user: "owner".into(),
             create_in_database: true,
             database_bytes: 1 << 30,
@@ -220,6 +225,7 @@ mod tests {
             connected: Ok(Duration::from_millis(3)),
             disk: Some(Disk { free: 50 << 30, total: 100 << 30 }),
             backup: Backup::Age(Duration::from_secs(7200)),
+            weighty: false,
             applied: 9,
             pending: 1,
             problems: Vec::new(),
@@ -263,6 +269,30 @@ mod tests {
             [("disk-space", Status::Fail)]
         );
         assert_eq!(spoiled(|f, _| f.database_bytes = 60 << 30), [("disk-space", Status::Warn)]);
+    }
+
+    #[test]
+    fn learners_data_and_a_weighty_change_need_a_fresh_backup() {
+        let with = |backup, weighty, user_data| {
+            spoiled(move |facts, around| {
+                (around.backup, around.weighty, facts.user_data) = (backup, weighty, user_data);
+            })
+        };
+        for backup in [Backup::Missing, Backup::Age(2 * DAY), Backup::Unconfigured] {
+            assert_eq!(with(backup, true, true), [("backup", Status::Fail)], "{backup:?}");
+            assert_ne!(with(backup, true, false), [("backup", Status::Fail)], "{backup:?}");
+            assert_ne!(with(backup, false, true), [("backup", Status::Fail)], "{backup:?}");
+        }
+        assert_eq!(with(Backup::Age(DAY), true, true), []);
+    }
+
+    #[test]
+    fn an_unfit_server_is_all_there_is_to_say() {
+        let (mut facts, around) = healthy();
+        facts.encoding = "LATIN1".to_owned();
+        let names: Vec<_> = before(Some(&facts), &around).iter().map(|c| (c.name, c.status)).collect();
+        let line = [("connection", Status::Pass), ("server-version", Status::Pass), ("encoding", Status::Fail)];
+        assert_eq!(names, line);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        plan::{self, Wish},
         report::Report,
         run::{MigrateError, Runner},
     },
-    Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights,
+    Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights, unfit,
 };
 use crate::{
     model::Clock,
@@ -28,13 +29,29 @@ pub struct Place {
     pub backup_marker: Option<PathBuf>,
 }
 
-/// The checks before a migration. A failed connection is a line of the report, not an error.
+/// The checks before whatever is pending. A failed connection is a line of the report, not an error.
 pub async fn gather_before(runner: &Runner, place: &Place, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
-    let disk = place.data_directory.as_deref().and_then(disk);
-    let backup = backup(place.backup_marker.as_deref(), clock);
+    let everything = Wish { force: true, approved_by: Some("somebody".to_owned()), ..Wish::default() };
+    gather_before_run(runner, place, clock, &everything).await
+}
+
+/// The checks before a run of what somebody wishes for.
+pub async fn gather_before_run(
+    runner: &Runner,
+    place: &Place,
+    clock: &Clock,
+    wish: &Wish,
+) -> Result<Vec<Check>, MigrateError> {
+    let mut around = Surroundings {
+        connected: Ok(Duration::ZERO),
+        disk: place.data_directory.as_deref().and_then(disk),
+        backup: backup(place.backup_marker.as_deref(), clock),
+        weighty: false,
+        applied: 0,
+        pending: 0,
+        problems: Vec::new(),
+    };
     let started = Instant::now();
-    let mut around =
-        Surroundings { connected: Ok(Duration::ZERO), disk, backup, applied: 0, pending: 0, problems: Vec::new() };
     let session = match Session::connect(&runner.owner).await {
         Ok(session) => session,
         Err(error) => {
@@ -44,8 +61,11 @@ pub async fn gather_before(runner: &Runner, place: &Place, clock: &Clock) -> Res
     };
     around.connected = Ok(started.elapsed());
     let facts = checks::before(&session, &schemas(runner), &GROUP_ROLES.map(str::to_owned)).await?;
-    let status = runner.status().await?;
-    (around.applied, around.pending, around.problems) = (status.applied, status.pending, problems(&status));
+    if unfit(facts.version, &facts.encoding).is_none() {
+        let status = runner.status().await?;
+        (around.applied, around.pending, around.problems) = (status.applied, status.pending, problems(&status));
+        around.weighty = plan::make(&runner.world(&session).await?.known(), wish).is_weighty();
+    }
     Ok(before(Some(&facts), &around))
 }
 

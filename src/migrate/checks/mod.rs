@@ -3,6 +3,8 @@
 mod after;
 mod before;
 mod gather;
+mod overrides;
+mod preconditions;
 mod rights;
 
 use std::fmt;
@@ -11,7 +13,9 @@ use serde::Serialize;
 
 pub use after::after;
 pub use before::{Backup, Disk, Surroundings, before};
-pub use gather::{Place, gather_after, gather_before, gather_rights};
+pub use gather::{Place, gather_after, gather_before, gather_before_run, gather_rights};
+pub use overrides::{OverrideError, Overrides};
+pub use preconditions::{preconditions, unfit};
 pub use rights::rights;
 
 /// The major versions of PostgreSQL that are tried and supported.

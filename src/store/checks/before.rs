@@ -6,6 +6,7 @@ use super::super::{StoreError, ddl::Session};
 pub struct BeforeFacts {
     /// As in `server_version_num`: 180001 is 18.1.
     pub version: i32,
+    pub encoding: String,
     pub in_recovery: bool,
     pub read_only: bool,
     pub user: String,
@@ -14,6 +15,8 @@ pub struct BeforeFacts {
     /// May make schemas in this database.
     pub create_in_database: bool,
     pub database_bytes: i64,
+    /// Some table with a tenant, outside of `platform`, holds rows or held some.
+    pub user_data: bool,
     /// Transactions until the oldest id wraps around are fewer the greater this is.
     pub frozen_age: i64,
     pub prepared_transactions: i64,
@@ -60,8 +63,15 @@ const SERVER: &str = "/* checks_server */
            has_database_privilege(current_database(), 'CREATE'), pg_database_size(current_database()),
            age(d.datfrozenxid)::bigint, (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
            CASE WHEN pg_is_in_recovery() THEN 0 ELSE (SELECT coalesce(sum(pg_current_wal_lsn() - restart_lsn), 0)::bigint
-               FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL) END
+               FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL) END,
+           pg_encoding_to_char(d.encoding)::text
     FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()";
+
+/// The size tells it past row-level security, which hides every row also from the owner.
+const USER_DATA: &str = "/* checks_user_data */
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+        WHERE n.nspname = ANY($1) AND n.nspname <> 'platform' AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0)";
 
 const ROLES: &str = "/* checks_roles */
     SELECT w.name, r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'MEMBER'), false)
@@ -91,6 +101,7 @@ pub async fn before(session: &Session, schemas: &[String], groups: &[String]) ->
 async fn read(session: &Session, schemas: &[String], groups: &[String]) -> Result<BeforeFacts, tokio_postgres::Error> {
     let client = session.client();
     let server = client.query_one(SERVER, &[]).await?;
+    let user_data = client.query_one(USER_DATA, &[&schemas]).await?;
     let group_roles = client.query(ROLES, &[&groups]).await?;
     let owners = client.query(SCHEMAS, &[&schemas]).await?;
     let old = client.query(TRANSACTIONS, &[]).await?;
@@ -107,6 +118,8 @@ async fn read(session: &Session, schemas: &[String], groups: &[String]) -> Resul
         frozen_age: server.get(8),
         prepared_transactions: server.get(9),
         idle_slot_bytes: server.get(10),
+        encoding: server.get(11),
+        user_data: user_data.get(0),
         group_roles: group_roles
             .iter()
             .map(|row| GroupRole { name: row.get(0), exists: row.get(1), member: row.get(2) })

@@ -62,16 +62,31 @@ pub struct SchemaFacts {
     pub superseded: Vec<Superseded>,
     /// Tables, views and sequences in the schema that are not the runner's own.
     pub objects: i64,
-    /// Tables in which other tools keep their history, as `schema.table`.
+    /// Tables of this very schema in which another tool kept its history, as `schema.table`.
     pub legacy: Vec<String>,
 }
 
-/// What the session itself can do.
+/// What the session itself can do, and what else lives in its database.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
     pub read_only: bool,
     pub user: String,
     pub version: String,
+    /// As in `server_version_num`: 180001 is 18.1.
+    pub version_num: i32,
+    pub encoding: String,
+    /// Schemas with a canonical history that belong to none of the modules.
+    pub abandoned: Vec<String>,
+    /// Histories of other tools in schemas that belong to none of the modules.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// Another tool's history that is not ours to take over unless somebody names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Neighbour {
+    /// `schema.table`.
+    pub table: String,
+    pub tool: &'static str,
 }
 
 pub const HISTORY: &str = "schema_migrations";
@@ -93,7 +108,7 @@ pub async fn read(session: &Session, schemas: &[String]) -> Result<(ServerFacts,
 }
 
 async fn read_all(session: &Session, schemas: &[String]) -> Result<(ServerFacts, Vec<SchemaFacts>), StoreError> {
-    let server = server(session).await?;
+    let server = server(session, schemas).await?;
     let mut all = Vec::with_capacity(schemas.len());
     for schema in schemas {
         all.push(schema_facts(session, schema).await?);
@@ -101,12 +116,34 @@ async fn read_all(session: &Session, schemas: &[String]) -> Result<(ServerFacts,
     Ok((server, all))
 }
 
-async fn server(session: &Session) -> Result<ServerFacts, StoreError> {
+async fn server(session: &Session, schemas: &[String]) -> Result<ServerFacts, StoreError> {
     let sql = "/* migration_server */
         SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,
-               current_user::text, current_setting('server_version')";
+               current_user::text, current_setting('server_version'), current_setting('server_version_num')::int,
+               current_setting('server_encoding')";
     let row = session.client().query_one(sql, &[]).await.map_err(|e| StoreError::from_pg("migration_server", &e))?;
-    Ok(ServerFacts { read_only: row.get(0), user: row.get(1), version: row.get(2) })
+    Ok(ServerFacts {
+        read_only: row.get(0),
+        user: row.get(1),
+        version: row.get(2),
+        version_num: row.get(3),
+        encoding: row.get(4),
+        abandoned: abandoned(session, schemas).await?,
+        neighbours: legacy::neighbours(session, schemas).await?,
+    })
+}
+
+async fn abandoned(session: &Session, schemas: &[String]) -> Result<Vec<String>, StoreError> {
+    let sql = "/* migration_abandoned */
+        SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = $2 AND c.relkind IN ('r', 'p') AND n.nspname <> ALL ($1)
+          AND $3 = (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+        ORDER BY 1";
+    let columns = CANONICAL.map(str::to_owned).to_vec();
+    let rows = session.client().query(sql, &[&schemas, &HISTORY, &columns]).await;
+    let rows = rows.map_err(|e| StoreError::from_pg("migration_abandoned", &e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn schema_facts(session: &Session, schema: &str) -> Result<SchemaFacts, StoreError> {

@@ -4,6 +4,7 @@
 
 pub mod execute;
 pub mod facts;
+mod forms;
 pub mod legacy;
 pub mod lock;
 pub mod record;

@@ -14,7 +14,7 @@ fn files() -> Vec<(&'static str, String)> {
 }
 
 fn request(apply: bool) -> AdoptRequest {
-    AdoptRequest { module: "alpha".into(), table: None, by: "test".into(), apply }
+    AdoptRequest { module: "alpha".into(), by: "test".into(), apply, ..AdoptRequest::default() }
 }
 
 async fn refinery_history(client: &Client, rows: &str) {

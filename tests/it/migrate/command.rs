@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Runs to its end: exit code, and standard output as JSON.
-async fn json(db: &TestDatabase, folder: &std::path::Path, arguments: &[&str]) -> (i32, Value) {
+pub async fn json(db: &TestDatabase, folder: &std::path::Path, arguments: &[&str]) -> (i32, Value) {
     let mut command = migrations(&db.owner_url(), folder, &[arguments, &["--json"]].concat());
     let output: Output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

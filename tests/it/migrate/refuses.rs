@@ -2,7 +2,7 @@
 
 use progress_service::{
     migrate::{
-        MigrateError, Runner, Verdict, Wish,
+        MigrateError, Request, Runner, Verdict, Wish,
         approve::{Force, Word},
         modules::ModuleError,
         plan::{Because, Problem},
@@ -151,6 +151,33 @@ on_each_server! {
         let log = runner.logs(Some("alpha")).await.unwrap();
         assert!(log.iter().any(|line| line.attempt.action == "approve" && line.attempt.approved_by.as_deref() == Some("Ada")));
         assert!(runner.force(&force, &silent).await.is_err(), "it is applied already");
+    }
+
+    async fn ones_own_approval_is_none(db: TestDatabase) {
+        run_all(&runner(&db, vec![module("alpha", &two())])).await;
+        let mut files = two();
+        files.push(("100_drop.sql", headed("", "ALTER TABLE alpha.t DROP COLUMN b;").replace("Breaking: no", "Breaking: yes")));
+        let runner = runner(&db, vec![module("alpha", &files)]);
+        let own = |requested: &str, approved: Option<&str>| Request {
+            wish: Wish { force: true, approved_by: approved.map(str::to_owned), ..Wish::default() },
+            dry_run: false,
+            applied_by: requested.into(),
+        };
+        for spelled in ["Ada", "ada ", "key:ADA"] {
+            let error = runner.run(&own("Ada", Some(spelled)), &silent).await.unwrap_err();
+            assert!(error.to_string().contains("somebody else has to approve"), "{error}");
+        }
+        let mut force = Force {
+            module: "alpha".into(), file: "100_drop.sql".into(), word: Word::Approve,
+            approved_by: "ADA".into(), by: "ada".into(), apply: true,
+        };
+        assert!(runner.force(&force, &silent).await.is_err());
+        force.by = "Grace".into();
+        runner.force(&force, &silent).await.unwrap();
+        // What Ada approved before is no approval for Ada's own run.
+        let report = runner.run(&own("ada", None), &silent).await.unwrap();
+        assert_eq!((report.done.len(), report.withheld[0].withheld.clone()), (0, Some(Because::Approval)));
+        assert_eq!(runner.run(&own("Grace", None), &silent).await.unwrap().done.len(), 1);
     }
 
     async fn a_no_transaction_file_that_failed_waits_for_a_word(db: TestDatabase) {

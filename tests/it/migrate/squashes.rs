@@ -48,6 +48,27 @@ on_each_server! {
         assert_eq!(fill::objects(&owner(&db), &["alpha"]).await, fill::objects(&owner(&clean), &["alpha"]).await);
     }
 
+    async fn a_squash_in_the_middle_comes_before_what_stands_on_it(db: TestDatabase) {
+        let create = |table: &str| sql(&format!("CREATE TABLE alpha.{table} (a int);"));
+        let files = vec![
+            ("001_a.sql", create("a")), ("001_a.down.sql", "DROP TABLE alpha.a;".into()),
+            ("002_b.sql", create("b")), ("002_b.down.sql", "DROP TABLE alpha.b;".into()),
+            ("003_c.sql", sql("ALTER TABLE alpha.b ADD COLUMN c int;")), ("003_c.down.sql", "ALTER TABLE alpha.b DROP COLUMN c;".into()),
+        ];
+        run_all(&runner(&db, vec![module("alpha", &files)])).await;
+        let squash = squash::squash(&module("alpha", &files), "002_b.sql", "base").unwrap();
+        let (up, down) = (squash.name.file(), squash.name.down_file());
+        let shorter = module("alpha", &[&[(up.as_str(), squash.text), (down.as_str(), squash.down)], &files[4..]].concat());
+        let upgraded = runner(&db, vec![shorter.clone()]);
+        assert_eq!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 1 });
+        assert_eq!(upgraded.status().await.unwrap().problems, []);
+        let clean = Database::empty(db.server()).await;
+        let report = run_all(&runner(&clean, vec![shorter])).await;
+        assert_eq!(report.failed, None);
+        assert_eq!(history(&clean.owner().await, "alpha").await, ["002_base.sql", "003_c.sql"]);
+        assert_eq!(fill::objects(&owner(&db), &["alpha"]).await, fill::objects(&owner(&clean), &["alpha"]).await);
+    }
+
     async fn half_of_the_superseded_files_is_not_enough(db: TestDatabase) {
         run_all(&runner(&db, vec![module("alpha", &files()[..2])])).await;
         let error = runner(&db, vec![squashed()]).run(&everything(), &silent).await.unwrap_err();

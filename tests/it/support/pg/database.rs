@@ -34,6 +34,11 @@ impl TestDatabase {
         Self::create(server, "").await
     }
 
+    /// An empty database with another encoding than the server's.
+    pub async fn encoded(server: &'static Server, encoding: &str) -> Self {
+        Self::create(server, &format!("TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'")).await
+    }
+
     async fn create(server: &'static Server, how: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("progress_test_{}_{}", server.run, COUNT.fetch_add(1, Ordering::Relaxed));
