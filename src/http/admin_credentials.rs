@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header,
     web::{Data, Path},
 };
 use chrono::{DateTime, Utc};
@@ -144,7 +143,7 @@ async fn create(
     let Create { scopes, label, agent, expires_at } = body.0;
     let new = NewCredential { scopes: parse_scopes(&scopes)?, label, agent, expires_at };
     let issued = identity.create_credential(&caller.credential.audit_name(), tenant, new).await?;
-    Ok(secret_answer(HttpResponse::Created(), issued))
+    Ok(HttpResponse::Created().json(Shown::from(issued)))
 }
 
 /// Makes a short-lived credential for one learner in one registration, as a cmi5 launch needs it.
@@ -163,7 +162,7 @@ async fn launch(
     let scopes = scopes.as_deref().map(parse_scopes).transpose()?;
     let (by, launch) = (caller.credential.audit_name(), Launch { registration, actor });
     let issued = identity.create_launch(&by, tenant, launch, lifetime, scopes).await?;
-    Ok(secret_answer(HttpResponse::Created(), issued))
+    Ok(HttpResponse::Created().json(Shown::from(issued)))
 }
 
 /// Credentials of a tenant, without their secrets; those of launches are not among them.
@@ -212,7 +211,7 @@ async fn rotate(
     let overlap = body.0.unwrap_or_default().overlap_seconds.map_or(DEFAULT_OVERLAP, Duration::from_secs);
     let id = path_id(&id, "credential")?;
     let issued = identity.rotate_credential(&caller.credential.audit_name(), tenant, id, overlap).await?;
-    Ok(secret_answer(HttpResponse::Ok(), issued))
+    Ok(HttpResponse::Ok().json(Shown::from(issued)))
 }
 
 /// Ends a credential at once.
@@ -233,11 +232,6 @@ async fn revoke(
     let id = path_id(&id, "credential")?;
     let credential = identity.revoke_credential(&caller.credential.audit_name(), tenant, id).await?;
     Ok(HttpResponse::Ok().json(Shown::from(credential)))
-}
-
-/// No cache on the way may keep a secret.
-fn secret_answer(mut response: actix_web::HttpResponseBuilder, issued: Issued) -> HttpResponse {
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(Shown::from(issued))
 }
 
 /// The tenant that a request without other parameters is about.

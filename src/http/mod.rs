@@ -9,6 +9,7 @@ pub mod caller;
 pub mod cors;
 pub mod edge;
 pub mod error;
+pub mod guard;
 pub mod health;
 pub mod lifecycle;
 pub mod problem;

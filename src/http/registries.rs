@@ -23,12 +23,17 @@ endpoints! {
         list_extensions as __path_list_extensions, add_extension as __path_add_extension,
 }
 
+/// Characters of a name or vocabulary at most.
+const LONGEST_TEXT: usize = 500;
+
 /// What is to be registered. The IRI of an extension namespace is the beginning that its keys share.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Addition {
     iri: String,
+    #[schema(max_length = 500)]
     name: String,
+    #[schema(max_length = 500)]
     vocabulary: String,
 }
 
@@ -87,6 +92,13 @@ async fn add(registry: Registry, caller: &Caller, store: &Store, new: Addition) 
     let Addition { iri, name, vocabulary } = new;
     if !iri::is_iri(&iri) || iri.len() > 2_000 {
         return Err(Violations::whole("registry.iri", "iri must be an IRI with a scheme, of at most 2000 bytes").into());
+    }
+    let is_text = |text: &str| text.chars().count() <= LONGEST_TEXT && !text.chars().any(char::is_control);
+    if let Some((field, _)) =
+        [("name", &name), ("vocabulary", &vocabulary)].into_iter().find(|(_, text)| !is_text(text))
+    {
+        let message = format!("{field} must be at most {LONGEST_TEXT} characters, none of them a control character");
+        return Err(Violations::whole("registry.text", message).into());
     }
     let entry = Entry { iri, name, vocabulary, introduced_in: env!("CARGO_PKG_VERSION").to_owned() };
     if store.register(registry, &entry, &caller.credential.audit_name()).await? {

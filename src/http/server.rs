@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use super::{
     Edge, Phase,
     api::{endpoint::nowhere, stamp},
-    cors, tls, xapi,
+    cors,
+    guard::{self, Guard},
+    tls, xapi,
 };
 use crate::config::Config;
 
@@ -47,13 +49,15 @@ where
     let bases = xapi::stamp::Bases::new(&config.xapi.paths);
     let server = HttpServer::new(move || {
         let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
-        let bases = bases.clone();
+        let (bases, guard) = (bases.clone(), Guard::new(&origins, &bases));
         App::new()
+            .wrap(from_fn(move |req, next| guard.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(cors::middleware(&origins))
             .wrap(from_fn(move |req, next| bases.clone().pass(req, next)))
+            .wrap(from_fn(guard::keep_private))
             .configure(routes.clone())
             .default_service(web::to(nowhere))
     })

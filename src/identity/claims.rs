@@ -76,6 +76,10 @@ impl Claims {
         };
         let scopes = self.scopes();
         let application = self.client_id.or(self.azp).filter(|name| !name.is_empty());
+        let names = [&self.sub, &application];
+        if names.into_iter().flatten().any(|name| name.chars().any(char::is_control)) {
+            return refuse("its subject or application holds a control character");
+        }
         match self.sub.filter(|sub| !sub.is_empty()).or_else(|| application.clone()) {
             None => refuse("it names no subject"),
             Some(subject) => Ok(Accepted { tenant: TenantId(tenant), subject, application, scopes }),
@@ -154,6 +158,8 @@ mod tests {
             ("tid", json!("acme")),
             ("tid", Value::Null),
             ("sub", json!("")),
+            ("sub", json!("a\0b")),
+            ("azp", json!("a\r\nb")),
         ] {
             let shown = format!("{name}: {value}");
             assert!(matches!(accept(with(name, value)), Err(AuthError::Token(_))), "{shown}");

@@ -17,9 +17,11 @@ use crate::{
         credentials::{self, Credential, Launch},
         tenants,
     },
+    xapi::{Limits, Version, read},
 };
 
 const LONGEST_LABEL: usize = 200;
+const LONGEST_AGENT: usize = 8 << 10;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 const LONGEST_LAUNCH: Duration = Duration::from_secs(7 * 86_400);
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
@@ -258,15 +260,17 @@ fn live(found: Option<(Credential, String)>, now: DateTime<Utc>) -> Result<(Cred
     Ok((credential, hash))
 }
 
-/// An authority or learner that nobody can be found by is of no use; the rest is for the statement rules.
+/// An authority stands in every statement, and a learner in a credential: what is kept is a valid Agent, and not a long one.
 fn check_identified(field: &'static str, agent: &Map<String, Value>) -> Result<(), IdentityError> {
-    let identifiers = ["mbox", "mbox_sha1sum", "openid", "account"];
-    let count = identifiers.iter().filter(|name| agent.contains_key(**name)).count();
-    let kind = agent.get("objectType").and_then(Value::as_str).unwrap_or("Agent");
-    // PostgreSQL's jsonb has no NUL, and neither has any identifier.
-    let has_nul = agent.values().any(|value| value.to_string().contains("\\u0000"));
-    if kind == "Agent" && count == 1 && !has_nul {
-        return Ok(());
+    let text = Value::Object(agent.clone()).to_string();
+    if text.len() > LONGEST_AGENT {
+        return Err(invalid(field, format!("at most {LONGEST_AGENT} bytes of JSON")));
     }
-    Err(invalid(field, format!("must be an Agent with exactly one of {}", identifiers.join(", "))))
+    if agent.get("objectType").is_some_and(|kind| kind != "Agent") {
+        return Err(invalid(field, "must be an Agent".to_owned()));
+    }
+    let checked = read::agent(&text, Version::V2_0_0, &Limits::default());
+    checked
+        .map(drop)
+        .map_err(|violations| invalid(field, format!("must be a valid Agent with one identifier: {violations}")))
 }

@@ -170,6 +170,16 @@ mod tests {
             let why = refused(Kind::Erasure, erasure(), |m| *m.pointer_mut(pointer).unwrap() = value.clone());
             assert!(why.contains(pointer), "{pointer}: {why}");
         }
+        // What no column could hold is refused before it is anywhere.
+        for (kind, message, pointers) in [
+            (Kind::Erasure, erasure(), ["/source", "/id", "/data/requestId"]),
+            (Kind::Residency, residency(), ["/correlationid", "/data/changeId", "/data/toRegion"]),
+        ] {
+            for pointer in pointers {
+                let why = refused(kind, message.clone(), |m| *m.pointer_mut(pointer).unwrap() = json!("a\u{0}b"));
+                assert!(why.contains(pointer), "{pointer}: {why}");
+            }
+        }
         let why = refused(Kind::Residency, residency(), |m| m["data"]["toRegion"] = json!(7));
         assert!(why.contains("/data/toRegion"), "{why}");
     }

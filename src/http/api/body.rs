@@ -6,6 +6,7 @@ use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::texts::escaped_nul;
 use crate::{
     http::{HttpError, Problem},
     xapi::Violations,
@@ -49,6 +50,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if let Some(place) = escaped_nul(body) {
+        let message =
+            format!("the body does not fit: byte {place} begins the character U+0000, which no text may hold");
+        return Err(Violations::whole("api.body", message).into());
+    }
     serde_json::from_slice(body).map_err(|error| {
         // It repeats names from the body, which may be as long as the body.
         let (what, line, column) = (error.to_string(), error.line(), error.column());

@@ -87,7 +87,6 @@ async fn get_transcript(
     Ok(HttpResponse::Ok()
         .content_type("application/pdf")
         .insert_header((header::CONTENT_DISPOSITION, "inline; filename=\"transcript.pdf\""))
-        .insert_header((header::CACHE_CONTROL, "private, no-store"))
         .body(pdf))
 }
 

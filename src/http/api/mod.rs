@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod query;
 pub mod shown;
 pub mod stamp;
+mod texts;
 mod users;
 
 use actix_web::web::{Data, ServiceConfig};

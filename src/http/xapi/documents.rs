@@ -19,6 +19,7 @@ use crate::{
         Limits, Version, Violations,
         document::{self, Preconditions, Verdict},
         query::{self, DocumentMethod, DocumentQuery, DocumentScope, Resource},
+        syntax::media_type::{LONGEST, is_media_type},
     },
 };
 
@@ -53,7 +54,7 @@ pub(super) async fn handle(
                 method,
                 version: incoming.version,
                 body: incoming.take_body(xapi.limits.document_bytes).await?.to_vec(),
-                content_type: incoming.header("content-type").unwrap_or("application/octet-stream").to_owned(),
+                content_type: content_type(&incoming, method)?,
                 if_match: incoming.header("if-match").map(str::to_owned),
                 if_none_match: incoming.header("if-none-match").map(str::to_owned),
                 limits: xapi.limits.clone(),
@@ -67,6 +68,27 @@ pub(super) async fn handle(
             Ok(HttpResponse::NoContent().finish())
         }
     }
+}
+
+/// What a document is when nobody says, or nothing that could be said again.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+/// The type under which a document is kept: it is a header of every answer to come.
+fn content_type(incoming: &Incoming, method: DocumentMethod) -> Result<String, HttpError> {
+    match incoming.header("content-type").map(str::trim) {
+        Some(text) if is_header(text) => Ok(text.to_owned()),
+        Some(text) if method != DocumentMethod::Delete => {
+            let excerpt: String = text.chars().take(60).collect();
+            let message = format!("the content type {excerpt:?} is no media type in ASCII of at most {LONGEST} bytes");
+            Err(Violations::whole("header.content-type", message).into())
+        }
+        _ => Ok(UNKNOWN_TYPE.to_owned()),
+    }
+}
+
+/// Whether the text is a media type that a header can carry.
+fn is_header(text: &str) -> bool {
+    text.is_ascii() && is_media_type(text)
 }
 
 fn place(tenant: TenantId, scope: &DocumentScope, id: String) -> Place {
@@ -123,10 +145,11 @@ async fn read(tenant: TenantId, place: &Place, incoming: &Incoming, xapi: &Xapi)
     {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, document.etag)).finish());
     }
+    let content_type = if is_header(&document.content_type) { &document.content_type } else { UNKNOWN_TYPE };
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, document.etag))
         .insert_header((header::LAST_MODIFIED, http_date(document.updated_at)))
-        .insert_header((header::CONTENT_TYPE, document.content_type))
+        .insert_header((header::CONTENT_TYPE, content_type))
         .body(document.content))
 }
 

@@ -16,7 +16,7 @@ use url::form_urlencoded;
 
 use super::{Path, Place, VERSION, Xapi};
 use crate::{
-    http::{HttpError, caller},
+    http::{HttpError, caller, guard},
     identity::{AuthError, Caller},
     xapi::{Version, Violations},
 };
@@ -80,7 +80,7 @@ impl Incoming {
             given: parameters(req.query_string())?,
             body: Body::Stream(body),
             path: req.path().to_owned(),
-            headers: headers(req),
+            headers: headers(req)?,
         };
         if incoming.given.iter().any(|(name, _)| name == "method") {
             incoming.unfold(path, xapi).await?;
@@ -236,8 +236,12 @@ fn parameters(encoded: &str) -> Result<Vec<(String, String)>, HttpError> {
     }
 }
 
-/// The headers that matter, by lower-case name; repeated ones joined as the protocol allows.
-fn headers(req: &HttpRequest) -> HashMap<&'static str, String> {
+/// Headers that say what a request means: without them it would mean something else.
+const MEANT: [&str; 5] = ["x-experience-api-version", "content-type", "if-match", "if-none-match", "if-modified-since"];
+
+/// The headers that matter, by lower-case name; repeated ones joined as the protocol allows. Credentials that a browser
+/// may have added by itself are left out.
+fn headers(req: &HttpRequest) -> Result<HashMap<&'static str, String>, HttpError> {
     let wanted = [
         header::AUTHORIZATION,
         VERSION,
@@ -250,10 +254,16 @@ fn headers(req: &HttpRequest) -> HashMap<&'static str, String> {
     ];
     let mut headers = HashMap::new();
     for name in FORM_HEADERS.into_iter().filter(|name| wanted.iter().any(|wanted| wanted.as_str() == *name)) {
+        if MEANT.contains(&name) && req.headers().get_all(name).any(|value| value.to_str().is_err()) {
+            return Err(Violations::whole("header.text", format!("the header {name} is not visible ASCII")).into());
+        }
+        if name == "authorization" && guard::is_unproved(req) {
+            continue;
+        }
         let values: Vec<&str> = req.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
         if !values.is_empty() {
             headers.insert(name, values.join(", "));
         }
     }
-    headers
+    Ok(headers)
 }

@@ -19,7 +19,7 @@ use actix_web::{
 };
 
 use self::incoming::Incoming;
-use super::HttpError;
+use super::{HttpError, guard};
 use crate::{
     ingest::Ingest,
     model::{Clock, Ids},
@@ -159,7 +159,10 @@ async fn answer(place: Place, incoming: Incoming, req: &HttpRequest, xapi: &Xapi
     if place == Place::About {
         return lookups::about(&incoming, xapi);
     }
-    let caller = incoming.caller(req).await?;
+    let caller = match incoming.caller(req).await {
+        Err(HttpError::Unauthorized(_)) if guard::is_unproved(req) => return Err(guard::refusal()),
+        caller => caller?,
+    };
     match (place, &incoming.method) {
         (Place::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
         (Place::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,

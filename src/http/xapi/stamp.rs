@@ -1,4 +1,4 @@
-//! Every answer below a base path says which version of xAPI it speaks, also one that never came to a resource: a
+//! Every answer below a base path says which version of xAPI it speaks, and that nothing in it runs, also one that never came to a resource: a
 //! service that is not ready, a header that is too large, a preflight.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::HeaderValue,
+    http::header::{self, HeaderValue},
     middleware::Next,
 };
 
@@ -31,12 +31,20 @@ impl Bases {
     ) -> Result<ServiceResponse<impl MessageBody>, Error> {
         let version = self.version(&req);
         let mut response = next.call(req).await?;
-        if let Some(version) = version
-            && !response.headers().contains_key(VERSION)
-        {
-            response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
+        if let Some(version) = version {
+            let headers = response.headers_mut();
+            // What somebody stored never runs here, whatever it calls itself.
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+            if !headers.contains_key(VERSION) {
+                headers.insert(VERSION, HeaderValue::from_static(version.header()));
+            }
         }
         Ok(response)
+    }
+
+    /// Whether this is an address of xAPI.
+    pub fn cover(&self, path: &str) -> bool {
+        self.0.iter().any(|base| Path::below(base, path).is_some())
     }
 
     /// The version of an answer to a request that nobody has read but for its address and headers.

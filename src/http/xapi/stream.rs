@@ -11,7 +11,7 @@ use crate::{
     http::HttpError,
     model::TenantId,
     query::{Reader, Sight},
-    xapi::{Version, multipart::Frame, prepare::Author},
+    xapi::{Version, multipart::Frame, prepare::Author, syntax::media_type::is_media_type},
 };
 
 /// An attachment that the answer may hold.
@@ -79,6 +79,9 @@ fn wanted(json: &str, tenant: TenantId) -> Result<Vec<Wanted>, HttpError> {
             };
             // Without a fileUrl the statement was taken only together with the bytes.
             let unproved_of = attachment.get("fileUrl").and(Some(authority.unwrap_or_default()));
+            // What was taken before there was a bound is no header for everybody.
+            let content_type = Some(content_type).filter(|text| is_media_type(text));
+            let content_type = content_type.unwrap_or_else(|| "application/octet-stream".to_owned());
             wanted.push(Wanted { sha2, content_type, unproved_of });
         }
     }

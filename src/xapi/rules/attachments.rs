@@ -24,7 +24,10 @@ fn attachment(attachment: &Value, at: &Path, report: &mut Report) {
             "usageType" => value::iri(value, &at, report, rule::ATTACHMENT_USAGE_TYPE),
             "display" | "description" => language_map::check(value, &at, report),
             "contentType" => {
-                let expected = (rule::ATTACHMENT_CONTENT_TYPE, "a media type such as `text/plain; charset=utf-8`");
+                let expected = (
+                    rule::ATTACHMENT_CONTENT_TYPE,
+                    "a media type such as `text/plain; charset=utf-8`, of at most 256 bytes",
+                );
                 value::formatted(value, &at, report, media_type::is_media_type, expected);
             }
             "length" => length(value, &at, report),

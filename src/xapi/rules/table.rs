@@ -88,7 +88,7 @@ rules! {
     RELEVANT_TYPES_IRI = "relevant-types.iri": "The elements of `relevantTypes` are absolute IRIs.";
 
     ATTACHMENT_USAGE_TYPE = "attachment.usage-type.iri": "`usageType` is an absolute IRI.";
-    ATTACHMENT_CONTENT_TYPE = "attachment.content-type": "`contentType` is an Internet media type.";
+    ATTACHMENT_CONTENT_TYPE = "attachment.content-type": "`contentType` is an Internet media type of at most 256 bytes.";
     ATTACHMENT_LENGTH = "attachment.length": "`length` is a whole number of bytes.";
     ATTACHMENT_SHA2 = "attachment.sha2": "`sha2` is a SHA-2 in hexadecimal digits (56, 64, 96 or 128 of them).";
     ATTACHMENT_FILE_URL = "attachment.file-url.iri": "`fileUrl` is an absolute IRL.";

@@ -1,7 +1,13 @@
 //! Internet media types with parameters: `text/plain; charset=ascii`.
 
-/// Whether the text is `type/subtype`, with or without parameters (a value may be quoted).
+/// Bytes of a media type at most: it goes into a header, and not every reader takes long ones.
+pub const LONGEST: usize = 256;
+
+/// Whether the text is `type/subtype`, with or without parameters (a value may be quoted), and no longer than [`LONGEST`].
 pub fn is_media_type(text: &str) -> bool {
+    if text.len() > LONGEST {
+        return false;
+    }
     let (essence, parameters) = match text.split_once(';') {
         Some((essence, parameters)) => (essence, Some(parameters)),
         None => (text, None),
@@ -70,6 +76,12 @@ mod tests {
         ] {
             assert!(is_media_type(text), "{text}");
         }
+    }
+
+    #[test]
+    fn refuses_what_is_too_long() {
+        let of = |length: usize| format!("text/{}", "x".repeat(length - 5));
+        assert!(is_media_type(&of(LONGEST)) && !is_media_type(&of(LONGEST + 1)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ on_each_server! {
     async fn a_credential_lives_from_create_to_revoke(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let made = app.post(CREDENTIALS, &json!({ "scopes": ["admin:*", "state"] })).await.expect(201);
-        assert_eq!(made.header("cache-control"), "no-store");
+        assert_eq!(made.header("cache-control"), "private, no-store");
         let made = made.json();
         with(&app, &made, Method::GET, CREDENTIALS, None).await.expect(200);
 

@@ -1,6 +1,7 @@
 //! Who may do what, against a real database with the service's own login.
 
 mod admin;
+mod browsers;
 mod cli;
 mod contents;
 mod documents;

@@ -10,9 +10,11 @@ mod paging;
 mod plans;
 mod references;
 mod registries;
+mod texts;
 mod versions;
 mod writing;
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 /// A small valid statement of `actor` about `activity`.
@@ -53,4 +55,13 @@ pub fn id(n: u128) -> String {
 pub fn ids(page: &Value) -> Vec<String> {
     let statements = page["statements"].as_array().expect("a page");
     statements.iter().map(|statement| statement["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// The request with these fields as its form.
+pub fn form(request: RequestBuilder, fields: &[(&str, impl AsRef<str>)]) -> RequestBuilder {
+    let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields {
+        encoded.append_pair(name, value.as_ref());
+    }
+    request.header("Content-Type", "application/x-www-form-urlencoded").body(encoded.finish())
 }

@@ -4,7 +4,7 @@ use progress_service::model::{Clock, Ids};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{id, identified, ids};
+use super::{form, id, identified, ids};
 use crate::support::app::{Answer, TestApp, send};
 
 async fn get(app: &TestApp, path: &str, version: Option<&str>) -> Answer {
@@ -119,11 +119,7 @@ on_each_server! {
     async fn the_alternate_syntax_is_the_request_it_stands_for(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let form = |fields: &[(&str, &str)], method: &str| {
-            let mut encoded = url::form_urlencoded::Serializer::new(String::new());
-            encoded.extend_pairs(fields);
-            app.anonymous(Method::POST, &format!("/xapi/statements?method={method}"))
-                .header("Content-Type", "application/x-www-form-urlencoded")
-                .body(encoded.finish())
+            form(app.anonymous(Method::POST, &format!("/xapi/statements?method={method}")), fields)
         };
         let credential = "Basic dGVzdC1rZXk6dGVzdC1zZWNyZXQ=";
         let content = identified(&id(1), "ann", "a").to_string();
