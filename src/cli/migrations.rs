@@ -24,6 +24,7 @@ use crate::{
         stale,
     },
     model::{Clock, Ids},
+    store::migrations::blockers,
 };
 
 #[derive(ClapArgs)]
@@ -260,6 +261,11 @@ impl Output {
                 eprintln!("waiting for another runner{who}");
             }
             Event::Started { module, file, number, of } => eprintln!("[{number}/{of}] {module}/{file}"),
+            Event::Blocked { module, file, tries, blockers } => {
+                let who =
+                    if blockers.is_empty() { String::new() } else { format!(" held by {}", blockers::list(blockers)) };
+                eprintln!("{module}/{file} steps back from a lock{who}; try {tries}");
+            }
             Event::Checked { checks } => db::tell(checks),
             Event::Planned { .. } | Event::Done { .. } | Event::Failed { .. } => {}
         }

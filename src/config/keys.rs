@@ -141,9 +141,9 @@ keys! {
         /// Folders with more modules: `<module>/NNN_description.sql`, each module with a schema of its own.
         plugin_dir: PathList = "",
         /// How long a file waits for a table lock before it steps back; everybody else queues behind a waiter.
-        lock_timeout: Duration = "2s",
-        /// How often a file is tried when others hold its locks.
-        lock_tries: u32 = "12",
+        lock_timeout: Duration = "50ms",
+        /// How often a file is tried when others hold its locks; the pauses between grow to 6.4 s.
+        lock_tries: u32 = "20",
         /// How long one statement of a transactional file may run.
         statement_timeout: Duration = "15m",
         /// How long a statement outside a transaction may run.

@@ -9,18 +9,20 @@ use refinery::{Error as RefineryError, Migration, Runner as Refinery, Target};
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 
 use super::{
+    concurrent,
     modules::{File, Module},
     names::{Category, Name},
-    report::{Done, Event, Failure},
-    shape,
+    report::{self, Done, Event, Failure},
 };
 use crate::store::{
     StoreError,
     ddl::Session,
     migrations::{
         Budget, ExecuteError,
+        blockers::{Blocker, Watcher},
         execute::{self, Entry, millis},
         facts::Applied,
+        patience::Waiting,
         record::{self, NewAttempt, NewRow},
     },
 };
@@ -29,6 +31,8 @@ use crate::store::{
 pub struct Context<'a> {
     pub session: &'a Session,
     pub budget: &'a Budget,
+    /// Names who is in the way; absent where there was no second connection.
+    pub watcher: Option<&'a Watcher>,
     pub by: &'a str,
     pub approved_by: Option<&'a str>,
     pub progress: &'a (dyn Fn(Event) + Send + Sync),
@@ -171,11 +175,13 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         checksum: &file.checksum,
         by: context.by,
     };
+    let blocked =
+        |tries, blockers: &[Blocker]| report::tell_blocked(context.progress, &module.name, &name, tries, blockers);
+    let waiting = Waiting { budget: context.budget, watcher: context.watcher, blocked: &blocked };
     let result = if file.head.no_transaction {
-        let index = shape::created_index(&file.text);
-        execute::alone(session, &file.text, index.as_deref(), Entry::Add(row), context.budget).await
+        execute::alone(session, &file.text, &concurrent::alone(&file.text), Entry::Add(row), waiting).await
     } else {
-        execute::transactional(session, &file.text, Entry::Add(row), context.budget).await
+        execute::transactional(session, &file.text, Entry::Add(row), waiting).await
     };
     let timing = match result {
         Ok(timing) => timing,

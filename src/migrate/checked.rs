@@ -151,7 +151,11 @@ pub fn observe(metrics: &Metrics, event: &Event) {
             metrics.rows.inc_by(done.rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0));
         }
         Event::Failed { .. } => metrics.files.with_label_values(&["failed"]).inc(),
-        Event::Waiting { .. } | Event::Planned { .. } | Event::Started { .. } | Event::Checked { .. } => {}
+        Event::Waiting { .. }
+        | Event::Planned { .. }
+        | Event::Started { .. }
+        | Event::Blocked { .. }
+        | Event::Checked { .. } => {}
     }
 }
 

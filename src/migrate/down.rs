@@ -3,19 +3,20 @@
 use serde::Serialize;
 
 use super::{
-    approve,
+    approve, concurrent,
     modules::{Down, File, Module},
     plan::{self, Known},
-    report::{Done, Event, Failure},
+    report::{self, Done, Event, Failure},
     run::{self, MigrateError, Progress, Runner},
-    shape,
 };
 use crate::store::{
     ddl::Session,
     migrations::{
         ExecuteError,
+        blockers::Blocker,
         execute::{self, Entry, Timing, millis},
         facts::Applied,
+        patience::Waiting,
         record::{self, NewAttempt},
     },
 };
@@ -136,11 +137,15 @@ impl Runner {
         progress: Progress<'_>,
         report: &mut DownReport,
     ) -> Result<(), MigrateError> {
+        let watcher = self.watcher(session).await;
         for (number, step) in steps.iter().enumerate() {
             let (module, file) = (step.module.name.clone(), step.file.file());
             let (number, of) = (number + 1, steps.len());
             progress(Event::Started { module: module.clone(), file: file.clone(), number, of });
-            match self.undo_file(session, step, request).await? {
+            let blocked =
+                |tries, by: &[Blocker]| report::tell_blocked(progress, &step.module.name, &step.file.file(), tries, by);
+            let waiting = Waiting { budget: &self.settings.budget, watcher: watcher.as_ref(), blocked: &blocked };
+            match self.undo_file(session, step, request, waiting).await? {
                 Ok(timing) => {
                     let done = Done {
                         module,
@@ -170,6 +175,7 @@ impl Runner {
         session: &Session,
         step: &DownStep<'_>,
         request: &DownRequest,
+        waiting: Waiting<'_>,
     ) -> Result<Result<Timing, ExecuteError>, MigrateError> {
         let (schema, file) = (&step.module.schema, step.file.file());
         let attempt = NewAttempt {
@@ -182,10 +188,9 @@ impl Runner {
         let id = record::begin(session, schema, attempt).await?;
         let entry = Entry::Remove { schema, file: &file };
         let result = if step.down.no_transaction {
-            let index = shape::created_index(&step.down.text);
-            execute::alone(session, &step.down.text, index.as_deref(), entry, &self.settings.budget).await
+            execute::alone(session, &step.down.text, &concurrent::alone(&step.down.text), entry, waiting).await
         } else {
-            execute::transactional(session, &step.down.text, entry, &self.settings.budget).await
+            execute::transactional(session, &step.down.text, entry, waiting).await
         };
         match &result {
             Ok(timing) => {

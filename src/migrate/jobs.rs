@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::{Clock, Ids},
-    store::{As, Store, StoreError, audit, jobs},
+    store::{As, Store, StoreError, audit, jobs, migrations::blockers::Blocker},
     telemetry::Metrics,
 };
 
@@ -101,6 +101,8 @@ pub struct Progress {
     pub current: Option<String>,
     /// The server process that holds the lock this run waits for.
     pub waiting_for: Option<i32>,
+    /// Who was in the way of the current file when it last stepped back.
+    pub blocked_by: Vec<Blocker>,
 }
 
 impl Progress {
@@ -109,7 +111,11 @@ impl Progress {
             Event::Waiting { pid, .. } => self.waiting_for = pid,
             Event::Planned { files, .. } => (self.planned, self.waiting_for) = (files, None),
             Event::Started { module, file, .. } => self.current = Some(format!("{module}/{file}")),
-            Event::Done { .. } => (self.done, self.current) = (self.done + 1, None),
+            Event::Blocked { blockers, .. } => self.blocked_by = blockers,
+            Event::Done { .. } => {
+                (self.done, self.current) = (self.done + 1, None);
+                self.blocked_by.clear();
+            }
             Event::Failed { .. } | Event::Checked { .. } => {}
         }
     }

@@ -6,6 +6,7 @@ mod bridge;
 pub mod checked;
 pub mod checks;
 pub mod checksum;
+mod concurrent;
 pub mod create;
 pub mod down;
 pub mod fingerprint;

@@ -10,7 +10,11 @@ use super::{
     plan::{self, Action, Because, Known, Plan, Problem},
     shape::Kind,
 };
-use crate::store::migrations::{ExecuteError, facts::Neighbour};
+use crate::store::migrations::{
+    ExecuteError,
+    blockers::{self, Blocker},
+    facts::Neighbour,
+};
 
 /// Where one file, or one row without a file, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -292,6 +296,19 @@ pub fn module_status(one: Known<'_>) -> ModuleStatus {
     ModuleStatus { name: name.clone(), schema: schema.clone(), plugin: *plugin, files }
 }
 
+/// Says that a file stepped back, and from whom, to who listens and to the log.
+pub fn tell_blocked(
+    progress: &(dyn Fn(Event) + Send + Sync),
+    module: &str,
+    file: &str,
+    tries: u32,
+    blockers: &[Blocker],
+) {
+    tracing::info!(module, file, tries, blockers = blockers::list(blockers), "a migration steps back from a lock");
+    let (module, file) = (module.to_owned(), file.to_owned());
+    progress(Event::Blocked { module, file, tries, blockers: blockers.to_vec() });
+}
+
 /// What happens during a run, for a log, a terminal or a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -310,6 +327,13 @@ pub enum Event {
         file: String,
         number: usize,
         of: usize,
+    },
+    /// A file stepped back from a lock and will try again.
+    Blocked {
+        module: String,
+        file: String,
+        tries: u32,
+        blockers: Vec<Blocker>,
     },
     Done {
         done: Done,

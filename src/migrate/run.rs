@@ -18,6 +18,7 @@ use crate::store::{
     ddl::Session,
     migrations::{
         Budget, ExecuteError,
+        blockers::Watcher,
         execute::{self, millis},
         facts::{self, Applied, Neighbour, SchemaFacts, ServerFacts},
         lock::{self, Held},
@@ -205,6 +206,7 @@ impl Runner {
         report: &mut RunReport,
     ) -> Result<(), MigrateError> {
         let of = plan.steps.len();
+        let watcher = self.watcher(session).await;
         for one in known {
             if plan.steps.iter().any(|step| step.module.name == one.module.name) {
                 prepare(session, *one).await?;
@@ -216,6 +218,7 @@ impl Runner {
                 let context = Context {
                     session,
                     budget: &self.settings.budget,
+                    watcher: watcher.as_ref(),
                     by: &request.applied_by,
                     approved_by: request.wish.approved_by.as_deref(),
                     progress,
@@ -260,6 +263,15 @@ impl Runner {
         let session = Session::connect(&self.owner).await?;
         execute::refresh(&session).await;
         Ok(session)
+    }
+
+    /// The second session, which sees who is in the way of the first. Without it nobody is named, and all goes on.
+    pub(super) async fn watcher(&self, session: &Session) -> Option<Watcher> {
+        let begun = match session.process().await {
+            Ok(pid) => Watcher::begin(&self.owner, pid).await,
+            Err(error) => Err(error),
+        };
+        begun.inspect_err(|error| tracing::debug!(%error, "nobody can be named who is in the way")).ok()
     }
 
     pub(super) async fn lock<'a>(

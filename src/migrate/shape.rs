@@ -133,15 +133,6 @@ pub fn is_repeatable(text: &str) -> bool {
     })
 }
 
-/// The index a no-transaction file creates, as written: `CREATE [UNIQUE] INDEX CONCURRENTLY IF NOT EXISTS name ON …`.
-pub fn created_index(text: &str) -> Option<String> {
-    let statements = split(text);
-    let one = statements.first().filter(|s| s.starts_with(&["create"]) && s.has(&["index", "concurrently"]))?;
-    let lower = one.text.to_lowercase();
-    let from = lower.find("exists")? + "exists".len();
-    one.text.get(from..)?.split_whitespace().next().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,12 +191,5 @@ mod tests {
         ] {
             assert!(!is_destructive(sql), "{sql}");
         }
-    }
-
-    #[test]
-    fn finds_the_index_a_file_makes() {
-        let name = |sql| created_index(sql);
-        assert_eq!(name("create unique index concurrently if not exists t_a on s.t (a)").as_deref(), Some("t_a"));
-        assert_eq!(name("REINDEX INDEX CONCURRENTLY t_a"), None);
     }
 }

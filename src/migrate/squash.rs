@@ -3,10 +3,11 @@
 //! A database that has all the superseded files gets only the new file's row; an empty one executes the new file.
 
 use super::{
+    concurrent,
     modules::{File, Module},
     names::{Category, Name},
-    shape,
 };
+use crate::store::migrations::concurrent::Alone;
 
 /// A new file and its rollback script, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,9 +97,9 @@ fn body(file: &File) -> Result<String, SquashError> {
         return Ok(body.to_owned());
     }
     // On an empty database nobody reads the table meanwhile: a plain index is the same index.
-    match shape::created_index(&file.text) {
-        Some(_) => Ok(without_concurrently(body)),
-        None => Err(SquashError::NoTransaction(file.file())),
+    match concurrent::alone(&file.text) {
+        Alone::BuildIndex(_) => Ok(without_concurrently(body)),
+        _ => Err(SquashError::NoTransaction(file.file())),
     }
 }
 

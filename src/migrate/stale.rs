@@ -33,7 +33,7 @@ fn differences(root: &Path, embedded: &[(&str, &str, &str)]) -> Vec<String> {
             Some(found_text) if checksum::normalize(&found_text) == checksum::normalize(text) => {}
             Some(_) => found.push(format!("migrations/{name} is not as it is in this binary: build it again")),
             None => {
-                found.push(format!("migrations/{name} is in this binary and no more in the folder: build it again"))
+                found.push(format!("migrations/{name} is in this binary and no more in the folder: build it again"));
             }
         }
     }

@@ -38,6 +38,12 @@ impl Session {
         self.client.batch_execute(statement).await.map_err(|e| StoreError::from_pg(name, &e))
     }
 
+    /// The server's process that works for this session.
+    pub async fn process(&self) -> Result<i32, StoreError> {
+        let row = self.client.query_one("/* ddl_process */ SELECT pg_catalog.pg_backend_pid()", &[]).await;
+        Ok(row.map_err(|e| StoreError::from_pg("ddl_process", &e))?.get(0))
+    }
+
     /// The bare client, for the store's own files that need its rows.
     pub(super) fn client(&self) -> &Client {
         &self.client

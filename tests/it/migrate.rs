@@ -1,6 +1,7 @@
 //! The migration runner against both servers: what it applies, what it refuses, and what survives a crash.
 
 mod adopts;
+mod beside;
 mod command;
 mod crashes;
 mod fill;
@@ -12,3 +13,4 @@ mod runs;
 mod squashes;
 mod stops;
 mod tools;
+mod waits;

@@ -1,12 +1,19 @@
 //! Executes one file: in a transaction together with its history row, or by itself with an attempt row around it.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{
-    Budget, ExecuteError, quoted,
+    Budget, ExecuteError,
+    concurrent::{self, Alone},
+    patience::{Waited, Waiting, patiently},
+    quoted,
     record::{self, NewRow},
 };
 use crate::store::ddl::Session;
@@ -15,7 +22,7 @@ use crate::store::ddl::Session;
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     pub duration: Duration,
-    /// Time lost in tries that ended in a lock timeout.
+    /// Time lost in tries that ended in a lock timeout, and between them.
     pub lock_wait: Duration,
     pub tries: u32,
     /// Rows inserted, changed and deleted, where a transaction can tell.
@@ -71,40 +78,21 @@ pub async fn transactional(
     session: &Session,
     sql: &str,
     entry: Entry<'_>,
-    budget: &Budget,
+    waiting: Waiting<'_>,
 ) -> Result<Timing, ExecuteError> {
-    let started = Instant::now();
-    let mut tries = 1;
-    loop {
-        let lock_wait = started.elapsed();
-        match once(session, sql, entry, budget).await {
-            Ok((duration, rows)) => return Ok(Timing { duration, lock_wait, tries, rows: Some(rows) }),
-            Err(error) if error.is_contention() && tries < budget.lock_tries.max(1) => {
-                tracing::info!(tries, %error, "a migration steps back from a lock and will try again");
-                tokio::time::sleep(back_off(tries)).await;
-                tries += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let budget = waiting.budget;
+    let attempt =
+        |lock_timeout| -> BoxFuture<'_, _> { Box::pin(once(session, sql, entry, Budget { lock_timeout, ..*budget })) };
+    let ((duration, rows), Waited { lost, tries }) = patiently(waiting, attempt).await?;
+    Ok(Timing { duration, lock_wait: lost, tries, rows: Some(rows) })
 }
 
-/// Longer after each try, so that whoever queued behind us gets through.
-fn back_off(tries: u32) -> Duration {
-    Duration::from_millis(100 << tries.min(6))
-}
-
-async fn once(
-    session: &Session,
-    sql: &str,
-    entry: Entry<'_>,
-    budget: &Budget,
-) -> Result<(Duration, i64), ExecuteError> {
+async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: Budget) -> Result<(Duration, i64), ExecuteError> {
     let client = session.client();
     let plain = |e: Error| ExecuteError::of("", &e);
     client.batch_execute("BEGIN").await.map_err(plain)?;
     let result = async {
-        client.batch_execute(&transaction_settings(entry.schema(), budget)).await.map_err(plain)?;
+        client.batch_execute(&transaction_settings(entry.schema(), &budget)).await.map_err(plain)?;
         let before = transaction_id(session).await.map_err(plain)?;
         let touched_before = touched_rows(session).await.map_err(plain)?;
         let started = Instant::now();
@@ -146,57 +134,76 @@ async fn transaction_id(session: &Session) -> Result<String, Error> {
     Ok(row.get(0))
 }
 
-/// Runs the one statement of a no-transaction file, then writes its entry.
-///
-/// There is no lock timeout: it would also cut short a concurrent index build's wait for old snapshots and leave an
-/// invalid index behind.
+/// Runs the one statement of a no-transaction file as its kind demands, then writes its entry.
 pub async fn alone(
     session: &Session,
     sql: &str,
-    index: Option<&str>,
+    kind: &Alone,
     entry: Entry<'_>,
-    budget: &Budget,
+    waiting: Waiting<'_>,
 ) -> Result<Timing, ExecuteError> {
-    let client = session.client();
-    let set = settings("", entry.schema(), Duration::ZERO, budget.autocommit_timeout);
-    client.batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+    let set = settings("", entry.schema(), Duration::ZERO, waiting.budget.autocommit_timeout);
+    session.client().batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+    let door = Door { session, waiting, waited: Mutex::new(Waited { lost: Duration::ZERO, tries: 1 }) };
     let started = Instant::now();
-    let result = match index {
-        None => client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e)),
-        Some(index) => build_index(session, entry.schema(), sql, index).await,
+    let result = match kind {
+        Alone::Brief => door.briefly(sql).await,
+        Alone::Concurrent => door.concurrently(sql).await,
+        Alone::BuildIndex(parts) => concurrent::build_index(&door, sql, parts).await,
+        Alone::DropIndex(name) => concurrent::drop_index(&door, sql, name).await,
     };
     let duration = started.elapsed();
     refresh(session).await;
     result?;
     entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
-    Ok(Timing { duration, lock_wait: Duration::ZERO, tries: 1, rows: None })
+    let waited = *door.waited.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Timing {
+        duration: duration.saturating_sub(waited.lost),
+        lock_wait: waited.lost,
+        tries: waited.tries,
+        rows: None,
+    })
 }
 
-/// An interrupted build leaves an invalid index, which IF NOT EXISTS would take for the finished one.
-async fn build_index(session: &Session, schema: &str, sql: &str, index: &str) -> Result<(), ExecuteError> {
-    for _ in 0..2 {
-        if is_valid(session, schema, index).await? == Some(false) {
-            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}.{index}", quoted(schema));
-            session.client().batch_execute(&drop).await.map_err(|e| ExecuteError::of(&drop, &e))?;
-        }
-        session.client().batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))?;
-        if is_valid(session, schema, index).await? == Some(true) {
-            return Ok(());
-        }
+/// The session on which statements run outside a transaction, and how they wait.
+pub(super) struct Door<'a> {
+    session: &'a Session,
+    waiting: Waiting<'a>,
+    waited: Mutex<Waited>,
+}
+
+impl Door<'_> {
+    /// For a statement that everybody would queue behind.
+    pub async fn briefly(&self, sql: &str) -> Result<(), ExecuteError> {
+        self.patiently(|timeout| Box::pin(self.run(sql, timeout))).await
     }
-    Err(ExecuteError::InvalidIndex(index.to_owned()))
-}
 
-async fn is_valid(session: &Session, schema: &str, index: &str) -> Result<Option<bool>, ExecuteError> {
-    let sql = "/* migration_index */
-        SELECT i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
-    let bare = match index.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => index.to_lowercase(),
-    };
-    let row = session.client().query_opt(sql, &[&schema, &bare]).await.map_err(|e| ExecuteError::of("", &e))?;
-    Ok(row.map(|row| row.get(0)))
+    /// For a statement that lets everybody work: it waits as long as it has to.
+    pub async fn concurrently(&self, sql: &str) -> Result<(), ExecuteError> {
+        self.run(sql, Duration::ZERO).await
+    }
+
+    /// Does the work again as long as somebody is in its way.
+    pub async fn patiently<'f>(
+        &self,
+        work: impl Fn(Duration) -> BoxFuture<'f, Result<(), ExecuteError>>,
+    ) -> Result<(), ExecuteError> {
+        let ((), Waited { lost, tries }) = patiently(self.waiting, work).await?;
+        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        (waited.lost, waited.tries) = (waited.lost + lost, waited.tries.max(tries));
+        Ok(())
+    }
+
+    pub async fn row(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, ExecuteError> {
+        self.session.client().query_opt(sql, values).await.map_err(|e| ExecuteError::of("", &e))
+    }
+
+    async fn run(&self, sql: &str, lock_timeout: Duration) -> Result<(), ExecuteError> {
+        let set = format!("SET lock_timeout = {}", lock_timeout.as_millis());
+        let client = self.session.client();
+        client.batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+        client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))
+    }
 }
 
 #[cfg(test)]
@@ -204,15 +211,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_stay_bounded() {
-        assert!(back_off(1) < back_off(3));
-        assert_eq!(back_off(60), back_off(6));
-    }
-
-    #[test]
     fn settings_are_local_in_a_transaction_and_quote_the_schema() {
         let sql = transaction_settings("odd\"name", &Budget::default());
-        assert!(sql.starts_with("SET LOCAL lock_timeout = 2000;"), "{sql}");
+        assert!(sql.starts_with("SET LOCAL lock_timeout = 50;"), "{sql}");
         assert!(sql.contains("SET LOCAL search_path = \"odd\"\"name\", pg_temp"), "{sql}");
     }
 }

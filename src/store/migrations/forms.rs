@@ -223,9 +223,9 @@ pub fn tables() -> Vec<&'static str> {
 
 /// The form of a table with these columns, whatever it is called; `None` where it tells no history.
 pub fn of(columns: &[String]) -> Option<Form> {
-    let has = |wanted: &&str| columns.iter().any(|column| column == *wanted);
+    let has = |wanted: &str| columns.iter().any(|column| column == wanted);
     let known = FORMS.iter().find(|form| {
-        form.columns.iter().all(|column| has(&column)) && (!form.exact || columns.len() == form.columns.len())
+        form.columns.iter().all(|column| has(column)) && (!form.exact || columns.len() == form.columns.len())
     });
     known.map(Form::from).or_else(|| plain(columns))
 }
@@ -279,7 +279,7 @@ fn plain(columns: &[String]) -> Option<Form> {
     Some(Form {
         tool: "another tool",
         version: version.map_or_else(|| PLAIN.version.to_owned(), text),
-        names: name.map_or_else(|| PLAIN.names.to_owned(), |name| strip_ending(name)),
+        names: name.map_or_else(|| PLAIN.names.to_owned(), strip_ending),
         at: at.to_owned(),
         checksum: first(&["checksum", "hash"]).map_or_else(|| PLAIN.checksum.to_owned(), text),
         unfinished: first(&["dirty"]).map_or_else(|| PLAIN.unfinished.to_owned(), str::to_owned),

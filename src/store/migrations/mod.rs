@@ -2,11 +2,14 @@
 //!
 //! What to execute, and whether, is decided elsewhere; nothing here reads a file or knows a category's rules.
 
+pub mod blockers;
+pub mod concurrent;
 pub mod execute;
 pub mod facts;
 mod forms;
 pub mod legacy;
 pub mod lock;
+pub mod patience;
 pub mod record;
 pub mod rehearse;
 
@@ -14,12 +17,13 @@ use std::time::Duration;
 
 use tokio_postgres::Error;
 
+use self::blockers::Blocker;
 use super::StoreError;
 
 /// How patient a file may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// How long one try waits for a table lock. Short, because everybody else queues behind the waiter.
+    /// How long one try waits for a table lock. Very short, because everybody else queues behind the waiter.
     pub lock_timeout: Duration,
     /// How often a file is tried again after a lock timeout or a deadlock.
     pub lock_tries: u32,
@@ -32,8 +36,8 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            lock_timeout: Duration::from_secs(2),
-            lock_tries: 12,
+            lock_timeout: Duration::from_millis(50),
+            lock_tries: 20,
             statement_timeout: Duration::from_secs(15 * 60),
             autocommit_timeout: Duration::from_secs(6 * 3600),
         }
@@ -43,12 +47,22 @@ impl Default for Budget {
 /// A failed file: the server's own words, and the line of the file they are about.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExecuteError {
-    #[error("{code}: {message}{}{}", line.map(|l| format!(" (line {l})")).unwrap_or_default(), hints(detail, hint))]
-    Sql { code: String, message: String, detail: Option<String>, hint: Option<String>, line: Option<usize> },
+    #[error("{code}: {message}{}{}{}", line.map(|l| format!(" (line {l})")).unwrap_or_default(), hints(detail, hint), in_the_way(blockers))]
+    Sql {
+        code: String,
+        message: String,
+        detail: Option<Box<str>>,
+        hint: Option<Box<str>>,
+        line: Option<usize>,
+        /// Who held, at the last try, what the file waited for.
+        blockers: Box<[Blocker]>,
+    },
     #[error("the file ended the runner's transaction; what it did before that stays")]
     LeftTransaction,
     #[error("index {0} is still not valid after a second build")]
     InvalidIndex(String),
+    #[error("index {0} is there already, on another table")]
+    TakenIndex(String),
     #[error("the connection broke: {0}")]
     Connection(String),
 }
@@ -57,6 +71,23 @@ impl ExecuteError {
     /// Whether a later try may succeed without anybody's help.
     pub fn is_contention(&self) -> bool {
         matches!(self, Self::Sql { code, .. } if matches!(code.as_str(), "55P03" | "40P01" | "40001"))
+    }
+
+    /// The same with those who were in the way, where that was what it failed of.
+    fn blaming(mut self, seen: Vec<Blocker>) -> Self {
+        let contention = self.is_contention();
+        if let Self::Sql { blockers, .. } = &mut self
+            && contention
+        {
+            *blockers = seen.into();
+        }
+        self
+    }
+
+    #[cfg(test)]
+    fn lock_timeout() -> Self {
+        let (code, message) = ("55P03".to_owned(), "canceling statement due to lock timeout".to_owned());
+        Self::Sql { code, message, detail: None, hint: None, line: None, blockers: Box::default() }
     }
 
     fn of(sql: &str, error: &Error) -> Self {
@@ -73,15 +104,20 @@ impl ExecuteError {
         Self::Sql {
             code: db.code().code().to_owned(),
             message: db.message().to_owned(),
-            detail: db.detail().map(str::to_owned),
-            hint: db.hint().map(str::to_owned),
+            detail: db.detail().map(Into::into),
+            hint: db.hint().map(Into::into),
             line,
+            blockers: Box::default(),
         }
     }
 }
 
-fn hints(detail: &Option<String>, hint: &Option<String>) -> String {
+fn hints(detail: &Option<Box<str>>, hint: &Option<Box<str>>) -> String {
     [detail, hint].into_iter().flatten().map(|text| format!("; {text}")).collect()
+}
+
+fn in_the_way(blockers: &[Blocker]) -> String {
+    if blockers.is_empty() { String::new() } else { format!("; in the way: {}", blockers::list(blockers)) }
 }
 
 /// PostgreSQL counts characters from one.
