@@ -152,7 +152,9 @@ impl HttpError {
             }
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now"),
-            Self::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "in-doubt", "It is not known what was stored"),
+            Self::InDoubt { .. } | Self::Store(StoreError::InDoubt { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "in-doubt", "It is not known what was stored")
+            }
             Self::Store(error) if error.is_temporary() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now")
             }

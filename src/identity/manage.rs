@@ -117,17 +117,14 @@ impl Identity {
         let overlap = bounded("overlapSeconds", overlap, LONGEST_OVERLAP)?;
         let (secret, hash) = self.fresh_secret().await?;
         let (by, now) = (by.to_owned(), self.clock.now());
-        let rotate = self.store.run_tx("rotate_credential", As::Tenant(tenant), |tx| {
+        let rotate = self.store.run_once("rotate_credential", As::Tenant(tenant), |tx| {
             let (by, hash) = (by.clone(), hash.clone());
             Box::pin(async move {
-                let (mut credential, present) = live(credentials::lock(tx, tenant, id).await?, now)?;
+                let mut credential = live(credentials::lock(tx, tenant, id).await?, now)?;
                 let ends = now + overlap;
-                // Equal when a lost connection repeats this transaction after all.
-                if present != hash {
-                    credentials::rotate(tx, id, &hash, ends).await?;
-                    let detail = json!({ "previousValidUntil": ends.to_rfc3339() });
-                    audit::append(tx, &entry(&by, "credential.rotate", &credential, detail)).await?;
-                }
+                credentials::rotate(tx, id, &hash, ends).await?;
+                let detail = json!({ "previousValidUntil": ends.to_rfc3339() });
+                audit::append(tx, &entry(&by, "credential.rotate", &credential, detail)).await?;
                 credential.previous_valid_until = Some(ends);
                 Ok::<_, IdentityError>(credential)
             })
@@ -144,7 +141,7 @@ impl Identity {
             let by = by.clone();
             Box::pin(async move {
                 let found = credentials::lock(tx, tenant, id).await?;
-                let (mut credential, _) = found.ok_or(IdentityError::NotFound("credential"))?;
+                let mut credential = found.ok_or(IdentityError::NotFound("credential"))?;
                 if credential.revoked_at.is_none() {
                     credentials::revoke(tx, id, now).await?;
                     credential.revoked_at = Some(now);
@@ -196,23 +193,26 @@ impl Identity {
     ) -> Result<bool, IdentityError> {
         let given = Arc::new((by.to_owned(), credential.clone(), hash.to_owned()));
         let (tenant, now) = (credential.tenant, credential.created_at);
-        let insert = self.store.run_tx("insert_credential", As::Tenant(tenant), |tx| {
+        let insert = self.store.run_once("insert_credential", As::Tenant(tenant), |tx| {
             let given = Arc::clone(&given);
             Box::pin(async move {
                 let (by, credential, hash) = &*given;
                 tenants::get(tx, tenant).await?.ok_or(IdentityError::NotFound("tenant"))?;
                 credentials::forget_spent_launches(tx, tenant, now).await?;
                 if !credentials::insert(tx, credential, hash).await? {
-                    let stored = credentials::lock(tx, tenant, credential.id).await?;
-                    // Ours already: a lost connection repeated a transaction that had been committed.
-                    return Ok(stored.is_some_and(|(_, present)| present == *hash));
+                    return Ok(false);
                 }
                 let detail = json!({ "scopes": credential.scopes.names(), "expiresAt": credential.expires_at });
                 audit::append(tx, &entry(by, action, credential, detail)).await?;
                 Ok::<_, IdentityError>(true)
             })
         });
-        insert.await
+        let is_made = insert.await?;
+        if is_made {
+            // Somebody may have tried it before it was there.
+            self.forget();
+        }
+        Ok(is_made)
     }
 
     /// 256 random bits, and their hash, made off the async threads.
@@ -246,8 +246,8 @@ fn bounded(field: &'static str, wanted: Duration, most: Duration) -> Result<Time
 }
 
 /// Only a credential that still works can get a new secret.
-fn live(found: Option<(Credential, String)>, now: DateTime<Utc>) -> Result<(Credential, String), IdentityError> {
-    let (credential, hash) = found.ok_or(IdentityError::NotFound("credential"))?;
+fn live(found: Option<Credential>, now: DateTime<Utc>) -> Result<Credential, IdentityError> {
+    let credential = found.ok_or(IdentityError::NotFound("credential"))?;
     if credential.revoked_at.is_some() {
         return Err(IdentityError::Conflict("the credential was revoked"));
     }
@@ -257,7 +257,7 @@ fn live(found: Option<(Credential, String)>, now: DateTime<Utc>) -> Result<(Cred
     if credential.launch.is_some() {
         return Err(IdentityError::Conflict("a launch credential is not rotated: make a new one"));
     }
-    Ok((credential, hash))
+    Ok(credential)
 }
 
 /// An authority stands in every statement, and a learner in a credential: what is kept is a valid Agent, and not a long one.

@@ -20,13 +20,13 @@ impl Identity {
             return Err(invalid("name", format!("1 to {LONGEST_NAME} characters, none of them a control character")));
         }
         let (by, id, now) = (by.to_owned(), TenantId(self.ids.uuid()), self.clock.now());
-        let create = self.store.run_tx("create_tenant", As::Worker, |tx| {
+        let create = self.store.run_once("create_tenant", As::Worker, |tx| {
             let (by, name) = (by.clone(), name.clone());
             Box::pin(async move {
                 if tenants::insert(tx, id, &name, now).await? {
                     audit::append(tx, &entry(&by, "tenant.create", id)).await?;
                 }
-                // Absent when the name is another tenant's; there already when a lost connection repeats this.
+                // Absent when the name is another tenant's.
                 tenants::get(tx, id).await?.ok_or(IdentityError::Conflict("a tenant of that name exists"))
             })
         });
@@ -69,7 +69,7 @@ impl Identity {
             TenantStatus::Suspended => "tenant.suspend",
         };
         let (by, now) = (by.to_owned(), self.clock.now());
-        let set = self.store.run_tx("set_tenant_status", As::Worker, |tx| {
+        let set = self.store.run_once("set_tenant_status", As::Worker, |tx| {
             let by = by.clone();
             Box::pin(async move {
                 if tenants::set_status(tx, id, status, now).await? {

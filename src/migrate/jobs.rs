@@ -185,7 +185,7 @@ impl Jobs {
         let id = self.ids.uuid();
         let asked = json!(order);
         self.store
-            .run_tx("migration_job_insert", As::Worker, |tx| {
+            .run_once("migration_job_insert", As::Worker, |tx| {
                 let (asked, by) = (asked.clone(), by.to_owned());
                 Box::pin(async move {
                     jobs::insert(tx, id, KIND, &by, &asked).await?;

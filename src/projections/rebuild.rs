@@ -199,7 +199,7 @@ impl Rebuild {
     /// Makes the live projections what the rebuild says they are, in one transaction that holds back only the tenant's
     /// projections, and only for as long as the rows that differ take.
     pub async fn apply(&self, tenant: TenantId, by: &str) -> Result<Replaced, RebuildError> {
-        self.store.run_tx("rebuild_apply", As::Worker, |tx| Box::pin(apply(tx, tenant, &self.pseudonyms, by))).await
+        self.store.run_once("rebuild_apply", As::Worker, |tx| Box::pin(apply(tx, tenant, &self.pseudonyms, by))).await
     }
 
     /// Removes the shadow.

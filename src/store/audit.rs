@@ -77,7 +77,7 @@ pub struct Noted {
 impl Store {
     /// Adds many entries at once, of whichever tenants.
     pub async fn append_noted(&self, noted: &[Noted]) -> Result<(), StoreError> {
-        self.run_tx("append_noted", As::Worker, |tx| {
+        self.run_once("append_noted", As::Worker, |tx| {
             Box::pin(async move {
                 let tenants: Vec<_> = noted.iter().map(|noted| noted.tenant.0).collect();
                 let times: Vec<_> = noted.iter().map(|noted| noted.at).collect();

@@ -159,14 +159,13 @@ pub async fn list(
 
 const LOCK: &str = "/* credentials::lock */
     SELECT credential_id, tenant_id, api_key, scopes, label, agent, registration, launch_actor, created_at,
-           expires_at, previous_valid_until, revoked_at, secret_hash
+           expires_at, previous_valid_until, revoked_at
     FROM platform.credentials WHERE tenant_id = $1 /* tenant */ AND credential_id = $2 /* id */
     FOR UPDATE";
 
-/// One credential and its present hash, held until the transaction ends.
-pub async fn lock(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<(Credential, String)>, StoreError> {
-    let Some(row) = tx.query_opt(LOCK, &[&tenant.0, &id]).await? else { return Ok(None) };
-    Ok(Some((read(&row)?, column(&row, "secret_hash")?)))
+/// One credential, held until the transaction ends.
+pub async fn lock(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<Credential>, StoreError> {
+    tx.query_opt(LOCK, &[&tenant.0, &id]).await?.as_ref().map(read).transpose()
 }
 
 const ROTATE: &str = "/* credentials::rotate */

@@ -51,7 +51,7 @@ pub enum Taken {
 impl Store {
     /// Takes a command: the request, the memory of the event and the answer stand together, or none of them does.
     pub async fn take_command(&self, arrived: &Arrived) -> Result<Taken, StoreError> {
-        self.run_tx("take_command", As::Worker, |tx| Box::pin(take(tx, arrived))).await
+        self.run_once("take_command", As::Worker, |tx| Box::pin(take(tx, arrived))).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The door to PostgreSQL: all SQL lives here, one file per noun.
 //!
-//! There is one way in for work (`Store::run_tx`) and one for DDL (`ddl::Session`), which refuses transactions.
+//! There is one way in for work (`Store::run_tx`, or `run_once` for what must not be made twice) and one for DDL (`ddl::Session`), which refuses transactions.
 
 pub mod attachments;
 pub mod attempts;
@@ -13,6 +13,7 @@ pub mod ddl;
 pub mod documents;
 pub mod embedded;
 pub mod error;
+mod fate;
 pub mod inbox;
 pub mod jobs;
 pub mod leases;

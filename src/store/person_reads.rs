@@ -7,6 +7,7 @@ use super::{
     As, Store, StoreError,
     audit::{self, Reading},
     pages::Found,
+    run_tx::Repeats,
     tx::column,
     voids::voids_at,
 };
@@ -60,7 +61,7 @@ impl Store {
         reading: Option<&Reading>,
     ) -> Result<Vec<Found>, StoreError> {
         let keys = self.agent_keys(tenant, &page.user).await?;
-        self.run_tx("statements_of", As::Tenant(tenant), |tx| {
+        self.run("statements_of", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
             let (keys, page, reading) = (keys.clone(), page.clone(), reading.cloned());
             Box::pin(async move {
                 let rows = tx

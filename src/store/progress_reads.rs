@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     As, Store, StoreError, Tx,
     audit::{self, Reading},
+    run_tx::Repeats,
     tx::{Param, column},
     voids::voids_at,
 };
@@ -138,7 +139,7 @@ impl Store {
         id: &str,
         reading: Option<&Reading>,
     ) -> Result<Option<EnrollmentRow>, StoreError> {
-        self.run_tx("read_enrollment", As::Tenant(tenant), |tx| {
+        self.run("read_enrollment", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
             let (id, reading) = (id.to_owned(), reading.cloned());
             Box::pin(async move {
                 let found = enrollment(tx, tenant, &id).await?;
@@ -158,7 +159,7 @@ impl Store {
         page: &EnrollmentPage,
         reading: Option<&Reading>,
     ) -> Result<Vec<EnrollmentRow>, StoreError> {
-        self.run_tx("read_enrollments", As::Tenant(tenant), |tx| {
+        self.run("read_enrollments", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
             let (page, reading) = (page.clone(), reading.cloned());
             Box::pin(async move {
                 let mut found = Vec::new();

@@ -79,7 +79,7 @@ impl Store {
 
     /// Adds an entry, with an audit entry in the same transaction; answers false if the IRI is there already.
     pub async fn register(&self, registry: Registry, entry: &Entry, actor: &str) -> Result<bool, StoreError> {
-        self.run_tx("register", As::Worker, |tx| {
+        self.run_once("register", As::Worker, |tx| {
             Box::pin(async move {
                 let Entry { iri, name, vocabulary, introduced_in } = entry;
                 let added = tx.execute(registry.add(), &[iri, name, vocabulary, introduced_in]).await?;

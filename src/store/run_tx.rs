@@ -6,7 +6,11 @@ use deadpool_postgres::{Object, Pool, PoolError};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use super::{Outcome, PoolSettings, Store, StoreError, Tx};
+use super::{
+    Outcome, PoolSettings, Store, StoreError, Tx,
+    audit::Reading,
+    fate::{Fate, Witness},
+};
 use crate::model::TenantId;
 
 /// On whose behalf the transaction runs: this decides the group role, and with it what row-level security shows.
@@ -30,9 +34,9 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
     /// For one answer.
-    answer: Duration,
+    pub answer: Duration,
     /// For a server that cannot be reached: no attempt begins after it.
-    away: Duration,
+    pub away: Duration,
 }
 
 impl Patience {
@@ -44,15 +48,44 @@ impl Patience {
     }
 }
 
-/// Why an attempt failed, and whether it may have been committed all the same.
-struct Failure<E> {
-    error: E,
-    in_doubt: bool,
+/// What a lost answer to COMMIT means for the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// The work may be done again: doing it twice is as doing it once.
+    Freely,
+    /// Only once it is known that nothing of it stands.
+    WhenAborted,
+}
+
+impl Repeats {
+    /// A read that leaves an entry in the trail leaves one.
+    pub fn of_read(reading: Option<&Reading>) -> Self {
+        if reading.is_some() { Self::WhenAborted } else { Self::Freely }
+    }
+}
+
+/// Why an attempt failed.
+pub(super) struct Failure<T, E> {
+    pub error: E,
+    /// What to answer where it was committed all the same.
+    pub value: Option<T>,
+    pub witness: Option<Witness>,
+    /// COMMIT was sent, and the answer to it never came.
+    pub in_doubt: bool,
+}
+
+impl<T, E: From<StoreError>> Failure<T, E> {
+    pub fn of(error: impl Into<E>) -> Self {
+        let error = error.into();
+        Self { error, value: None, witness: None, in_doubt: false }
+    }
 }
 
 impl Store {
     /// Runs `work` in one transaction and commits it. Serialization failures, deadlocks and lock timeouts
-    /// repeat it a few times; so does a lost connection, therefore **`work` must be idempotent**.
+    /// repeat it a few times; so does a lost connection, therefore **`work` must be idempotent**: done again after it
+    /// was committed, and after others did theirs, it changes nothing and answers the same. Other work is for
+    /// [`Store::run_once`].
     pub async fn run_tx<'w, T, E>(
         &self,
         name: &'static str,
@@ -62,14 +95,48 @@ impl Store {
     where
         E: From<StoreError> + AsStoreError,
     {
+        self.run(name, whom, Repeats::Freely, work).await
+    }
+
+    /// Runs `work` as [`Store::run_tx`] does, and never makes it twice: where the answer to COMMIT is lost, the server
+    /// is asked what became of the transaction. Committed, its answer is the one that was worked out then; else it is
+    /// repeated. Where nobody can say, the error is [`StoreError::InDoubt`].
+    pub async fn run_once<'w, T, E>(
+        &self,
+        name: &'static str,
+        whom: As,
+        work: impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        self.run(name, whom, Repeats::WhenAborted, work).await
+    }
+
+    pub(super) async fn run<'w, T, E>(
+        &self,
+        name: &'static str,
+        whom: As,
+        repeats: Repeats,
+        work: impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
         let started = Instant::now();
         let mut attempt = 1;
         let mut in_doubt = false;
         loop {
-            let result = self.attempt(name, whom, &work).await.map_err(|failure: Failure<E>| {
-                in_doubt |= failure.in_doubt;
-                failure.error
-            });
+            let result = match self.attempt(name, whom, repeats, &work).await {
+                Err(failure) if failure.in_doubt && repeats == Repeats::WhenAborted => {
+                    self.resolve(name, whom, failure).await
+                }
+                Err(failure) => {
+                    in_doubt |= failure.in_doubt;
+                    Err(failure.error)
+                }
+                Ok(value) => Ok(value),
+            };
             let outcome = match &result {
                 Ok(_) => Outcome::Final,
                 Err(error) => error.as_store_error().map_or(Outcome::Final, StoreError::outcome),
@@ -97,35 +164,56 @@ impl Store {
         }
     }
 
-    async fn attempt<'w, T, E>(
-        &self,
-        name: &'static str,
-        whom: As,
-        work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
-    ) -> Result<T, Failure<E>>
+    /// Finds out what became of an attempt whose COMMIT was not answered: the answer worked out then, an error after
+    /// which it may be repeated, or that nobody knows.
+    async fn resolve<T, E>(&self, name: &'static str, whom: As, failure: Failure<T, E>) -> Result<T, E>
     where
         E: From<StoreError> + AsStoreError,
     {
-        let connection =
-            self.connection(name, whom).await.map_err(|error| Failure { error: error.into(), in_doubt: false })?;
-        let tx = Tx::on(connection, name, self.patience.answer);
-        match tx.run(whom, work).await {
-            Ok(value) => {
-                tx.give_back();
-                Ok(value)
-            }
-            Err(error) => {
-                let in_doubt = tx.is_over() && error.as_store_error().is_some_and(StoreError::is_loss);
-                // The work's own refusal is a clean end; of anything else nobody knows what it left behind.
-                if error.as_store_error().is_none() {
-                    tx.give_back();
-                }
-                Err(Failure { error, in_doubt })
+        let Failure { error, value, witness, .. } = failure;
+        let fate = match &witness {
+            Some(witness) => self.fate(name, whom, witness).await,
+            None => Fate::Unknown,
+        };
+        match (fate, value) {
+            (Fate::Committed, Some(value)) => Ok(value),
+            (Fate::Aborted, _) => Err(error),
+            _ => {
+                let lost = error.as_store_error().map(ToString::to_string).unwrap_or_default();
+                Err(StoreError::InDoubt { name, lost }.into())
             }
         }
     }
 
-    async fn connection(&self, name: &'static str, whom: As) -> Result<Object, StoreError> {
+    async fn attempt<'w, T, E>(
+        &self,
+        name: &'static str,
+        whom: As,
+        repeats: Repeats,
+        work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, Failure<T, E>>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        let connection = self.connection(name, whom).await.map_err(Failure::of)?;
+        let tx = Tx::on(connection, name, self.patience.answer);
+        match tx.run(whom, repeats, work).await {
+            Ok(value) => {
+                tx.give_back();
+                Ok(value)
+            }
+            Err(failure) => {
+                let in_doubt = tx.is_over() && failure.error.as_store_error().is_some_and(StoreError::is_loss);
+                // The work's own refusal is a clean end; of anything else nobody knows what it left behind.
+                if failure.error.as_store_error().is_none() {
+                    tx.give_back();
+                }
+                Err(Failure { in_doubt, ..failure })
+            }
+        }
+    }
+
+    pub(super) async fn connection(&self, name: &'static str, whom: As) -> Result<Object, StoreError> {
         let pool: &Pool = match whom {
             As::Tenant(_) | As::Nobody => &self.service,
             As::Worker => &self.worker,

@@ -16,7 +16,11 @@ use futures_util::{
 use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
-use super::{As, StoreError, run_tx::AsStoreError};
+use super::{
+    As, StoreError,
+    fate::{WITNESS, Witness},
+    run_tx::{AsStoreError, Failure, Repeats},
+};
 use crate::model::TenantId;
 
 /// A transaction in progress. Statements are prepared once per connection and found by name in `pg_stat_statements`.
@@ -58,22 +62,42 @@ impl<'w> Tx<'w> {
     pub(super) async fn run<T, E>(
         &self,
         whom: As,
+        repeats: Repeats,
         work: &impl for<'t> Fn(&'t Tx<'w>) -> BoxFuture<'t, Result<T, E>>,
-    ) -> Result<T, E>
+    ) -> Result<T, Failure<T, E>>
     where
         E: From<StoreError> + AsStoreError,
     {
         // Pipelined: the transaction stands and the tenant is set by the time the first statement of `work`
         // runs, at no extra round trip. `begin` is polled first, so its message is always sent first.
-        let (begun, result) = join(self.batch(&begin(whom)), work(self)).await;
-        begun?;
-        match &result {
-            _ if self.is_over() => {}
-            Ok(_) => self.commit().await?,
-            Err(error) if error.as_store_error().is_none() => self.batch("ROLLBACK").await?,
-            Err(_) => {}
+        let (begun, result) = join(self.begin(whom, repeats), work(self)).await;
+        let witness = begun.map_err(Failure::of)?;
+        match result {
+            Ok(value) if !self.is_over() => match self.commit().await {
+                Ok(()) => Ok(value),
+                Err(error) => Err(Failure { value: Some(value), witness, ..Failure::of(error) }),
+            },
+            Ok(value) => Ok(value),
+            Err(error) => {
+                if error.as_store_error().is_none() && !self.is_over() {
+                    self.batch("ROLLBACK").await.map_err(Failure::of)?;
+                }
+                Err(Failure { witness, ..Failure::of(error) })
+            }
         }
-        result
+    }
+
+    /// BEGIN, and where somebody may ask for it later, what this transaction will be known by.
+    async fn begin(&self, whom: As, repeats: Repeats) -> Result<Option<Witness>, StoreError> {
+        let begin = begin(whom);
+        match repeats {
+            Repeats::Freely => self.batch(&begin).await.map(|()| None),
+            Repeats::WhenAborted => {
+                let sql = format!("{begin}; {WITNESS}");
+                let answers = self.answered(self.client()?.simple_query(&sql)).await?;
+                Ok(Witness::read(&answers))
+            }
+        }
     }
 
     fn client(&self) -> Result<&ClientWrapper, StoreError> {

@@ -26,6 +26,7 @@ mod house;
 mod identity;
 mod inbox;
 mod loops;
+mod lost_commits;
 mod migrate;
 mod projections;
 mod relay;

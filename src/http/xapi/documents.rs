@@ -63,7 +63,7 @@ pub(super) async fn handle(
                 document::check_json(&write.content_type, &write.body)?;
             }
             xapi.store
-                .run_tx("write_document", As::Tenant(tenant), |tx| Box::pin(write.run(tx, tenant, &place)))
+                .run_once("write_document", As::Tenant(tenant), |tx| Box::pin(write.run(tx, tenant, &place)))
                 .await?;
             Ok(HttpResponse::NoContent().finish())
         }
@@ -127,7 +127,7 @@ async fn list(
 async fn delete_all(tenant: TenantId, scope: &DocumentScope, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     let place = place(tenant, scope, String::new());
     xapi.store
-        .run_tx("delete_documents", As::Tenant(tenant), |tx| {
+        .run_once("delete_documents", As::Tenant(tenant), |tx| {
             Box::pin(documents::delete_all(tx, tenant, place.scope_key, place.registration))
         })
         .await?;

@@ -14,6 +14,7 @@ pub mod kafkaproc;
 pub mod patience;
 pub mod pgproc;
 pub mod process;
+pub mod proxy;
 pub mod s3;
 pub mod schemas;
 pub mod settings;

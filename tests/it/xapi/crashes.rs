@@ -146,24 +146,74 @@ async fn a_hanging_database_is_told_of_and_loses_nothing_that_was_acknowledged()
     killed_and_whole(&pg, service, pouring).await;
 }
 
-#[tokio::test]
-async fn what_may_have_been_committed_is_said_to_be_in_doubt() {
-    let pg = PgServer::start().await;
-    let service = start(&pg).await;
+/// Lets every COMMIT that added rows to `table` wait for as long as the connection that is answered holds its lock.
+async fn commits_wait(pg: &PgServer, table: &str) -> tokio_postgres::Client {
     let by_hand = pg.client().await;
-    let waits_at_commit = "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
+    let waits_at_commit = format!(
+        "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END';
-        CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON ledger.statement_ids DEFERRABLE INITIALLY DEFERRED
+        CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION public.wait();
-        SELECT pg_advisory_lock(42)";
-    by_hand.batch_execute(waits_at_commit).await.unwrap();
-    let first = tokio::spawn(send(statements(&service.url, Method::POST).json(&statement("ann", "a"))));
+        SELECT pg_advisory_lock(42)"
+    );
+    by_hand.batch_execute(&waits_at_commit).await.unwrap();
+    by_hand
+}
+
+async fn until_a_commit_waits(by_hand: &tokio_postgres::Client) {
     patience::until("the COMMIT waits", async || {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted";
         let count: i64 = by_hand.query_one(waiting, &[]).await.map_err(|e| e.to_string())?.get(0);
         if count == 1 { Ok(()) } else { Err(format!("{count} wait")) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_document_that_may_have_been_written_is_said_to_be_in_doubt() {
+    let pg = PgServer::start().await;
+    let service = start(&pg).await;
+    let by_hand = commits_wait(&pg, "ledger.documents").await;
+    let profile = format!("{}/xapi/activities/profile?activityId=http://example.com/a&profileId=p", service.url);
+    let put = |condition| {
+        let request = http::client().put(&profile).basic_auth(KEY, Some(SECRET)).header(condition, "*");
+        request.header("X-Experience-API-Version", "1.0.3").body("one")
+    };
+    let first = tokio::spawn(send(put("If-None-Match")));
+    until_a_commit_waits(&by_hand).await;
+    pg.freeze();
+    let doubt = first.await.unwrap().expect(503);
+    assert_eq!(doubt.json()["type"], "urn:progress:problem:in-doubt");
+    assert_ne!(doubt.header("retry-after"), "");
+    pg.thaw();
+    by_hand.batch_execute("SELECT pg_advisory_unlock(42)").await.unwrap();
+    // Whether it was written can be seen; if not, it is written now.
+    let again = send(put("If-None-Match")).await;
+    assert!([204, 412].contains(&again.status.as_u16()), "{}", again.text());
+    send(put("If-Match")).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_crash_of_the_server_is_seen_in_its_statistics() {
+    let mut pg = PgServer::start().await;
+    let since = async |pg: &PgServer| -> String {
+        let sql = "SELECT pg_stat_get_bgwriter_stat_reset_time()::text";
+        pg.client().await.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let before = since(&pg).await;
+    assert_eq!(since(&pg).await, before);
+    pg.kill();
+    pg.resume().await;
+    assert_ne!(since(&pg).await, before);
+}
+
+#[tokio::test]
+async fn what_may_have_been_committed_is_said_to_be_in_doubt() {
+    let pg = PgServer::start().await;
+    let service = start(&pg).await;
+    let by_hand = commits_wait(&pg, "ledger.statement_ids").await;
+    let first = tokio::spawn(send(statements(&service.url, Method::POST).json(&statement("ann", "a"))));
+    until_a_commit_waits(&by_hand).await;
     pg.freeze();
     let doubt = first.await.unwrap().expect(503).json();
     assert_eq!(doubt["type"], "urn:progress:problem:in-doubt");
