@@ -21,7 +21,8 @@ use crate::{
 
 /// How long a lease lasts without being renewed: the longest a dead node keeps others from its work.
 const TERM: Duration = Duration::from_secs(30);
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// A lease is renewed this many times within its term.
+const RENEWALS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -96,13 +97,34 @@ pub struct Worker {
     metrics: Metrics,
     /// This process, as the lease table knows it.
     holder: Arc<str>,
+    term: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Worker {
     pub fn new(store: Store, metrics: Metrics, holder: &str) -> Self {
-        Self { store, metrics, holder: holder.into(), stop: CancellationToken::new(), tasks: TaskTracker::new() }
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        Self { store, metrics, holder: holder.into(), term: TERM, stop, tasks }
+    }
+
+    /// The same with leases that last so long.
+    #[must_use]
+    pub fn with_term(self, term: Duration) -> Self {
+        Self { term, ..self }
+    }
+
+    /// A part of this worker that can be stopped alone, and stops with it.
+    #[must_use]
+    pub fn shift(&self) -> Self {
+        let shift = Self { stop: self.stop.child_token(), tasks: TaskTracker::new(), ..self.clone() };
+        let (stop, tasks) = (shift.stop.clone(), shift.tasks.clone());
+        self.tasks.spawn(async move {
+            stop.cancelled().await;
+            tasks.close();
+            tasks.wait().await;
+        });
+        shift
     }
 
     /// Starts a loop on the current runtime.
@@ -130,15 +152,27 @@ impl Worker {
 
     /// One turn: lease, step, report. Errors are logged here and nowhere else.
     pub async fn turn(&self, work: &Loop) -> Turn {
-        let lease = match self.store.acquire_lease(work.name, &self.holder, TERM).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => {
-                self.metrics.worker.leading.with_label_values(&[work.name]).set(0);
-                return Turn::Elsewhere;
+        self.turn_and_lease(work).await.0
+    }
+
+    /// A turn, and the lease where this node still has it after that.
+    async fn turn_and_lease(&self, work: &Loop) -> (Turn, Option<Lease>) {
+        match self.store.acquire_lease(work.name, &self.holder, self.term).await {
+            Ok(Some(lease)) => {
+                self.leads(work.name, true);
+                let turn = self.step(work, lease).await;
+                let lease = matches!(turn, Turn::Did(_)).then_some(lease);
+                (turn, lease)
             }
-            Err(error) => return self.failed(work, error.into()),
-        };
-        self.metrics.worker.leading.with_label_values(&[work.name]).set(1);
+            Ok(None) => {
+                self.leads(work.name, false);
+                (Turn::Elsewhere, None)
+            }
+            Err(error) => (self.failed(work, error.into()), None),
+        }
+    }
+
+    async fn step(&self, work: &Loop, lease: Lease) -> Turn {
         let started = Instant::now();
         let turn = tokio::select! {
             outcome = AssertUnwindSafe((work.step)(lease)).catch_unwind() => match outcome {
@@ -159,6 +193,10 @@ impl Worker {
         turn
     }
 
+    fn leads(&self, name: &str, leads: bool) {
+        self.metrics.worker.leading.with_label_values(&[name]).set(leads.into());
+    }
+
     fn failed(&self, work: &Loop, error: StepError) -> Turn {
         self.metrics.worker.errors.with_label_values(&[work.name]).inc();
         tracing::warn!(name = work.name, %error, "a step failed");
@@ -167,14 +205,14 @@ impl Worker {
 
     /// Keeps the lease; returns when another node has it or the term ran out without an answer.
     async fn until_lost(&self, name: &str, lease: Lease) {
-        let mut kept = Instant::now();
+        let (term, mut kept) = (self.term, Instant::now());
         loop {
-            tokio::time::sleep(RENEW_EVERY).await;
-            let asked = self.store.acquire_lease(name, &self.holder, TERM);
-            match tokio::time::timeout(TERM.saturating_sub(kept.elapsed()), asked).await {
+            tokio::time::sleep(term / RENEWALS).await;
+            let asked = self.store.acquire_lease(name, &self.holder, term);
+            match tokio::time::timeout(term.saturating_sub(kept.elapsed()), asked).await {
                 Ok(Ok(Some(renewed))) if renewed == lease => kept = Instant::now(),
                 Ok(Ok(_)) => return,
-                Ok(Err(error)) if kept.elapsed() >= TERM => {
+                Ok(Err(error)) if kept.elapsed() >= term => {
                     tracing::warn!(name, %error, "the lease could not be renewed");
                     return;
                 }
@@ -191,10 +229,12 @@ impl Worker {
         let mut failures = 0;
         let mut offer_at = work.divided.map(|division| Instant::now() + division.first);
         while !self.stop.is_cancelled() {
-            let turn = self.turn(&work).await;
+            let (turn, mut lease) = self.turn_and_lease(&work).await;
             let mut pause = match turn {
                 Turn::Did(Step::More) => Duration::ZERO,
-                Turn::Did(Step::Idle) | Turn::Elsewhere => work.pause,
+                Turn::Did(Step::Idle) => work.pause,
+                // A node that goes away is succeeded soon, however seldom the work is done.
+                Turn::Elsewhere => work.pause.min(self.term),
                 Turn::Failed(_) | Turn::Panicked | Turn::Lost => back_off(failures),
             };
             let stumbled = matches!(turn, Turn::Failed(_) | Turn::Panicked | Turn::Lost);
@@ -209,16 +249,29 @@ impl Worker {
                 *at = Instant::now() + division.every;
                 if self.has_too_many(division.prefix).await {
                     self.release(&work).await;
+                    lease = None;
                     // Long enough for another node to look.
                     pause = pause.max(work.pause * 2);
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => {}
-            }
+            self.rest(&work, pause, lease).await;
         }
         self.release(&work).await;
+    }
+
+    /// The pause between two turns. A lease is kept over it: else two nodes would think that they lead.
+    async fn rest(&self, work: &Loop, pause: Duration, lease: Option<Lease>) {
+        let lost = async {
+            match lease {
+                Some(lease) => self.until_lost(work.name, lease).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = lost => self.leads(work.name, false),
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Whether another node has, or a node that has none would have, at least two fewer of such leases.
@@ -229,7 +282,7 @@ impl Worker {
     }
 
     async fn release(&self, work: &Loop) {
-        self.metrics.worker.leading.with_label_values(&[work.name]).set(0);
+        self.leads(work.name, false);
         let released: Result<(), StoreError> = self.store.release_lease(work.name, &self.holder).await;
         if let Err(error) = released {
             tracing::debug!(name = work.name, %error, "the lease ends by itself");

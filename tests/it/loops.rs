@@ -110,6 +110,59 @@ on_each_server! {
         worker.stop(patience::PATIENCE).await;
     }
 
+    async fn only_one_node_says_that_it_leads_also_between_two_steps(db: TestDatabase) {
+        let store = db.store();
+        let term = Duration::from_millis(300);
+        let steps = Arc::new(AtomicUsize::new(0));
+        let start = |node| {
+            let metrics = Metrics::new().unwrap();
+            let worker = Worker::new(store.clone(), metrics.clone(), node).with_term(term);
+            worker.spawn(counting(&steps));
+            (worker, metrics)
+        };
+        let leads = |metrics: &Metrics| metrics.worker.leading.with_label_values(&["count"]).get();
+        let (one, of_one) = start("one");
+        patience::until("the first leader", async || if leads(&of_one) == 1 { Ok(()) } else { Err("none") }).await;
+        let (two, of_two) = start("two");
+        // Many terms, in none of which the pause of the first one's loop ends.
+        let begun = std::time::Instant::now();
+        patience::until("many terms", async || {
+            assert_eq!(leads(&of_one) + leads(&of_two), 1, "who leads");
+            if begun.elapsed() > 10 * term { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        assert_eq!(steps.load(Ordering::SeqCst), 1, "the second node had no turn");
+        let by_force = "UPDATE platform.leases SET holder = 'two', fence = fence + 1 WHERE name = 'count'";
+        db.superuser().await.execute(by_force, &[]).await.unwrap();
+        patience::until("the hand-over", async || match (leads(&of_one), leads(&of_two)) {
+            (0, 1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        one.stop(patience::PATIENCE).await;
+        two.stop(patience::PATIENCE).await;
+    }
+
+    async fn a_shift_ends_alone_and_with_its_worker(db: TestDatabase) {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let worker = Worker::new(db.store(), Metrics::new().unwrap(), "node");
+        let stepped = async |times| {
+            patience::until("a step", async || match steps.load(Ordering::SeqCst) {
+                done if done >= times => Ok(()),
+                done => Err(done),
+            })
+            .await;
+        };
+        let shift = worker.shift();
+        shift.spawn(counting(&steps));
+        stepped(1).await;
+        shift.stop(patience::PATIENCE).await;
+        worker.shift().spawn(counting(&steps));
+        stepped(2).await;
+        worker.stop(patience::PATIENCE).await;
+        assert!(db.store().acquire_lease("count", "another", TERM).await.unwrap().is_some());
+    }
+
     async fn a_node_that_comes_later_gets_its_part_of_what_is_divided(db: TestDatabase) {
         let store = db.store();
         let (soon, steps) = (Duration::from_millis(40), Arc::new(AtomicUsize::new(0)));
