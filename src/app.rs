@@ -2,33 +2,34 @@
 
 mod database;
 mod loops;
+mod opening;
 mod schema;
 mod settings;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use actix_web::web::{Data, ServiceConfig};
 
+use self::opening::Opening;
 pub use self::{database::Database, schema::APPLIED_BY};
 use crate::{
     bus::producer::Producer,
     config::Config,
     http::{
-        Edge, Lifecycle, Phase, RateLimits,
+        Edge, Lifecycle, RateLimits,
         api::{self, Api},
         health::{self, Check},
         server,
         xapi::{self, Xapi},
     },
-    identity::{Identity, IdentityError, Issued},
-    inbox::Inbox,
+    identity::{Identity, Issued},
     ingest::Ingest,
     migrate::jobs::Jobs,
     model::{Clock, Ids},
     partitions,
     query::Reader,
     relay::Relay,
-    store::{Store, StoreError},
+    store::Store,
     telemetry::Metrics,
     trail::Trail,
     transcript::Press,
@@ -63,12 +64,33 @@ pub struct Rooms {
 impl Service {
     /// Builds all rooms and starts to answer; returns when the data plane is open, or waits for migrations.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
-        let database = Database::open(config, &clock, &ids).await?;
-        match Self::open(config, &database, clock, ids).await {
-            Ok((rooms, running, first_credential)) => Ok(Self { rooms, running, first_credential, database }),
-            Err(error) => {
+        let started = Self::start_unless(config, clock, ids, std::future::pending()).await?;
+        started.ok_or_else(|| anyhow::anyhow!("the start was interrupted"))
+    }
+
+    /// The same, unless `interrupted` comes first: then what was begun is ended, and there is no service.
+    pub async fn start_unless(
+        config: &Config,
+        clock: Clock,
+        ids: Ids,
+        interrupted: impl Future<Output = ()>,
+    ) -> anyhow::Result<Option<Self>> {
+        tokio::pin!(interrupted);
+        let database = tokio::select! {
+            opened = Database::open(config, &clock, &ids) => opened?,
+            () = &mut interrupted => return Ok(None),
+        };
+        let opened = tokio::select! {
+            opened = Self::open(config, &database, clock, ids) => opened.map(Some),
+            () = &mut interrupted => Ok(None),
+        };
+        match opened {
+            Ok(Some((rooms, running, first_credential))) => {
+                Ok(Some(Self { rooms, running, first_credential, database }))
+            }
+            not => {
                 database.close().await;
-                Err(error)
+                not.map(|_| None)
             }
         }
     }
@@ -83,21 +105,10 @@ impl Service {
         let rooms = Rooms::build(config, database, clock, ids)?;
         // Health answers while the schema is looked at, which may take as long as a migration does.
         let running = server::start(config, rooms.edge.clone(), rooms.routes(config))?;
-        let lifecycle = rooms.edge.lifecycle.clone();
-        let settled = async {
-            schema::settle(&runner, &lifecycle, &rooms.edge.metrics).await?;
-            rooms.begin(config, database.is_embedded()).await
-        };
-        match settled.await {
+        let mut opening = Opening::new(rooms.clone(), config.clone(), runner);
+        match opening.begin(database.is_embedded()).await {
             Ok(first) => {
-                let (later, config) = (rooms.clone(), config.clone());
-                tokio::spawn(async move {
-                    if schema::watch(runner, lifecycle, &later.edge.metrics).await
-                        && let Err(error) = later.begin(&config, false).await
-                    {
-                        tracing::error!(%error, "the work after the migrations could not begin");
-                    }
-                });
+                tokio::spawn(opening.follow());
                 Ok((rooms, running, first))
             }
             Err(error) => {
@@ -107,10 +118,25 @@ impl Service {
         }
     }
 
+    /// The orderly end up to the database: what was accepted is answered, loops finish their step.
+    pub async fn drain(&self, config: &Config) {
+        self.running.drain(config.shutdown.announce).await;
+        self.finish(config).await;
+    }
+
     /// Ends what runs behind the listener, which has stopped by now.
     pub async fn stop(self, config: &Config) {
-        self.rooms.api.trail.finish(config.shutdown.hard).await;
-        self.rooms.worker.stop(config.shutdown.hard).await;
+        self.finish(config).await;
+        self.close().await;
+    }
+
+    async fn finish(&self, config: &Config) {
+        let patience = config.shutdown.hard;
+        tokio::join!(self.rooms.api.trail.finish(patience), self.rooms.worker.stop(patience));
+    }
+
+    /// What is last, however the rest ended: an embedded database is stopped.
+    pub async fn close(self) {
         self.rooms.store.close();
         self.database.close().await;
     }
@@ -195,39 +221,6 @@ impl Rooms {
         });
         Arc::from([database, schema, months])
     }
-
-    /// What follows once the schema stands: the months of the ledger, the loops, the operator's credential, and on
-    /// a fresh embedded database one to begin with.
-    async fn begin(&self, config: &Config, embedded: bool) -> anyhow::Result<Option<Issued>> {
-        if self.edge.lifecycle.phase() != Phase::Serving {
-            return Ok(None);
-        }
-        partitions::make_ahead(&self.store, self.clock.now(), &self.edge.metrics).await.map(drop).or_else(only_read)?;
-        for work in loops::all(&self.store, &self.clock, &self.edge.metrics, self.relay.clone()) {
-            self.worker.spawn(work);
-        }
-        if !config.kafka.brokers.is_empty() {
-            let (store, metrics) = (self.store.clone(), self.edge.metrics.clone());
-            let inbox = Inbox::new(store, config.kafka.clone(), metrics, self.clock.clone());
-            self.worker.accompany(|stop| inbox.run(stop));
-        }
-        if let Some(credential) = &config.service.bootstrap_credential {
-            match self.identity.ensure_bootstrap(credential).await {
-                Err(IdentityError::Store(error)) => only_read(error)?,
-                done => drop(done?),
-            }
-        }
-        Ok(if embedded { self.identity.first_credential().await? } else { None })
-    }
-}
-
-/// A database that takes no writes can still be read: what a start would have written there is left out.
-fn only_read(error: StoreError) -> Result<(), StoreError> {
-    if !error.is_read_only() {
-        return Err(error);
-    }
-    tracing::warn!(%error, "the database takes no writes: it is read only");
-    Ok(())
 }
 
 fn relay(config: &Config, store: &Store, metrics: &Metrics, clock: &Clock) -> anyhow::Result<Option<Arc<Relay>>> {

@@ -1,42 +1,65 @@
-//! From the migration runner's verdict to the phase of the service.
+//! From the migration runner's verdict to whether the data plane may open.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    http::{Lifecycle, Phase},
-    migrate::{MigrateError, Runner, Verdict, checked},
+    migrate::{MigrateError, Module, Runner, Verdict, checked},
+    store::{Store, StoreError, migrations::standing::Wanted},
     telemetry::Metrics,
 };
 
 /// How long to wait before the database is asked again.
-const AGAIN: Duration = Duration::from_secs(2);
+pub const AGAIN: Duration = Duration::from_secs(2);
 
 /// Who the history says applied the files of a start.
 pub const APPLIED_BY: &str = concat!("progress-service ", env!("CARGO_PKG_VERSION"));
 
-/// Applies what a start may and enters the phase that follows. Waits for a database that is not there yet; an error
-/// means that this binary must not serve this database.
-pub async fn settle(runner: &Runner, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
+/// How the schema stands to this binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Fits,
+    /// These files wait for a person.
+    Waits(Arc<[String]>),
+}
+
+/// What was said last, so that what stays as it is is said once.
+#[derive(Debug, Default)]
+pub struct Said(String);
+
+impl Said {
+    /// Whether this is news.
+    pub fn is_news(&mut self, text: String) -> bool {
+        let news = self.0 != text;
+        self.0 = text;
+        news
+    }
+}
+
+/// Applies what a start may and judges the schema. Waits for a database that is not there yet; an error means that this
+/// binary must not serve this database.
+pub async fn settle(runner: &Runner, metrics: &Metrics, said: &mut Said) -> anyhow::Result<Standing> {
     loop {
         match runner.startup(APPLIED_BY, &|event| checked::observe(metrics, &event)).await {
             Ok(Verdict::Ready { applied }) => {
                 tracing::info!(applied, "the schema is up to date");
-                lifecycle.enter(Phase::Serving);
-                return Ok(());
+                return Ok(Standing::Fits);
             }
             Ok(Verdict::Maintenance { pending, failed }) => {
-                if let Some(failure) = failed {
-                    tracing::error!(file = failure.file, error = failure.error, "a migration failed");
+                if said.is_news(format!("{pending:?} {failed:?}")) {
+                    if let Some(failure) = failed {
+                        tracing::error!(file = failure.file, error = failure.error, "a migration failed");
+                    }
+                    tracing::warn!(?pending, "migrations wait: see `progress-service migrations status`");
                 }
-                tracing::warn!(?pending, "migrations wait: see `progress-service migrations status`");
-                lifecycle.enter(Phase::Maintenance { pending: pending.into() });
-                return Ok(());
+                return Ok(Standing::Waits(pending.into()));
             }
             Ok(Verdict::Refuse { why }) => {
                 anyhow::bail!("the schema does not fit this binary: {}", why.join("; "));
             }
             Err(MigrateError::Store(error)) if error.is_temporary() => {
-                tracing::warn!(%error, "the database is not there yet; trying again");
+                if said.is_news(error.to_string()) {
+                    tracing::warn!(%error, "the database is not there yet; trying again");
+                }
                 tokio::time::sleep(AGAIN).await;
             }
             Err(error) => return Err(error.into()),
@@ -44,15 +67,21 @@ pub async fn settle(runner: &Runner, lifecycle: &Lifecycle, metrics: &Metrics) -
     }
 }
 
-/// Looks again while migrations wait, so that the data plane opens when somebody has run them. Answers whether it
-/// was this that opened it.
-pub async fn watch(runner: Runner, lifecycle: Lifecycle, metrics: &Metrics) -> bool {
-    let waited = matches!(lifecycle.phase(), Phase::Maintenance { .. });
-    while matches!(lifecycle.phase(), Phase::Maintenance { .. }) {
-        tokio::time::sleep(AGAIN).await;
-        if let Err(error) = settle(&runner, &lifecycle, metrics).await {
-            tracing::error!(%error, "still in maintenance");
-        }
+/// Whether every file of this binary is still applied; nothing is changed. What newer binaries added is their business.
+/// `None` where the service's own login may not look.
+pub async fn look(runner: &Runner, store: &Store) -> Result<Option<Standing>, StoreError> {
+    let wanted = |module: &Module| {
+        let schema = module.schema.clone();
+        module.files.iter().map(move |file| Wanted { schema: schema.clone(), file: file.file() }).collect::<Vec<_>>()
+    };
+    let wanted: Vec<Wanted> = runner.modules().iter().flat_map(wanted).collect();
+    let Some(missing) = store.unapplied(&wanted).await? else { return Ok(None) };
+    if missing.is_empty() {
+        return Ok(Some(Standing::Fits));
     }
-    waited && lifecycle.phase() == Phase::Serving
+    let name = |one: &Wanted| {
+        let module = runner.modules().iter().find(|module| module.schema == one.schema);
+        format!("{}/{} (no longer applied)", module.map_or(&one.schema, |module| &module.name), one.file)
+    };
+    Ok(Some(Standing::Waits(missing.iter().map(name).collect())))
 }

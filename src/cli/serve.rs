@@ -1,6 +1,6 @@
 //! `serve`: the service itself, in the foreground, until a signal comes.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,18 +16,19 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let loaded = super::begin()?;
     let runtime = super::runtime()?;
     let outcome = runtime.block_on(serve(&loaded.config));
-    // A task that does not end must not hold the process: by design its work is safe to cut.
-    runtime.shutdown_timeout(loaded.config.shutdown.hard);
+    // A task that did not end by now must not hold the process: by design its work is safe to cut.
+    runtime.shutdown_timeout(LAST);
     outcome.map(|()| ExitCode::SUCCESS)
 }
+
+/// How long tasks may take to notice that the process ends.
+const LAST: Duration = Duration::from_millis(200);
 
 /// The first signal drains, the second cuts.
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let mut service = tokio::select! {
-        started = Service::start(config, Clock::system(), Ids::random()) => started?,
-        () = signals.next() => return Ok(()),
-    };
+    let started = Service::start_unless(config, Clock::system(), Ids::random(), signals.next()).await?;
+    let Some(mut service) = started else { return Ok(()) };
     let url = service.running.url();
     // Scripts and tests wait for exactly this line.
     say!("listening on {url}");
@@ -35,17 +36,18 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         super::print::text(&welcome(&url, config, &issued));
     }
     tokio::select! {
-        stopped = service.running.stopped() => stopped?,
-        () = signals.next() => {
-            tracing::info!("draining; a second signal stops at once");
-            tokio::select! {
-                () = service.running.drain(config.shutdown.announce) => {}
-                // The listener is busy draining; what is still open ends with the process.
-                () = signals.next() => tracing::warn!("stopping at once"),
-            }
+        stopped = service.running.stopped() => {
+            service.stop(config).await;
+            return Ok(stopped?);
         }
+        () = signals.next() => tracing::info!("draining; a second signal stops at once"),
     }
-    service.stop(config).await;
+    tokio::select! {
+        () = service.drain(config) => {}
+        // What is still open ends with the process.
+        () = signals.next() => tracing::warn!("stopping at once"),
+    }
+    service.close().await;
     Ok(())
 }
 

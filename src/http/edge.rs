@@ -12,7 +12,7 @@ use actix_web::{
 use prometheus::IntGauge;
 use tracing::Instrument;
 
-use super::{HttpError, Lifecycle, Problem, body::Pace};
+use super::{HttpError, Lifecycle, Phase, Problem, body::Pace};
 use crate::{
     config,
     model::Ids,
@@ -23,7 +23,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Paths that answer in every phase: operators need them most when nothing else works.
-const ALWAYS_OPEN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/admin", "/api/v1/admin"];
+const ALWAYS_OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Paths that answer as soon as it is known who may ask: before the first credential is made, nobody could.
+const OPEN_ONCE_STARTED: [&str; 2] = ["/admin", "/api/v1/admin"];
 
 /// Who is asking, as far as logs and events need to know.
 #[derive(Clone, Debug)]
@@ -98,10 +100,15 @@ impl Edge {
         if size > self.header_bytes {
             return Some(HttpError::Headers { limit: self.header_bytes });
         }
-        if ALWAYS_OPEN.iter().any(|open| is_below(req.path(), open)) {
+        let is_among = |paths: &[&str]| paths.iter().any(|open| is_below(req.path(), open));
+        if is_among(&ALWAYS_OPEN) {
             return None;
         }
-        let why = self.lifecycle.phase().closed()?;
+        let phase = self.lifecycle.phase();
+        if phase != Phase::Starting && is_among(&OPEN_ONCE_STARTED) {
+            return None;
+        }
+        let why = phase.closed()?;
         Some(HttpError::Unavailable { why, retry_after: Duration::from_secs(5) })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
 use super::{Edge, HttpError, Phase};
@@ -54,17 +54,21 @@ struct Readiness {
     checks: Vec<Finding>,
 }
 
-/// Mounts the three routes.
+/// Mounts the three routes. HEAD is answered like GET, without the body.
 pub fn routes(edge: &Edge, checks: Arc<[Check]>, metrics: bool) -> impl Fn(&mut web::ServiceConfig) + Clone + use<> {
     let edge = edge.clone();
     move |cfg| {
         let (for_ready, for_metrics, checks) = (edge.clone(), edge.clone(), checks.clone());
-        cfg.route("/healthz", web::get().to(healthy));
-        cfg.route("/readyz", web::get().to(move || ready(for_ready.clone(), checks.clone())));
+        cfg.route("/healthz", read().to(healthy));
+        cfg.route("/readyz", read().to(move || ready(for_ready.clone(), checks.clone())));
         if metrics {
-            cfg.route("/metrics", web::get().to(move || exposed(for_metrics.clone())));
+            cfg.route("/metrics", read().to(move || exposed(for_metrics.clone())));
         }
     }
+}
+
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// The process runs and answers: nothing more, so that a database outage does not restart every node.

@@ -2,6 +2,13 @@
 
 use std::sync::Arc;
 
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::ConnectionType,
+    middleware::Next,
+};
 use tokio::sync::watch;
 
 /// The phases, in the order they come; `Maintenance` and `Serving` may follow each other.
@@ -15,7 +22,10 @@ pub enum Phase {
     },
     Serving,
     /// A signal came: accepted requests finish, and load balancers are told to go elsewhere.
-    Draining,
+    Draining {
+        /// Why the data plane was closed when the signal came.
+        closed: Option<String>,
+    },
 }
 
 impl Phase {
@@ -24,19 +34,24 @@ impl Phase {
             Self::Starting => "starting",
             Self::Maintenance { .. } => "maintenance",
             Self::Serving => "serving",
-            Self::Draining => "draining",
+            Self::Draining { .. } => "draining",
         }
     }
 
-    /// Why the data plane does not answer; `None` when it does. Draining still answers what arrives.
+    /// Why the data plane does not answer; `None` when it does. Draining still answers what was answered before.
     pub fn closed(&self) -> Option<String> {
         match self {
             Self::Starting => Some("the service is starting".to_owned()),
             Self::Maintenance { pending } => {
                 Some(format!("the service waits for migrations that a person must start: {}", pending.join(", ")))
             }
-            Self::Serving | Self::Draining => None,
+            Self::Serving => None,
+            Self::Draining { closed } => closed.clone(),
         }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        matches!(self, Self::Draining { .. })
     }
 }
 
@@ -55,10 +70,29 @@ impl Lifecycle {
         self.0.borrow().clone()
     }
 
+    pub fn is_draining(&self) -> bool {
+        self.0.borrow().is_draining()
+    }
+
+    /// The last phase begins.
+    pub fn drain(&self) {
+        let closed = self.phase().closed();
+        self.enter(Phase::Draining { closed });
+    }
+
+    /// The outermost middleware: while draining, every answer says that its connection ends with it.
+    pub async fn pass<B: MessageBody>(self, req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+        let mut response = next.call(req).await?;
+        if self.is_draining() {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Ok(response)
+    }
+
     /// Moves on. There is no way back from draining: late news from a migration must not reopen the doors.
     pub fn enter(&self, next: Phase) {
         self.0.send_if_modified(|phase| {
-            let moves = *phase != Phase::Draining && *phase != next;
+            let moves = !phase.is_draining() && *phase != next;
             if moves {
                 tracing::info!(from = phase.name(), to = next.name(), "phase changed");
                 *phase = next;
@@ -85,8 +119,20 @@ mod tests {
     #[test]
     fn nothing_leaves_draining() {
         let lifecycle = Lifecycle::default();
-        lifecycle.clone().enter(Phase::Draining);
+        lifecycle.clone().drain();
         lifecycle.enter(Phase::Serving);
-        assert_eq!(lifecycle.phase(), Phase::Draining);
+        assert!(lifecycle.is_draining());
+    }
+
+    #[test]
+    fn draining_opens_nothing_that_was_closed() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.enter(Phase::Maintenance { pending: Arc::from(["ledger/100_split.sql".to_owned()]) });
+        lifecycle.drain();
+        assert!(lifecycle.phase().closed().unwrap().contains("100_split"));
+        let lifecycle = Lifecycle::default();
+        lifecycle.enter(Phase::Serving);
+        lifecycle.drain();
+        assert_eq!(lifecycle.phase().closed(), None);
     }
 }

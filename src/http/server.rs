@@ -1,6 +1,14 @@
 //! The listener: bind, serve, drain, stop.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -8,10 +16,13 @@ use actix_web::{
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 use super::{
-    Edge, Phase,
+    Edge,
     api::{endpoint::nowhere, stamp},
     cors,
     guard::{self, Guard},
@@ -29,12 +40,43 @@ pub enum ServerError {
     Stopped(String),
 }
 
+/// How long connections that are in use get, after the listener has closed, to send what they are about to send and to
+/// hear in its answer that they end. What is idle after that is closed.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// How many connections are open.
+#[derive(Clone, Debug, Default)]
+struct Connections(Arc<AtomicUsize>);
+
+impl Connections {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) -> Connection {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Connection(self.clone())
+    }
+}
+
+/// Counts as one for as long as it lives.
+struct Connection(Connections);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A listener at work. Dropping it does not stop it; call [`Running::drain`] or [`Running::cut`].
 #[derive(Debug)]
 pub struct Running {
     /// The address in use: with port 0 asked for, the one that was free.
     pub address: SocketAddr,
     edge: Edge,
+    connections: Connections,
+    /// How long accepted requests may take once the listener closes.
+    soft: Duration,
     scheme: &'static str,
     handle: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
@@ -47,7 +89,10 @@ where
 {
     let (inner, origins) = (edge.clone(), config.limits.cors_origins.clone());
     let bases = xapi::stamp::Bases::new(&config.xapi.paths);
+    let (connections, soft) = (Connections::default(), config.shutdown.soft);
+    let counted = connections.clone();
     let server = HttpServer::new(move || {
+        let lifecycle = inner.lifecycle.clone();
         let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
         let (bases, guard) = (bases.clone(), Guard::new(&origins, &bases));
         App::new()
@@ -58,13 +103,17 @@ where
             .wrap(cors::middleware(&origins))
             .wrap(from_fn(move |req, next| bases.clone().pass(req, next)))
             .wrap(from_fn(guard::keep_private))
+            .wrap(from_fn(move |req, next| lifecycle.clone().pass(req, next)))
             .configure(routes.clone())
             .default_service(web::to(nowhere))
     })
     .keep_alive(config.http.keep_alive)
     .client_request_timeout(config.http.head_timeout)
     .max_connections(config.http.max_connections)
-    .shutdown_timeout(config.shutdown.soft.as_secs())
+    .on_connect(move |_, data| {
+        data.insert(counted.opened());
+    })
+    .shutdown_timeout(soft.as_secs())
     .disable_signals();
     let server = if config.http.workers > 0 { server.workers(config.http.workers) } else { server };
 
@@ -78,7 +127,7 @@ where
     let address = server.addrs().first().copied().ok_or_else(|| bind(io::ErrorKind::AddrNotAvailable.into()))?;
     let server = server.run();
     let handle = server.handle();
-    Ok(Running { address, edge, scheme, handle, serving: tokio::spawn(server) })
+    Ok(Running { address, edge, connections, soft, scheme, handle, serving: tokio::spawn(server) })
 }
 
 impl Running {
@@ -96,17 +145,29 @@ impl Running {
         }
     }
 
-    /// Soft stop: not ready from now on, no new connections after `announce`, accepted requests finish within the
-    /// soft grace.
+    /// Soft stop: not ready from now on, and every answer ends its connection; no new connections after `announce`;
+    /// accepted requests finish within the soft grace.
     pub async fn drain(&self, announce: Duration) {
-        self.edge.lifecycle.enter(Phase::Draining);
-        tokio::time::sleep(announce).await;
+        self.edge.lifecycle.drain();
+        sleep(announce).await;
+        self.handle.pause().await;
+        self.part().await;
         self.handle.stop(true).await;
+    }
+
+    /// Waits until no connection is open that could still send a request. To stop closes what is idle, and a request
+    /// that crosses with that has no answer; so first, whoever uses its connection hears that it ends.
+    async fn part(&self) {
+        let until = Instant::now() + PARTING.min(self.soft);
+        let at_work = || usize::try_from(self.edge.metrics.http.in_flight.get()).unwrap_or_default();
+        while self.connections.count() > at_work() && Instant::now() < until {
+            sleep(PARTING / 50).await;
+        }
     }
 
     /// Hard stop: connections are closed where they stand.
     pub async fn cut(&self) {
-        self.edge.lifecycle.enter(Phase::Draining);
+        self.edge.lifecycle.drain();
         self.handle.stop(false).await;
     }
 }
@@ -125,7 +186,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, read},
-        http::{HttpError, Lifecycle, health},
+        http::{HttpError, Lifecycle, Phase, health},
         model::Ids,
         telemetry::Metrics,
     };

@@ -302,15 +302,10 @@ impl Runner {
     }
 }
 
-/// Pending files that wait for an operator, as `module/file`.
+/// Pending files that wait for an operator, as `module/file`: whatever a start would withhold.
 pub(super) fn gated(known: &[Known<'_>]) -> Vec<String> {
-    let pending = known
-        .iter()
-        .flat_map(|one| Category::ALL.into_iter().flat_map(|c| plan::pending(*one, c)).zip(std::iter::repeat(one)));
-    pending
-        .filter(|(file, _)| file.is_gated())
-        .map(|(file, one)| format!("{}/{}", one.module.name, file.file()))
-        .collect()
+    let plan = plan::make(known, &Wish::default());
+    plan.withheld.iter().map(|held| format!("{}/{}", held.module.name, held.file.file())).collect()
 }
 
 /// The schema's bookkeeping is made, and attempts whose runner went away are closed.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     names::Category,
-    plan::{self, Known, Problem, Wish},
+    plan::{self, Because, Known, Problem, Wish, Withheld},
     report::{Failure, RunReport},
     run::{self, MigrateError, Progress, Request, Runner, World},
 };
@@ -20,7 +20,8 @@ pub enum Verdict {
     Ready {
         applied: usize,
     },
-    /// Health and administration answer; the data plane says 503 and names these files.
+    /// Health and administration answer; the data plane says 503 and names these files, with the reason where it is
+    /// another than that they are for a person to start.
     Maintenance {
         pending: Vec<String>,
         failed: Option<Failure>,
@@ -105,7 +106,7 @@ impl Runner {
         }
         let world = self.world(session).await?;
         let known = world.known();
-        let pending = run::gated(&known);
+        let pending = waiting(&known);
         match report.failed {
             // A file that waits for an operator may be what the failed one needed.
             Some(failure) if !pending.is_empty() && !plan::is_bootstrapping(&known) => {
@@ -122,6 +123,21 @@ fn sentence(failure: &Failure) -> String {
     format!("{}/{} failed: {}", failure.module, failure.file, failure.error)
 }
 
+/// Every file that a start leaves to a person.
+fn waiting(known: &[Known<'_>]) -> Vec<String> {
+    plan::make(known, &Wish::default()).withheld.iter().map(why).collect()
+}
+
+fn why(held: &Withheld<'_>) -> String {
+    let file = format!("{}/{}", held.module.name, held.file.file());
+    match &held.because {
+        Because::Gate => file,
+        Because::Approval => format!("{file} (destructive: it needs a name, --approved-by)"),
+        Because::Behind { file: first } => format!("{file} (after {first})"),
+        Because::Steps => format!("{file} (later)"),
+    }
+}
+
 /// The verdict where a start has nothing to write.
 fn settled(known: &[Known<'_>]) -> Option<Verdict> {
     let problems = plan::problems(known);
@@ -135,16 +151,18 @@ fn settled(known: &[Known<'_>]) -> Option<Verdict> {
         return Some(Verdict::Refuse { why: wrong });
     }
     if !problems.is_empty() {
-        let mut pending = run::gated(known);
-        let more: Vec<_> = problems.iter().filter_map(half).filter(|file| !pending.contains(file)).collect();
-        pending.extend(more);
+        let named = run::gated(known);
+        let mut pending = waiting(known);
+        pending.extend(problems.iter().filter_map(half).filter(|file| !named.contains(file)));
         return Some(Verdict::Maintenance { pending, failed: None });
     }
-    let pending = || known.iter().flat_map(|one| Category::ALL.into_iter().flat_map(|c| plan::pending(*one, c)));
-    if pending().next().is_none() {
+    let plan = plan::make(known, &Wish::default());
+    if !plan.steps.is_empty() {
+        return None;
+    }
+    if plan.withheld.is_empty() {
         return Some(Verdict::Ready { applied: 0 });
     }
-    let automatic = pending().any(|file| !file.is_gated());
     let first = plan::is_empty(known) || plan::is_bootstrapping(known);
-    (!automatic && !first).then(|| Verdict::Maintenance { pending: run::gated(known), failed: None })
+    (!first).then(|| Verdict::Maintenance { pending: waiting(known), failed: None })
 }

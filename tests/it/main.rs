@@ -21,6 +21,7 @@ mod closed_pipe;
 mod cmi5;
 mod compat;
 mod doors;
+mod draining;
 mod embedded;
 mod house;
 mod identity;

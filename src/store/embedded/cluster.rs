@@ -77,7 +77,8 @@ impl Home {
         let mut command = run_as.command(&programs.path("initdb"));
         command.arg("-D").arg(&door.name).arg("--pwfile").arg(door.name.join("../password")).args(["-U", OWNER]);
         command.args(["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--no-instructions"]);
-        command.args(locale(programs.major)).stdin(Stdio::null()).current_dir(&door.entry);
+        // A start that is given up in the middle leaves nothing behind that still writes.
+        command.args(locale(programs.major)).stdin(Stdio::null()).current_dir(&door.entry).kill_on_drop(true);
         let output = command.output().await.map_err(io_at("run initdb in", self.path()))?;
         if !output.status.success() {
             let said =

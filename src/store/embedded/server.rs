@@ -32,6 +32,8 @@ const RECOVERY: Duration = Duration::from_secs(1800);
 /// How long processes of a killed server are given to notice and end.
 const LINGER: Duration = Duration::from_secs(60);
 const FAST_STOP: Duration = Duration::from_secs(120);
+/// How long the end of a server is waited for where nothing else can be done meanwhile. It ends by itself after that.
+const ABANDONED: Duration = Duration::from_secs(10);
 const OLD_LOGS: u32 = 5;
 
 /// Everything a start needs; a restart uses the same, so connection strings stay true.
@@ -148,6 +150,24 @@ impl Server {
             }
         }
         Err(EmbeddedError::StillRunning { pid: self.pid, folder: cluster.to_owned() })
+    }
+}
+
+impl Drop for Server {
+    /// A server that nobody stopped, because its start was given up in the middle, must not outlive its owner.
+    fn drop(&mut self) {
+        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if !runs(&mut self.child) {
+            return;
+        }
+        if let Err(error) = process::send(self.pid, Signal::Fast) {
+            warn!(%error, pid = self.pid, "an abandoned PostgreSQL could not be stopped");
+            return;
+        }
+        let begun = std::time::Instant::now();
+        while runs(&mut self.child) && begun.elapsed() < ABANDONED {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod patience;
 pub mod record;
 pub mod rehearse;
+pub mod standing;
 
 use std::time::Duration;
 

@@ -5,7 +5,10 @@ use std::fs;
 use super::{
     assert_the_row_is_there, await_ready, cluster, connect, folder, helper, kill_hard, leave_a_row, server_pid, start,
 };
-use crate::support::patience;
+use crate::support::{
+    patience,
+    process::{Process, command},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_started_again_at_the_same_address() {
@@ -73,4 +76,28 @@ async fn a_service_killed_while_it_makes_the_database_is_no_harm() {
     let server = start(data.path()).await;
     leave_a_row(&server).await;
     server.stop().await.unwrap();
+}
+
+/// The binary is told to stop at several moments of a first start; no server of it may be left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_given_up_leaves_no_server_behind() {
+    let programs = crate::support::settings::required("TEST_PG_PROGRAMS");
+    for answers in [false, true] {
+        let data = folder();
+        let variables = [
+            ("PROGRESS_LISTEN", "127.0.0.1:0".to_owned()),
+            ("PROGRESS_DATA_DIR", data.path().to_string_lossy().into_owned()),
+            ("PROGRESS_PG_BIN", programs.clone()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        let mut process = Process::start(command(&["serve"], &variables));
+        let pid = patience::until("a server", async || server_pid(data.path()).ok_or("none yet")).await;
+        if answers {
+            process.says("the embedded PostgreSQL runs").await;
+        }
+        process.signal("TERM");
+        assert_eq!(process.ended().await.code(), Some(0), "{}", process.log.lines().join("\n"));
+        assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "server {pid} outlived the process");
+        assert!(answers || !process.log.contains("listening on"), "the signal came too late to prove anything");
+    }
 }

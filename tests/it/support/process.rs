@@ -81,6 +81,10 @@ impl Process {
         assert!(sent.success(), "no process {id} to send {name} to");
     }
 
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         let log = self.log.clone();
