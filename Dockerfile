@@ -32,7 +32,8 @@ ENV PROGRESS_LISTEN=0.0.0.0:8080 \
     PROGRESS_LOG_FORMAT=json
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=6 \
-  CMD ["curl", "-fsS", "http://127.0.0.1:8080/healthz"]
+# Whichever the listener speaks, on whichever port; the certificate is for other names than this.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+  CMD at="127.0.0.1:${PROGRESS_LISTEN##*:}/healthz"; curl -fs -m 2 "http://$at" || curl -fsSk -m 2 "https://$at"
 ENTRYPOINT ["progress-service"]
 CMD ["serve"]

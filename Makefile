@@ -21,6 +21,7 @@ bench: ## benchmarks, against servers of their own; half an hour (docs/performan
 
 up: ## the service with PostgreSQL, Kafka and object storage in containers
 	docker compose up --build --detach --wait
+	@echo "a first key: docker compose exec progress progress-service credentials create --label first"
 
 down: ## stop the containers; their volumes stay
 	docker compose down

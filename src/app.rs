@@ -194,9 +194,12 @@ impl Rooms {
         let health = health::routes(&self.edge, self.checks(), config.service.metrics);
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
-        let api = api::routes(self.api.clone());
+        let (api, metrics) = (api::routes(self.api.clone()), Data::new(self.edge.metrics.clone()));
         move |cfg: &mut ServiceConfig| {
-            cfg.app_data(identity.clone()).app_data(migrations.clone()).app_data(limits.clone());
+            cfg.app_data(metrics.clone())
+                .app_data(identity.clone())
+                .app_data(migrations.clone())
+                .app_data(limits.clone());
             health(cfg);
             xapi(cfg);
             api(cfg);

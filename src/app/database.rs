@@ -1,5 +1,7 @@
 //! The database behind the service: the configured one, or one that the service starts itself.
 
+use std::time::{Duration, Instant};
+
 use super::settings;
 use crate::{
     config::Config,
@@ -12,10 +14,16 @@ use crate::{
     },
 };
 
+/// How long a command waits for a service beside it that starts or stops just now.
+const PATIENCE: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// How to reach the database, and the server itself when it is ours to stop.
 pub struct Database {
     pub settings: StoreSettings,
     embedded: Option<Embedded>,
+    /// Whether its files lie in our data folder, whoever started it.
+    is_local: bool,
 }
 
 impl Database {
@@ -23,21 +31,31 @@ impl Database {
     pub async fn open(config: &Config, clock: &Clock, ids: &Ids) -> Result<Self, EmbeddedError> {
         if let Some(url) = &config.database.url {
             let owner = config.database.migration_url.as_ref().unwrap_or(url);
-            return Ok(Self { settings: logins(config, url, owner), embedded: None });
+            return Ok(Self { settings: logins(config, url, owner), embedded: None, is_local: false });
         }
         let embedded = embedded::start(settings::embedded(config), clock, ids).await?;
         let settings = logins(config, embedded.service_url(), embedded.owner_url());
-        Ok(Self { settings, embedded: Some(embedded) })
+        Ok(Self { settings, embedded: Some(embedded), is_local: true })
     }
 
-    /// The same for a command that may run beside a service: an embedded server that already runs is joined.
+    /// The same for a command that may run beside a service: an embedded server that already runs is joined. One that
+    /// is about to is waited for.
     pub async fn join(config: &Config, clock: &Clock, ids: &Ids) -> Result<Self, EmbeddedError> {
-        if config.database.url.is_none()
-            && let Some(logins) = embedded::attach(&config.service.data_dir).await?
-        {
-            return Ok(Self { settings: self::logins(config, &logins.service, &logins.owner), embedded: None });
+        if config.database.url.is_some() {
+            return Self::open(config, clock, ids).await;
         }
-        Self::open(config, clock, ids).await
+        let began = Instant::now();
+        loop {
+            if let Some(logins) = embedded::attach(&config.service.data_dir).await? {
+                let settings = self::logins(config, &logins.service, &logins.owner);
+                return Ok(Self { settings, embedded: None, is_local: true });
+            }
+            match Self::open(config, clock, ids).await {
+                Err(EmbeddedError::InUse { .. }) if began.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+                Err(EmbeddedError::InUse { folder, holder }) => return Err(EmbeddedError::Silent { folder, holder }),
+                opened => return opened,
+            }
+        }
     }
 
     pub fn is_embedded(&self) -> bool {
@@ -47,7 +65,7 @@ impl Database {
     /// Where to look for what the database does not tell: the data of an embedded server lie under our own folder,
     /// another server's disk cannot be seen from here.
     pub fn place(&self, config: &Config) -> Place {
-        let data_directory = self.is_embedded().then(|| config.service.data_dir.clone());
+        let data_directory = self.is_local.then(|| config.service.data_dir.clone());
         Place { data_directory, backup_marker: config.database.backup_marker.clone() }
     }
 

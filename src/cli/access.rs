@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::beside::with_database;
 use crate::{
-    app::Database,
     identity::Identity,
     model::{Clock, Ids, TenantId},
 };
@@ -14,16 +14,10 @@ pub const BY: &str = "command-line";
 /// Runs `work` over the configured database, which may serve at the same time.
 pub fn run(work: impl AsyncFnOnce(&Identity) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let loaded = super::begin()?;
-    super::runtime()?.block_on(async {
-        let (clock, ids) = (Clock::system(), Ids::random());
-        let database = Database::open(&loaded.config, &clock, &ids).await?;
-        let done = match database.identity(&loaded.config, clock, ids) {
-            Ok(identity) => work(&identity).await,
-            Err(error) => Err(error.into()),
-        };
-        database.close().await;
-        done.map(|()| ExitCode::SUCCESS)
-    })
+    super::runtime()?.block_on(with_database(&loaded.config, async |database| {
+        let identity = database.identity(&loaded.config, Clock::system(), Ids::random())?;
+        work(&identity).await.map(|()| ExitCode::SUCCESS)
+    }))
 }
 
 /// A tenant by its id or its name; `default` is there from the first start on.

@@ -12,6 +12,7 @@ use crate::{
     identity::{Identity, Issued, NewCredential},
     model::{Clock, Scopes, TenantId},
     store::credentials::Credential,
+    xapi::{Limits, json},
 };
 
 #[derive(clap::Args)]
@@ -85,7 +86,7 @@ fn scopes(text: &str) -> Result<Scopes, String> {
 }
 
 fn agent(text: &str) -> Result<Value, String> {
-    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let value = json::parse(text.as_bytes(), &Limits::default()).map_err(|e| e.to_string())?;
     if value.is_object() { Ok(value) } else { Err("expected a JSON object".to_owned()) }
 }
 

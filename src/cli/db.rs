@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::exit;
+use super::{beside::with_database, exit};
 use crate::{
     app::Database,
     config::Loaded,
@@ -17,7 +17,7 @@ use crate::{
         Runner,
         checks::{self, Check, Status},
     },
-    model::{Clock, Ids},
+    model::Clock,
     store::{
         Endpoint,
         ddl::Session,
@@ -62,13 +62,10 @@ struct ReindexArgs {
 
 /// Runs the subcommand.
 pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let database = Database::open(&loaded.config, &Clock::system(), &Ids::random()).await?;
-    let code = with_database(&args, loaded, &database).await;
-    database.close().await;
-    code
+    with_database(&loaded.config, async |database| answer(&args, loaded, database).await).await
 }
 
-async fn with_database(args: &Args, loaded: &Loaded, database: &Database) -> anyhow::Result<ExitCode> {
+async fn answer(args: &Args, loaded: &Loaded, database: &Database) -> anyhow::Result<ExitCode> {
     let runner = database.runner(&loaded.config)?;
     let clock = Clock::system();
     match &args.command {

@@ -147,7 +147,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             return change::squash(out, &modules, &through, &squash);
         }
         Command::Replay(args) => {
-            let database = Database::open(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             let code = replay::run(&args, out.json, &modules, &database.settings.owner).await;
             database.close().await;
             return code;

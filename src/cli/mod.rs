@@ -4,6 +4,7 @@
 mod print;
 
 mod access;
+mod beside;
 mod compat;
 mod config;
 mod credentials;
@@ -19,7 +20,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{ConfigError, Loaded};
+use crate::{
+    config::{ConfigError, Loaded},
+    model::causes,
+};
 
 /// What the process ends with besides 0 (done) and clap's 2 (wrong usage).
 pub mod exit {
@@ -87,7 +91,7 @@ pub fn main() -> ExitCode {
         }
     };
     let code = outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", causes::in_one_line(error.as_ref()));
         let code = if error.is::<ConfigError>() { exit::CONFIG } else { exit::FAILED };
         ExitCode::from(code)
     });

@@ -7,17 +7,16 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{access::BY, exit};
+use super::{access::BY, beside::with_database, exit};
 use crate::{
-    app::Database,
     config::Loaded,
-    model::{Clock, Ids, TenantId},
+    model::TenantId,
     projections::{
         effects::EFFECTS,
         rebuild::{Progress, Rebuild, Replaced},
     },
     store::{
-        Store, StoreSettings,
+        PoolSettings, Store, StoreSettings,
         rebuild::{Difference, Standing},
     },
 };
@@ -57,15 +56,13 @@ enum Command {
 
 /// Runs the subcommand over the configured database, which may serve at the same time.
 pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
-    let settings = &database.settings;
-    let patient = crate::store::PoolSettings { statement_timeout: LONGEST, ..settings.pool.clone() };
-    let code = match Store::open(&StoreSettings { pool: patient, ..settings.clone() }) {
-        Ok(store) => with_store(&args, &store).await,
-        Err(error) => Err(error.into()),
-    };
-    database.close().await;
-    code
+    with_database(&loaded.config, async |database| {
+        let settings = &database.settings;
+        let patient = PoolSettings { statement_timeout: LONGEST, ..settings.pool.clone() };
+        let store = Store::open(&StoreSettings { pool: patient, ..settings.clone() })?;
+        with_store(&args, &store).await
+    })
+    .await
 }
 
 async fn with_store(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {

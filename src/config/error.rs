@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{KEYS, nearest::nearest};
+use super::{KEYS, Key, legacy::VARIABLES, nearest::nearest};
 
 /// One thing to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,16 @@ impl Problem {
 
     /// A `PROGRESS_*` variable that no row of the table knows.
     pub(super) fn unknown_variable(name: &str) -> Self {
-        Self { name: name.to_owned(), message: unknown("variable", nearest(name, KEYS.iter().map(super::Key::env))) }
+        Self { name: name.to_owned(), message: unknown("variable", nearest_variable(name)) }
     }
+}
+
+/// One that looks like an old name means what that one is called today.
+fn nearest_variable(name: &str) -> Option<String> {
+    let old = VARIABLES.iter().map(|renamed| renamed.old.to_owned());
+    let near = nearest(name, KEYS.iter().map(Key::env).chain(old))?;
+    let today = VARIABLES.iter().find(|renamed| renamed.old == near).map(|renamed| renamed.key);
+    Some(KEYS.iter().find(|key| Some(key.name) == today).map_or(near, Key::env))
 }
 
 fn unknown(what: &str, near: Option<String>) -> String {

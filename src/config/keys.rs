@@ -333,7 +333,8 @@ impl Config {
             ),
         ];
         let broken = rules.into_iter().filter(|(holds, _, _)| !holds);
-        let problems: Vec<Problem> = broken.map(|(_, key, why)| Problem::value(key, why)).collect();
+        let mut problems: Vec<Problem> = broken.map(|(_, key, why)| Problem::value(key, why)).collect();
+        problems.extend(super::addresses::problems(self));
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Problems(problems)) }
     }
 }

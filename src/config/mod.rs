@@ -2,6 +2,7 @@
 //!
 //! Every key stands once, in `keys.rs`; parsing, `config show` and `docs/configuration.md` come from that table.
 
+mod addresses;
 mod docs;
 mod error;
 mod keys;

@@ -254,8 +254,8 @@ mod tests {
         assert_eq!(loaded.config.database.url.unwrap().expose(), "postgres://old");
         assert_eq!(loaded.config.service.listen.port(), 9);
         assert_eq!(loaded.warnings.len(), 2);
-        let both = nowhere(&[("DATABASE_URL", "old"), ("PROGRESS_DATABASE_URL", "new")]).unwrap();
-        assert_eq!(both.config.database.url.unwrap().expose(), "new");
+        let both = nowhere(&[("DATABASE_URL", "postgres://old"), ("PROGRESS_DATABASE_URL", "postgres://new")]).unwrap();
+        assert_eq!(both.config.database.url.unwrap().expose(), "postgres://new");
     }
 
     #[test]

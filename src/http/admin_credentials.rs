@@ -20,8 +20,9 @@ use super::{
         Api,
         body::{JsonBody, OptionalBody},
         cursor::Pages,
+        described::{AgentGiven, LaunchScopeName, ScopeName},
         endpoint::endpoints,
-        query::{PAGE_CURSOR, PAGE_SIZE, Parameters, refuse},
+        query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters, refuse},
         shown::{Page, one_more},
     },
     caller::Caller,
@@ -46,12 +47,16 @@ const TENANT: &str = "tenantId";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewCredential)]
 struct Create {
+    #[schema(value_type = Vec<ScopeName>, min_items = 1)]
     scopes: Vec<String>,
+    /// What it is for; without control characters.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     label: String,
     /// The Agent that statements of this credential have as their authority.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<AgentGiven>)]
     agent: Option<Map<String, Value>>,
+    /// In the future; absent means that there is no end.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -61,9 +66,12 @@ struct Create {
 struct MakeLaunch {
     registration: Uuid,
     /// The learner.
-    #[schema(value_type = Object)]
+    #[schema(value_type = AgentGiven)]
     actor: Map<String, Value>,
+    /// Four hours unless told, seven days at most.
+    #[schema(maximum = 604_800)]
     lifetime_seconds: Option<u64>,
+    #[schema(value_type = Option<Vec<LaunchScopeName>>, min_items = 1)]
     scopes: Option<Vec<String>>,
 }
 
@@ -71,6 +79,8 @@ struct MakeLaunch {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Rotation)]
 struct Rotate {
+    /// How long the old secret works on: a day unless told, thirty at most.
+    #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u64>,
 }
 
@@ -167,11 +177,7 @@ async fn launch(
 
 /// Credentials of a tenant, without their secrets; those of launches are not among them.
 #[utoipa::path(get, path = "/api/v1/admin/credentials", tag = "credentials", operation_id = "listCredentials",
-    params(
-        ("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators"),
-        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
-        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
-    ),
+    params(("tenantId" = Option<Uuid>, Query, description = "another tenant's; for operators"), PageParameters),
     responses((status = 200, description = "a page of credentials", body = Page<Shown>)))]
 async fn list(
     caller: Caller,

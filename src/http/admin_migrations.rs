@@ -1,7 +1,7 @@
 //! `/api/v1/admin/migrations`: the migration runner for operators. Answers in every phase of the service.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     web::{Data, Path},
 };
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 use super::{
     HttpError, Problem,
     admin_credentials::path_id,
-    api::{body::OptionalBody, endpoint::endpoints},
+    api::{body::OptionalBody, endpoint::endpoints, query::Parameters},
     caller::Caller,
+    error::ProblemDocument,
 };
 use crate::{
     migrate::{
@@ -52,19 +53,35 @@ struct Document<T> {
 #[schema(as = MigrationOrder)]
 #[expect(dead_code, reason = "it describes the order, which the runner reads itself")]
 struct Described {
+    /// Absent or `all` means every one.
     module: Option<String>,
-    /// `startup`, `release`, `seed` or `data`.
+    #[schema(inline, value_type = Option<CategoryName>)]
     category: Option<String>,
+    #[schema(nullable = false)]
     dry_run: Option<bool>,
     /// Confirms the manual gate of release and data files. No check is skipped by it.
+    #[schema(nullable = false)]
     force: Option<bool>,
     /// Who approved what is destructive: somebody else than who asks.
     approved_by: Option<String>,
-    steps: Option<usize>,
+    /// At most so many files.
+    #[schema(format = "int64", maximum = 4_294_967_295_i64)]
+    steps: Option<u32>,
     /// Failed checks to go past, by name.
+    #[schema(nullable = false)]
     r#override: Option<Vec<String>>,
     /// Why those checks are gone past; it stands in the attempts.
     reason: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes the order, which the runner reads itself")]
+enum CategoryName {
+    Startup,
+    Release,
+    Seed,
+    Data,
 }
 
 fn document(kind: &'static str, body: impl Serialize) -> HttpResponse {
@@ -74,8 +91,9 @@ fn document(kind: &'static str, body: impl Serialize) -> HttpResponse {
 /// Every module and its files.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/modules", tag = "migrations", operation_id = "listModules",
     responses((status = 200, description = "the modules", body = Document<Object>)))]
-async fn modules(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
+async fn modules(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     let modules: Vec<_> = jobs
         .runner()
         .modules()
@@ -92,25 +110,36 @@ async fn modules(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Probl
 /// What is applied and what waits.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/status", tag = "migrations", operation_id = "getMigrationStatus",
     responses((status = 200, description = "the status", body = Document<Object>)))]
-async fn status(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
+async fn status(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     Ok(document("status", jobs.status().await?))
 }
 
 /// History against files, the linter, and the checks after a migration.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/verify", tag = "migrations", operation_id = "verifyMigrations",
     responses((status = 200, description = "what was found", body = Document<Object>)))]
-async fn verify(caller: Caller, jobs: Data<Jobs>) -> Result<HttpResponse, Problem> {
+async fn verify(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     Ok(document("verify", jobs.verify().await?))
 }
 
 /// Starts a run. Answers 202 with the place where it can be watched.
 #[utoipa::path(post, path = "/api/v1/admin/migrations/run", tag = "migrations", operation_id = "runMigrations",
     request_body = Option<Described>,
-    responses((status = 202, description = "started", body = Document<Object>)))]
-async fn run(caller: Caller, jobs: Data<Jobs>, body: OptionalBody<Order>) -> Result<HttpResponse, Problem> {
+    responses((status = 202, description = "started", body = Document<Object>,
+               headers(("Location" = String, description = "where the run can be watched"))),
+              (status = 404, description = "there is no such module", body = ProblemDocument,
+               content_type = "application/problem+json")))]
+async fn run(
+    caller: Caller,
+    jobs: Data<Jobs>,
+    req: HttpRequest,
+    body: OptionalBody<Order>,
+) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     let id = jobs.start(&body.0.unwrap_or_default(), &caller.credential.audit_name()).await?;
     let place = format!("{ROOT}/runs/{id}");
     Ok(HttpResponse::Accepted().insert_header(("Location", place.clone())).json(Document {
@@ -124,8 +153,14 @@ async fn run(caller: Caller, jobs: Data<Jobs>, body: OptionalBody<Order>) -> Res
 #[utoipa::path(get, path = "/api/v1/admin/migrations/runs/{id}", tag = "migrations", operation_id = "getRun",
     params(("id" = Uuid, Path, description = "the run's id")),
     responses((status = 200, description = "the run", body = Document<Object>)))]
-async fn get_run(caller: Caller, jobs: Data<Jobs>, id: Path<String>) -> Result<HttpResponse, Problem> {
+async fn get_run(
+    caller: Caller,
+    jobs: Data<Jobs>,
+    id: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     let Job { id, state, requested_by, request, progress, outcome, created_at, updated_at, fresh, .. } =
         jobs.get(path_id(&id, "run")?).await?;
     // Nobody touches the row of a run whose process was killed.

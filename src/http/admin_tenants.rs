@@ -17,7 +17,7 @@ use super::{
         body::JsonBody,
         cursor::Pages,
         endpoint::endpoints,
-        query::{PAGE_CURSOR, PAGE_SIZE, Parameters},
+        query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters},
         shown::{Page, one_more},
     },
     caller::Caller,
@@ -37,7 +37,12 @@ endpoints! {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewTenant)]
 struct Create {
-    #[schema(min_length = 1, max_length = 200)]
+    /// Not blank, and without control characters.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00- \x7f-\x9f\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
 }
 
@@ -57,18 +62,21 @@ struct Shown {
 /// Makes a tenant.
 #[utoipa::path(post, path = "/api/v1/admin/tenants", tag = "tenants", operation_id = "createTenant",
     request_body = Create, responses((status = 201, description = "made", body = Shown)))]
-async fn create(caller: Caller, identity: Data<Identity>, body: JsonBody<Create>) -> Result<HttpResponse, Problem> {
+async fn create(
+    caller: Caller,
+    identity: Data<Identity>,
+    req: HttpRequest,
+    body: JsonBody<Create>,
+) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     let tenant = identity.create_tenant(&caller.credential.audit_name(), &body.0.name).await?;
     Ok(HttpResponse::Created().json(Shown::from(tenant)))
 }
 
 /// Tenants by their names.
 #[utoipa::path(get, path = "/api/v1/admin/tenants", tag = "tenants", operation_id = "listTenants",
-    params(
-        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
-        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
-    ),
+    params(PageParameters),
     responses((status = 200, description = "a page of tenants", body = Page<Shown>)))]
 async fn list(
     caller: Caller,
@@ -90,20 +98,37 @@ async fn list(
 #[utoipa::path(post, path = "/api/v1/admin/tenants/{id}/suspend", tag = "tenants", operation_id = "suspendTenant",
     params(("id" = Uuid, Path, description = "the tenant's id")),
     responses((status = 200, description = "suspended", body = Shown)))]
-async fn suspend(caller: Caller, identity: Data<Identity>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    set(&caller, &identity, &id, TenantStatus::Suspended).await
+async fn suspend(
+    caller: Caller,
+    identity: Data<Identity>,
+    id: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    set(&caller, &identity, &id, &req, TenantStatus::Suspended).await
 }
 
 /// Lets a tenant's callers in again.
 #[utoipa::path(post, path = "/api/v1/admin/tenants/{id}/resume", tag = "tenants", operation_id = "resumeTenant",
     params(("id" = Uuid, Path, description = "the tenant's id")),
     responses((status = 200, description = "active", body = Shown)))]
-async fn resume(caller: Caller, identity: Data<Identity>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    set(&caller, &identity, &id, TenantStatus::Active).await
+async fn resume(
+    caller: Caller,
+    identity: Data<Identity>,
+    id: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    set(&caller, &identity, &id, &req, TenantStatus::Active).await
 }
 
-async fn set(caller: &Caller, identity: &Identity, id: &str, status: TenantStatus) -> Result<HttpResponse, Problem> {
+async fn set(
+    caller: &Caller,
+    identity: &Identity,
+    id: &str,
+    req: &HttpRequest,
+    status: TenantStatus,
+) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
+    Parameters::read(req.query_string(), &[])?;
     let id = TenantId(path_id(id, "tenant")?);
     let tenant = identity.set_tenant_status(&caller.credential.audit_name(), id, status).await?;
     Ok(HttpResponse::Ok().json(Shown::from(tenant)))

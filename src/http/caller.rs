@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use super::{HttpError, Problem, RateLimits};
 pub use crate::identity::Caller;
-use crate::identity::{AuthError, Identity};
+use crate::{
+    identity::{AuthError, Identity},
+    telemetry::Metrics,
+};
 
 const TENANT_HEADER: &str = "X-Tenant-Id";
 
@@ -19,8 +22,8 @@ impl FromRequest for Caller {
         let req = req.clone();
         Box::pin(async move {
             let caller = match req.headers().get(header::AUTHORIZATION).map(header::HeaderValue::to_str) {
-                None => Err(AuthError::Missing.into()),
-                Some(Err(_)) => Err(AuthError::Malformed("expected visible ASCII").into()),
+                None => Err(refuse(&req, AuthError::Missing)),
+                Some(Err(_)) => Err(refuse(&req, AuthError::Malformed("expected visible ASCII"))),
                 Some(Ok(authorization)) => identify(&req, authorization).await,
             };
             let in_api = req.path().starts_with("/api/");
@@ -32,17 +35,39 @@ impl FromRequest for Caller {
 /// The caller behind `authorization`, which the alternate request syntax carries as a form field.
 pub async fn identify(req: &HttpRequest, authorization: &str) -> Result<Caller, HttpError> {
     let identity = req.app_data::<Data<Identity>>().ok_or_else(|| HttpError::internal("no identity is set up"))?;
-    let caller = identity.authenticate(authorization).await?;
+    let caller = identity.authenticate(authorization).await.map_err(|error| refuse(req, error))?;
     if let Some(wanted) = req.headers().get(TENANT_HEADER) {
         let wanted = wanted.to_str().ok().and_then(|text| text.trim().parse::<Uuid>().ok());
         if wanted != Some(caller.tenant.0) {
-            return Err(AuthError::TenantMismatch.into());
+            return Err(refuse(req, AuthError::TenantMismatch));
         }
     }
     if let Some(limits) = req.app_data::<Data<RateLimits>>() {
         limits.check(&caller.credential)?;
     }
     Ok(caller)
+}
+
+/// Counts who is not let in: a wrong secret that is tried a thousand times should be seen by somebody.
+fn refuse(req: &HttpRequest, error: AuthError) -> HttpError {
+    if let Some(metrics) = req.app_data::<Data<Metrics>>() {
+        metrics.auth.refusals.with_label_values(&[reason(&error)]).inc();
+    }
+    error.into()
+}
+
+fn reason(error: &AuthError) -> &'static str {
+    match error {
+        AuthError::Missing => "missing",
+        AuthError::Malformed(_) => "malformed",
+        AuthError::Refused => "wrong",
+        AuthError::Expired => "expired",
+        AuthError::Revoked => "revoked",
+        AuthError::Token(_) | AuthError::NoIssuer => "token",
+        AuthError::UnknownTenant(_) | AuthError::Suspended | AuthError::TenantMismatch => "tenant",
+        AuthError::Scope(_) | AuthError::NotOperator | AuthError::Beyond(_) => "scope",
+        AuthError::Busy | AuthError::IssuerUnavailable | AuthError::Store(_) | AuthError::Hash(_) => "unavailable",
+    }
 }
 
 impl From<AuthError> for HttpError {

@@ -86,6 +86,7 @@ async fn ready(edge: Edge, checks: Arc<[Check]>) -> HttpResponse {
 }
 
 async fn exposed(edge: Edge) -> Result<HttpResponse, HttpError> {
+    edge.metrics.process.phase_is(edge.lifecycle.phase().name());
     let page = edge.metrics.render().map_err(HttpError::internal)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page))
 }

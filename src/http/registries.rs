@@ -30,10 +30,11 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Addition {
+    #[schema(format = "iri", min_length = 3, max_length = 2000)]
     iri: String,
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: String,
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     vocabulary: String,
 }
 
@@ -65,7 +66,13 @@ async fn list_verbs(caller: Caller, store: Data<Store>, req: HttpRequest) -> Res
 #[utoipa::path(post, path = "/api/v1/verbs", tag = "registries", operation_id = "addVerb", request_body = Addition,
     responses((status = 201, description = "registered", body = Entry),
               (status = 200, description = "it was registered already", body = Entry)))]
-async fn add_verb(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) -> Result<HttpResponse, Problem> {
+async fn add_verb(
+    caller: Caller,
+    store: Data<Store>,
+    req: HttpRequest,
+    body: JsonBody<Addition>,
+) -> Result<HttpResponse, Problem> {
+    Parameters::read(req.query_string(), &[])?;
     add(Registry::Verbs, &caller, &store, body.0).await
 }
 
@@ -83,7 +90,13 @@ async fn list_extensions(caller: Caller, store: Data<Store>, req: HttpRequest) -
     request_body = Addition,
     responses((status = 201, description = "registered", body = Entry),
               (status = 200, description = "it was registered already", body = Entry)))]
-async fn add_extension(caller: Caller, store: Data<Store>, body: JsonBody<Addition>) -> Result<HttpResponse, Problem> {
+async fn add_extension(
+    caller: Caller,
+    store: Data<Store>,
+    req: HttpRequest,
+    body: JsonBody<Addition>,
+) -> Result<HttpResponse, Problem> {
+    Parameters::read(req.query_string(), &[])?;
     add(Registry::ExtensionNamespaces, &caller, &store, body.0).await
 }
 

@@ -14,10 +14,10 @@ const LONGEST_NAME: usize = 200;
 
 impl Identity {
     pub async fn create_tenant(&self, by: &str, name: &str) -> Result<Tenant, IdentityError> {
-        let name = name.trim().to_owned();
-        let length = name.chars().count();
-        if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) {
-            return Err(invalid("name", format!("1 to {LONGEST_NAME} characters, none of them a control character")));
+        let (length, name) = (name.chars().count(), name.trim_matches(' ').to_owned());
+        if length > LONGEST_NAME || name.trim().is_empty() || name.chars().any(char::is_control) {
+            let why = format!("1 to {LONGEST_NAME} characters, not all of them blank and none a control character");
+            return Err(invalid("name", why));
         }
         let (by, id, now) = (by.to_owned(), TenantId(self.ids.uuid()), self.clock.now());
         let create = self.store.run_once("create_tenant", As::Worker, |tx| {

@@ -6,7 +6,10 @@ use jsonschema::Validator;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::model::TenantId;
+use crate::{
+    model::TenantId,
+    xapi::{Limits, json},
+};
 
 /// What other services may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +91,10 @@ const LISTED: usize = 5;
 
 /// Reads a message of the topic of `kind`.
 pub fn read(kind: Kind, message: &[u8]) -> Result<Command, String> {
-    let envelope: Value = serde_json::from_slice(message).map_err(|e| {
-        // The parser's own words may quote the message.
-        format!("it is no JSON: line {}, column {}", e.line(), e.column())
+    let envelope = json::parse(message, &Limits::default()).map_err(|violations| {
+        // The parser's own words may quote the message; the names of its rules do not.
+        let rules: Vec<&str> = violations.0.iter().take(LISTED).map(|violation| violation.rule).collect();
+        format!("it is no JSON that can be read in one way only: {}", rules.join(", "))
     })?;
     let validator = kind.validator().ok_or("its schema is not at hand")?;
     let violations: Vec<String> = validator
@@ -189,7 +193,17 @@ mod tests {
         let why = refused(Kind::Erasure, erasure(), |m| m["data"]["subject"] = json!("ann@example.com"));
         assert!(!why.contains("ann"), "{why}");
         let why = read(Kind::Erasure, b"{\"mbox\": mailto:ann@example.com}").unwrap_err();
-        assert!(why.contains("column") && !why.contains("ann"), "{why}");
+        assert!(why.contains("json.syntax") && !why.contains("ann"), "{why}");
         assert!(read(Kind::Erasure, &[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn a_message_that_says_two_things_is_not_read_as_one_of_them() {
+        let twice = erasure().to_string().replacen("{", r#"{"tenantid": "00000000-0000-4000-8000-000000000002","#, 1);
+        let why = read(Kind::Erasure, twice.as_bytes()).unwrap_err();
+        assert!(why.contains("json.key.duplicate") && !why.contains("tenantid"), "{why}");
+        for message in ["[]", r#"["1.0", "e1"]"#, "null"] {
+            assert!(read(Kind::Erasure, message.as_bytes()).is_err(), "{message}");
+        }
     }
 }

@@ -62,7 +62,7 @@ pub struct Order {
     pub force: bool,
     /// Who approved what is destructive.
     pub approved_by: Option<String>,
-    pub steps: Option<usize>,
+    pub steps: Option<u32>,
     /// Failed checks to go past, by name.
     #[serde(rename = "override")]
     pub overrides: Vec<String>,
@@ -85,7 +85,7 @@ impl Order {
             categories: category.transpose()?.map(|category| vec![category]),
             force: self.force,
             approved_by: self.approved_by.clone(),
-            steps: self.steps,
+            steps: self.steps.map(|steps| steps as usize),
             ..Wish::default()
         };
         Ok(Request { wish, dry_run: self.dry_run, applied_by: by.to_owned() })

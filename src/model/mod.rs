@@ -1,6 +1,7 @@
 //! The nouns every room shares: tenants, scopes, clock and ids as values. Pure; no IO.
 
 pub mod attempt;
+pub mod causes;
 pub mod clock;
 pub mod event;
 pub mod ids;

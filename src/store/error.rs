@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
+use crate::model::causes::in_one_line;
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Every connection is taken and the wait ran out: tell the client to come back.
@@ -43,8 +45,8 @@ impl StoreError {
     pub fn from_pg(name: &'static str, error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => Self::Database { name, code: db.code().code().to_owned(), message: db.message().to_owned() },
-            None if error.is_closed() || error.code().is_none() => Self::Unreachable(chain(error)),
-            None => Self::Shape { name, detail: chain(error) },
+            None if error.is_closed() || error.code().is_none() => Self::Unreachable(in_one_line(error)),
+            None => Self::Shape { name, detail: in_one_line(error) },
         }
     }
 
@@ -104,18 +106,6 @@ fn outcome_of(code: &str) -> Outcome {
     } else {
         Outcome::Final
     }
-}
-
-/// An error with its causes in one line; tokio-postgres hides the useful part in the source.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ pub mod tx;
 pub mod vocabulary;
 mod voids;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Pool, Status};
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, metrics::PoolFigures};
 
 pub use error::{Outcome, StoreError};
 use pool::Plans;
@@ -87,6 +87,9 @@ impl Store {
     /// The same doors, with every transaction counted and timed.
     #[must_use]
     pub fn measured(self, metrics: &Metrics) -> Self {
+        for (name, pool) in [("service", self.service.clone()), ("worker", self.worker.clone())] {
+            metrics.pools.watch(name, move || figures(&pool));
+        }
         Self { metrics: Some(metrics.clone()), ..self }
     }
 
@@ -113,4 +116,9 @@ impl Store {
         self.service.close();
         self.worker.close();
     }
+}
+
+fn figures(pool: &Pool) -> PoolFigures {
+    let Status { max_size, size, available, waiting } = pool.status();
+    PoolFigures { most: max_size, size, in_use: size.saturating_sub(available), waiting }
 }

@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
@@ -14,7 +14,7 @@ use super::{
     body::JsonBody,
     cursor::Pages,
     endpoint::endpoints,
-    query::{PAGE_CURSOR, PAGE_SIZE, Parameters},
+    query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters},
     shown::{Page, one_more},
 };
 use crate::{
@@ -46,11 +46,59 @@ const USER: &str = "filter[userId]";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Closing {
     /// `failed`, `incomplete` or `abandoned`: an attempt passes by a statement that proves it.
-    #[schema(examples("incomplete"))]
+    #[schema(inline, value_type = ByHand, examples("incomplete"))]
     outcome: String,
-    /// Kept beside the attempt.
-    #[schema(min_length = 1, max_length = 1000)]
+    /// Kept beside the attempt; not blank.
+    #[schema(
+        min_length = 1,
+        max_length = 1000,
+        pattern = r"^[^\x00]*[^\x00\t-\r \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\x00]*$"
+    )]
     reason: String,
+}
+
+/// Of an attempt that is asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what `Parameters` reads")]
+struct Filters {
+    /// Of this enrollment.
+    #[param(rename = "filter[enrollmentId]", required = false)]
+    enrollment: String,
+    #[param(rename = "filter[outcome]", required = false, inline)]
+    outcome: OutcomeName,
+    #[param(rename = "filter[state]", required = false, inline)]
+    state: StateName,
+    /// Of this user.
+    #[param(rename = "filter[userId]", required = false)]
+    user: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what `one_of` takes")]
+enum OutcomeName {
+    Passed,
+    Failed,
+    Incomplete,
+    Abandoned,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what `one_of` takes")]
+enum StateName {
+    Open,
+    Closed,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what a person may decide")]
+enum ByHand {
+    Failed,
+    Incomplete,
+    Abandoned,
 }
 
 /// One attempt.
@@ -72,14 +120,7 @@ async fn get_attempt(
 
 /// Attempts in the order of their ids; a learner's token sees its own.
 #[utoipa::path(get, path = "/api/v1/attempts", tag = "attempts", operation_id = "listAttempts",
-    params(
-        ("filter[enrollmentId]" = Option<String>, Query, description = "of this enrollment"),
-        ("filter[outcome]" = Option<String>, Query, description = "passed, failed, incomplete or abandoned"),
-        ("filter[state]" = Option<String>, Query, description = "open or closed"),
-        ("filter[userId]" = Option<String>, Query, description = "of this user"),
-        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
-        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
-    ),
+    params(Filters, PageParameters),
     responses((status = 200, description = "a page of attempts", body = Page<Attempt>)))]
 async fn list_attempts(caller: Caller, api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
@@ -119,18 +160,20 @@ async fn close_attempt(
     caller: Caller,
     api: Data<Api>,
     id: Path<String>,
+    req: HttpRequest,
     body: JsonBody<Closing>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Scope::Admin)?;
+    Parameters::read(req.query_string(), &[])?;
     let Closing { outcome, reason } = body.0;
     let refuse = |what: &str| Problem::from(Violations::whole("api.body", what));
     let by_hand = [Outcome::Failed, Outcome::Incomplete, Outcome::Abandoned];
     let outcome = by_hand.into_iter().find(|known| known.as_str() == outcome);
     let outcome = outcome.ok_or_else(|| refuse("outcome: expected one of failed, incomplete, abandoned"))?;
-    let reason = reason.trim().to_owned();
-    if !(1..=1_000).contains(&reason.chars().count()) || reason.contains('\0') {
-        return Err(refuse("reason: expected 1 to 1000 characters, none of them NUL"));
+    if reason.trim().is_empty() || reason.chars().count() > 1_000 {
+        return Err(refuse("reason: expected 1 to 1000 characters, not all of them blank"));
     }
+    let reason = reason.trim().to_owned();
     let (attempt, by) = (id.into_inner(), caller.credential.audit_name());
     let request = CloseRequest { tenant: caller.tenant, attempt, outcome, by, reason };
     let closed = close::close_attempt(&api.store, &request).await?;

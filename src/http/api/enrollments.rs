@@ -6,6 +6,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{
     Api,
@@ -32,6 +33,14 @@ endpoints! {
 pub(super) const READ_TRANSCRIPT: &str = "read.transcript";
 const FORMAT: &str = "format";
 
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what `one_of` takes")]
+enum Format {
+    Json,
+    Pdf,
+}
+
 /// How far a learner is in a course.
 #[utoipa::path(get, path = "/api/v1/enrollments/{eid}/progress", tag = "progress", operation_id = "getProgress",
     params(("eid" = String, Path, description = "the enrollment's id")),
@@ -52,8 +61,7 @@ async fn get_progress(
 #[utoipa::path(get, path = "/api/v1/enrollments/{eid}/transcript", tag = "transcripts", operation_id = "getTranscript",
     params(
         ("eid" = String, Path, description = "the enrollment's id"),
-        ("format" = Option<String>, Query, description = "json or pdf; goes before the header Accept"),
-        ("Accept" = Option<String>, Header, description = "application/json or application/pdf"),
+        ("format" = inline(Option<Format>), Query, description = "goes before the header Accept"),
         ("Accept-Language" = Option<String>, Header, description = "for the course's title"),
     ),
     responses((status = 200, description = "the transcript", content(

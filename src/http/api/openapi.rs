@@ -1,20 +1,20 @@
 //! The description of `/api/v1` in OpenAPI 3.1, made of the same annotations that the endpoints are mounted from.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa::{
     OpenApi,
     openapi::{
         self, Components, ComponentsBuilder, ContentBuilder, HeaderBuilder, Info, InfoBuilder, Ref, RefOr, Required,
         ResponseBuilder, SecurityRequirement,
-        path::{Operation, ParameterIn},
+        path::{Operation, Parameter, ParameterIn},
         schema::{ObjectBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use super::{attempts, endpoint::endpoints, enrollments, stamp::API_VERSION, users};
+use super::{attempts, endpoint::endpoints, enrollments, exact, query::Parameters, stamp::API_VERSION, users};
 use crate::http::{
-    admin_credentials, admin_migrations, admin_tenants,
+    Problem, admin_credentials, admin_migrations, admin_tenants,
     error::{ProblemDocument, ViolationDocument},
     registries,
 };
@@ -27,8 +27,9 @@ endpoints! {
 /// This description.
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "description", operation_id = "getDescription", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-async fn describe() -> HttpResponse {
-    HttpResponse::Ok().json(document())
+async fn describe(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    Parameters::read(req.query_string(), &[])?;
+    Ok(HttpResponse::Ok().json(document()))
 }
 
 /// What may go wrong anywhere, and where more may: with something named in the path, with a body.
@@ -82,8 +83,10 @@ pub fn document() -> openapi::OpenApi {
     for item in whole.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
             complete(operation);
+            exact::operation(operation);
         }
     }
+    exact::components(&mut whole);
     whole
 }
 
@@ -98,7 +101,9 @@ fn info() -> Info {
 /// Adds what every operation answers with: the version, and the problems that may come.
 fn complete(operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
-    let has_path = parameters.iter().any(|parameter| parameter.parameter_in == ParameterIn::Path);
+    // Something is named in the path, or another's tenant beside it.
+    let names = |parameter: &Parameter| parameter.parameter_in == ParameterIn::Path || parameter.name == "tenantId";
+    let has_path = parameters.iter().any(names);
     let has_body = operation.request_body.is_some();
     let mut problems: Vec<(&str, &str)> = ANYWHERE.to_vec();
     problems.extend(WITH_PATH.iter().filter(|_| has_path));

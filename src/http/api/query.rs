@@ -1,6 +1,7 @@
 //! Query parameters: every one is known or refused by its name, and each value is read or refused by its name.
 
 use url::form_urlencoded;
+use utoipa::IntoParams;
 
 use crate::{http::HttpError, xapi::Violations};
 
@@ -8,6 +9,19 @@ pub const PAGE_SIZE: &str = "page[size]";
 pub const PAGE_CURSOR: &str = "page[cursor]";
 const DEFAULT_SIZE: usize = 100;
 const LARGEST_SIZE: usize = 500;
+
+/// How lists are asked for their pages.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what `Parameters` reads")]
+pub struct PageParameters {
+    /// How many on a page.
+    #[param(rename = "page[size]", required = false, minimum = 1, maximum = 500, default = 100)]
+    size: u32,
+    /// Where the page begins: from `links.next` of the page before.
+    #[param(rename = "page[cursor]", required = false, pattern = "^[A-Za-z0-9_-]{22,}$")]
+    cursor: String,
+}
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::{
     cursor::Pages,
     endpoint::endpoints,
     enrollments::{READ_TRANSCRIPT, compose},
-    query::{PAGE_CURSOR, PAGE_SIZE, Parameters, refuse},
+    query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters, refuse},
     shown::{Links, Page, one_more},
 };
 use crate::{
@@ -49,8 +49,7 @@ struct Statements {
 #[utoipa::path(get, path = "/api/v1/users/{uid}/transcripts", tag = "transcripts", operation_id = "listTranscripts",
     params(
         ("uid" = String, Path, description = "the user's id, as in attempts"),
-        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
-        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+        PageParameters,
         ("Accept-Language" = Option<String>, Header, description = "for the courses' titles"),
     ),
     responses((status = 200, description = "a page of transcripts", body = Page<Transcript>)))]
@@ -84,8 +83,7 @@ async fn list_transcripts(
 #[utoipa::path(get, path = "/api/v1/users/{uid}/statements", tag = "statements", operation_id = "listStatements",
     params(
         ("uid" = String, Path, description = "the user's id, as in attempts"),
-        ("page[size]" = Option<u32>, Query, description = "1 to 500, 100 unless told"),
-        ("page[cursor]" = Option<String>, Query, description = "from links.next of the page before"),
+        PageParameters,
     ),
     responses((status = 200, description = "a page of statements", body = Statements)))]
 async fn list_statements(

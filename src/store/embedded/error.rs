@@ -13,6 +13,8 @@ pub enum EmbeddedError {
     DiskFull { folder: PathBuf },
     #[error("{} is in use by another progress-service (process {holder}): stop that one, or set PROGRESS_DATA_DIR to another folder", folder.display())]
     InUse { folder: PathBuf, holder: String },
+    #[error("the database in {} belongs to the progress-service of process {holder} and does not answer: wait until that one has started, or stop it", folder.display())]
+    Silent { folder: PathBuf, holder: String },
     #[error(
         "{} holds a database of PostgreSQL {found}, the programs here are {programs}; nothing in it was touched: \
          name the programs of {found} in PROGRESS_PG_BIN, or move it to {programs} with pg_upgrade, \

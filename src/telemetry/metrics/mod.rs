@@ -2,11 +2,14 @@
 //!
 //! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content.
 
+mod auth;
 mod http;
 mod inbox;
 mod ingest;
 mod ledger;
 mod migrations;
+mod pools;
+mod process;
 mod relay;
 mod store;
 mod trail;
@@ -18,8 +21,18 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
-    http::HttpMetrics, inbox::InboxMetrics, ingest::IngestMetrics, ledger::LedgerMetrics, migrations::MigrationMetrics,
-    relay::RelayMetrics, store::StoreMetrics, trail::TrailMetrics, transcript::TranscriptMetrics,
+    auth::AuthMetrics,
+    http::HttpMetrics,
+    inbox::InboxMetrics,
+    ingest::IngestMetrics,
+    ledger::LedgerMetrics,
+    migrations::MigrationMetrics,
+    pools::{PoolFigures, PoolMetrics},
+    process::{PHASES, ProcessMetrics},
+    relay::RelayMetrics,
+    store::StoreMetrics,
+    trail::TrailMetrics,
+    transcript::TranscriptMetrics,
     worker::WorkerMetrics,
 };
 
@@ -31,11 +44,14 @@ pub struct Metrics(Arc<Areas>);
 #[derive(Debug)]
 pub struct Areas {
     registry: Registry,
+    pub auth: AuthMetrics,
     pub http: HttpMetrics,
     pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
     pub ledger: LedgerMetrics,
     pub migrations: MigrationMetrics,
+    pub pools: PoolMetrics,
+    pub process: ProcessMetrics,
     pub relay: RelayMetrics,
     pub store: StoreMetrics,
     pub trail: TrailMetrics,
@@ -55,11 +71,14 @@ impl Metrics {
     /// A fresh registry: two services in one process (as in tests) do not share counts.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        let auth = AuthMetrics::register(&registry)?;
         let http = HttpMetrics::register(&registry)?;
         let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
         let migrations = MigrationMetrics::register(&registry)?;
+        let pools = PoolMetrics::register(&registry)?;
+        let process = ProcessMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let trail = TrailMetrics::register(&registry)?;
@@ -67,11 +86,14 @@ impl Metrics {
         let worker = WorkerMetrics::register(&registry)?;
         Ok(Self(Arc::new(Areas {
             registry,
+            auth,
             http,
             inbox,
             ingest,
             ledger,
             migrations,
+            pools,
+            process,
             relay,
             store,
             trail,

@@ -1,6 +1,7 @@
 //! `/api/v1` over HTTP: what it answers, to whom, and that every answer is as its description says.
 
 mod access;
+mod bodies;
 mod contract;
 mod pdf;
 mod reads;

@@ -194,7 +194,7 @@ async fn what_is_wrong_with_a_request_is_named() {
         let request = api.app.request(Method::POST, "/api/v1/verbs").header("Content-Type", media);
         api.checked(Method::POST, "/api/v1/verbs", request.body(text))
     };
-    assert!(violation(body("{", "application/json").await.expect(400).json()).contains("the body does not fit"));
+    assert!(violation(body("{", "application/json").await.expect(400).json()).contains("found the end"));
     assert!(
         violation(body(r#"{"iri": "http://e.example/v"}"#, "application/json").await.expect(400).json())
             .contains("name")

@@ -1,0 +1,19 @@
+//! The one way to the database for commands, all of which may run beside a service that has it open.
+
+use crate::{
+    app::Database,
+    config::Config,
+    model::{Clock, Ids},
+};
+
+/// Runs `work` over the configured database. An embedded server that runs already is joined; only one that was started
+/// here is stopped again.
+pub async fn with_database<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Database) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let database = Database::join(config, &Clock::system(), &Ids::random()).await?;
+    let done = work(&database).await;
+    database.close().await;
+    done
+}

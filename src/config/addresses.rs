@@ -1,0 +1,124 @@
+//! What the configuration names elsewhere, looked at before anybody knocks there: a URL of the wrong kind is a mistake
+//! of the hand, and is told with all others.
+
+use url::Url;
+
+use super::{Config, Problem};
+
+const POSTGRES: &[&str] = &["postgres", "postgresql"];
+const WEB: &[&str] = &["http", "https"];
+
+/// Every address that is none. Values are not repeated: a URL may hold a password.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut ask = |key: &str, value: Option<&str>, check: fn(&str) -> Result<(), String>| {
+        found.extend(value.and_then(|value| check(value).err()).map(|why| Problem::value(key, why)));
+    };
+    ask("database.url", config.database.url.as_ref().map(|url| url.expose()), database);
+    ask("database.migration_url", config.database.migration_url.as_ref().map(|url| url.expose()), database);
+    ask("archive.url", config.archive.url.as_deref(), archive);
+    ask("archive.s3_endpoint", config.archive.s3_endpoint.as_deref(), web);
+    ask("auth.issuer", config.auth.issuer.as_deref(), web);
+    ask("auth.jwks_url", config.auth.jwks_url.as_deref(), web);
+    ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
+    for broker in &config.kafka.brokers {
+        ask("kafka.brokers", Some(broker), broker_address);
+    }
+    for origin in config.limits.cors_origins.iter().filter(|origin| *origin != "*") {
+        ask("limits.cors_origins", Some(origin), cors_origin);
+    }
+    found
+}
+
+/// Not parsed further here: PostgreSQL's URLs may name several hosts, or a folder, which no other URL can.
+fn database(text: &str) -> Result<(), String> {
+    match text.split_once("://") {
+        Some((scheme, rest)) if POSTGRES.contains(&scheme) && !rest.is_empty() => Ok(()),
+        _ => Err("expected postgres://user:password@host:port/database".to_owned()),
+    }
+}
+
+fn archive(text: &str) -> Result<(), String> {
+    let fits = text.starts_with("file:///") || text.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty());
+    if fits { Ok(()) } else { Err("expected file:///absolute/folder or s3://bucket/prefix".to_owned()) }
+}
+
+fn web(text: &str) -> Result<(), String> {
+    match Url::parse(text) {
+        Ok(url) if WEB.contains(&url.scheme()) && url.has_host() => Ok(()),
+        _ => Err("expected a URL that begins with http:// or https:// and names a host".to_owned()),
+    }
+}
+
+fn absolute(text: &str) -> Result<(), String> {
+    Url::parse(text).map(drop).map_err(|_| "expected an absolute URL".to_owned())
+}
+
+fn broker_address(text: &str) -> Result<(), String> {
+    let fits = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if fits && !text.contains("://") { Ok(()) } else { Err("expected host:port".to_owned()) }
+}
+
+fn cors_origin(text: &str) -> Result<(), String> {
+    let is_bare = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    match Url::parse(text) {
+        Ok(url) if url.has_host() && is_bare(&url) => Ok(()),
+        _ => Err("expected * or an origin such as https://lms.example".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Environment, read};
+
+    fn refusal(variable: &str, value: &str) -> Option<String> {
+        let variables = [
+            ("PROGRESS_DATABASE_URL", "postgres://a@b/c"),
+            ("PROGRESS_AUTH_ISSUER", "https://issuer.example"),
+            ("PROGRESS_AUTH_AUDIENCE", "progress"),
+            (variable, value),
+        ];
+        read(&Environment::of(variables), Path::new("/nowhere")).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_by_its_key_and_not_repeated() {
+        for (variable, key, value) in [
+            ("PROGRESS_DATABASE_URL", "database.url", "mysql://hunter2@b/c"),
+            ("PROGRESS_DATABASE_URL", "database.url", "hunter2"),
+            ("PROGRESS_DATABASE_URL", "database.url", "postgres://"),
+            ("PROGRESS_DATABASE_MIGRATION_URL", "database.migration_url", "mysql://hunter2@b/c"),
+            ("PROGRESS_ARCHIVE_URL", "archive.url", "ftp://hunter2"),
+            ("PROGRESS_ARCHIVE_URL", "archive.url", "file://relative"),
+            ("PROGRESS_ARCHIVE_S3_ENDPOINT", "archive.s3_endpoint", "hunter2:9000"),
+            ("PROGRESS_AUTH_ISSUER", "auth.issuer", "issuer.example"),
+            ("PROGRESS_AUTH_JWKS_URL", "auth.jwks_url", "file:///hunter2"),
+            ("PROGRESS_AUTH_ACCOUNT_HOME_PAGE", "auth.account_home_page", "home page"),
+            ("PROGRESS_KAFKA_BROKERS", "kafka.brokers", "a:9092,hunter2"),
+            ("PROGRESS_KAFKA_BROKERS", "kafka.brokers", "kafka://a:9092"),
+            ("PROGRESS_LIMITS_CORS_ORIGINS", "limits.cors_origins", "https://a.example,https://b.example/path"),
+        ] {
+            let said = refusal(variable, value).unwrap_or_else(|| panic!("{value} is accepted as {key}"));
+            assert!(said.starts_with(&format!("{key}: expected")) && !said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_usual_address_is_taken() {
+        for (variable, value) in [
+            ("PROGRESS_DATABASE_URL", "postgresql://u:p%40@h1:5432,h2:5433/d?sslmode=require"),
+            ("PROGRESS_DATABASE_URL", "postgres://u@%2Fvar%2Frun%2Fpostgresql/d"),
+            ("PROGRESS_ARCHIVE_URL", "s3://bucket/prefix"),
+            ("PROGRESS_ARCHIVE_URL", "file:///srv/archive"),
+            ("PROGRESS_ARCHIVE_S3_ENDPOINT", "http://store:7070"),
+            ("PROGRESS_AUTH_JWKS_URL", "http://127.0.0.1:8080/keys"),
+            ("PROGRESS_KAFKA_BROKERS", "kafka:9092,[::1]:9093"),
+            ("PROGRESS_LIMITS_CORS_ORIGINS", "https://lms.example,http://localhost:3000"),
+            ("PROGRESS_LIMITS_CORS_ORIGINS", "*"),
+        ] {
+            assert_eq!(refusal(variable, value), None, "{value}");
+        }
+    }
+}
