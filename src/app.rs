@@ -64,7 +64,7 @@ pub struct Rooms {
 impl Service {
     /// Builds all rooms and starts to answer; returns when the data plane is open, or waits for migrations.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
-        let started = Self::start_unless(config, clock, ids, std::future::pending()).await?;
+        let started = Box::pin(Self::start_unless(config, clock, ids, std::future::pending())).await?;
         started.ok_or_else(|| anyhow::anyhow!("the start was interrupted"))
     }
 

@@ -27,7 +27,7 @@ const LAST: Duration = Duration::from_millis(200);
 /// The first signal drains, the second cuts.
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let started = Service::start_unless(config, Clock::system(), Ids::random(), signals.next()).await?;
+    let started = Box::pin(Service::start_unless(config, Clock::system(), Ids::random(), signals.next())).await?;
     let Some(mut service) = started else { return Ok(()) };
     let url = service.running.url();
     // Scripts and tests wait for exactly this line.
