@@ -71,6 +71,15 @@ on_each_server! {
         post(&app, &one, &json!([identified(&id(4), "ann", "a"), voiding(&id(13), &id(3))])).await.expect(403);
         post(&app, &one, &json!([voiding(&id(14), &id(4)), identified(&id(4), "ann", "a")])).await.expect(200);
         post(&app, &one, &voiding(&id(11), &id(1))).await.expect(200);
+        // In 2.0 as well.
+        let batch = async |statements: Value| {
+            let request = app.anonymous(Method::POST, "/xapi/v2/statements").basic_auth(&one.0, Some(&one.1));
+            send(request.header("X-Experience-API-Version", "2.0.0").json(&statements)).await
+        };
+        batch(json!([identified(&id(5), "ann", "a"), voiding(&id(15), &id(5)), voiding(&id(16), &id(3))])).await.expect(403);
+        app.get_statements(&[("statementId", &id(15))]).await.expect(404);
+        batch(json!([identified(&id(5), "ann", "a"), voiding(&id(15), &id(5))])).await.expect(200);
+        assert!(!stands(&app, 5).await);
         let standing = async |n| stands(&app, n).await;
         assert_eq!([standing(1).await, standing(2).await, standing(3).await, standing(4).await], [false, true, true, false]);
         for (scope, n) in [("statements/void", 2), ("all", 3)] {
