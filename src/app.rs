@@ -24,7 +24,7 @@ use crate::{
     },
     identity::{Identity, Issued},
     ingest::Ingest,
-    migrate::jobs::Jobs,
+    migrate::{jobs::Jobs, tally},
     model::{Clock, Ids},
     partitions,
     query::Reader,
@@ -105,8 +105,14 @@ impl Service {
         let rooms = Rooms::build(config, database, clock, ids)?;
         // Health answers while the schema is looked at, which may take as long as a migration does.
         let running = server::start(config, rooms.edge.clone(), rooms.routes(config))?;
+        // From here on every file counts, whoever applies it.
+        let tally = rooms.migrations.tally();
+        tally.update().await;
+        tokio::spawn(tally::keep(Arc::downgrade(tally)));
         let mut opening = Opening::new(rooms.clone(), config.clone(), runner);
-        match opening.begin(database.is_embedded()).await {
+        let opened = opening.begin(database.is_embedded()).await;
+        tally.update().await;
+        match opened {
             Ok(first) => {
                 tokio::spawn(opening.follow());
                 Ok((rooms, running, first))

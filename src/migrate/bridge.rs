@@ -192,7 +192,7 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         }
     };
     let wait = millis(timing.lock_wait);
-    record::finish(session, &module.schema, id, "applied", None, Some(wait)).await?;
+    record::done(session, &module.schema, id, "applied", wait, timing.rows).await?;
     Ok(Done {
         module: module.name.clone(),
         file: name,

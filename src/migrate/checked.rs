@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::{
     checks::{self, Check, Overrides, Place, Status},
+    note::Note,
     plan::Because,
     report::{Event, Planned, RunReport},
-    run::{MigrateError, Note, Progress, Request, Runner},
+    run::{MigrateError, Progress, Request, Runner},
 };
 use crate::{model::Clock, telemetry::Metrics};
 
@@ -48,6 +49,15 @@ impl Checked {
     /// Whether what was asked for was done. Files that wait are no failure, unless they are all there was to do.
     pub fn is_well(&self) -> bool {
         self.error.is_none() && !matches!(self.ending, Ending::Failed | Ending::Unchecked)
+    }
+
+    /// The word for it in attempts and metrics.
+    pub fn outcome(&self) -> &'static str {
+        match (self.is_well(), self.ending) {
+            (true, _) => "succeeded",
+            (false, Ending::Withheld) => "withheld",
+            (false, _) => "failed",
+        }
     }
 
     fn of(report: RunReport, checks: Around) -> Self {
@@ -95,7 +105,7 @@ fn names<'a>(checks: impl Iterator<Item = &'a Check>) -> String {
 }
 
 /// Runs what is asked for. A check that fails before stops it, one that fails afterwards fails it; only an override of
-/// that very check goes past.
+/// that very check goes past. The attempts tell how a run ended that was no rehearsal.
 pub async fn run(
     runner: &Runner,
     request: &Request,
@@ -105,6 +115,28 @@ pub async fn run(
     progress: Progress<'_>,
 ) -> Result<Checked, MigrateError> {
     runner.check(request)?;
+    let ended = between(runner, request, overrides, place, clock, progress).await;
+    if !request.dry_run {
+        let (outcome, detail) = match &ended {
+            Ok(run) => (run.outcome(), run.error.clone().unwrap_or_default()),
+            Err(error) => ("failed", error.to_string()),
+        };
+        let note = Note { action: "run", outcome, detail: &detail, by: &request.applied_by };
+        if let Err(error) = runner.note_where_possible(&note).await {
+            tracing::warn!(%error, "how a run of migrations ended could not be written down");
+        }
+    }
+    ended
+}
+
+async fn between(
+    runner: &Runner,
+    request: &Request,
+    overrides: &Overrides,
+    place: &Place,
+    clock: &Clock,
+    progress: Progress<'_>,
+) -> Result<Checked, MigrateError> {
     if request.dry_run {
         return Ok(Checked::of(runner.run(request, progress).await?, Around::default()));
     }
@@ -141,21 +173,10 @@ async fn note(
     Ok(past.iter().map(|check| check.name).collect())
 }
 
-/// Counts what happens in a run.
+/// Counts what the attempts do not tell: how often a file of this process stepped back from a lock.
 pub fn observe(metrics: &Metrics, event: &Event) {
-    let metrics = &metrics.migrations;
-    match event {
-        Event::Done { done } => {
-            metrics.files.with_label_values(&[done.action]).inc();
-            metrics.file_seconds.observe(done.duration_ms as f64 / 1_000.0);
-            metrics.rows.inc_by(done.rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0));
-        }
-        Event::Failed { .. } => metrics.files.with_label_values(&["failed"]).inc(),
-        Event::Waiting { .. }
-        | Event::Planned { .. }
-        | Event::Started { .. }
-        | Event::Blocked { .. }
-        | Event::Checked { .. } => {}
+    if let Event::Blocked { .. } = event {
+        metrics.migrations.stepped_back.inc();
     }
 }
 

@@ -194,7 +194,7 @@ impl Runner {
         };
         match &result {
             Ok(timing) => {
-                record::finish(session, schema, id, "undone", None, Some(millis(timing.lock_wait))).await?;
+                record::done(session, schema, id, "undone", millis(timing.lock_wait), timing.rows).await?;
             }
             Err(error) => {
                 let _ = record::finish(session, schema, id, "failed", Some(&error.to_string()), None).await;

@@ -13,13 +13,14 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    checked::{self, Checked, Ending},
+    checked::{self, Checked},
     checks::{self, Check, Overrides, Place},
     lint::{self, Review},
     names::Category,
     plan::Wish,
     report::{Event, Report},
     run::{MigrateError, Request, Runner},
+    tally::Tally,
 };
 use crate::{
     model::{Clock, Ids},
@@ -137,6 +138,7 @@ pub struct Jobs {
     runner: Arc<Runner>,
     place: Place,
     metrics: Metrics,
+    tally: Arc<Tally>,
     clock: Clock,
     ids: Ids,
     runtime: Handle,
@@ -147,7 +149,13 @@ impl Jobs {
     /// Call it on the main runtime.
     pub fn new(store: Store, runner: Runner, place: Place, metrics: Metrics, clock: Clock, ids: Ids) -> Self {
         let (runner, runtime) = (Arc::new(runner), Handle::current());
-        Self { store, runner, place, metrics, clock, ids, runtime, busy: Arc::default() }
+        let tally = Arc::new(Tally::new(store.clone(), metrics.clone(), runner.modules()));
+        Self { store, runner, place, metrics, tally, clock, ids, runtime, busy: Arc::default() }
+    }
+
+    /// What the metrics learn of migrations, whoever runs them.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     pub fn runner(&self) -> &Runner {
@@ -239,8 +247,8 @@ impl Jobs {
         while let Ok(event) = heard.try_recv() {
             self.note(&mut progress, event);
         }
-        let (well, label, outcome) = judge(outcome);
-        self.metrics.migrations.runs.with_label_values(&[label]).inc();
+        let (well, outcome) = judge(outcome);
+        self.tally.update().await;
         self.write(id, &json!(progress), Some((well, outcome))).await;
         drop(busy);
     }
@@ -267,13 +275,10 @@ impl Jobs {
     }
 }
 
-/// Whether it went well, what the metrics call it, and what the row tells.
-fn judge(outcome: Result<Checked, MigrateError>) -> (bool, &'static str, Value) {
+fn judge(outcome: Result<Checked, MigrateError>) -> (bool, Value) {
     match outcome {
-        Ok(run) if run.is_well() => (true, "succeeded", json!(run)),
-        Ok(run) if run.ending == Ending::Withheld => (false, "withheld", json!(run)),
-        Ok(run) => (false, "failed", json!(run)),
-        Err(error) => (false, "failed", json!({ "error": error.to_string() })),
+        Ok(run) => (run.is_well(), json!(run)),
+        Err(error) => (false, json!({ "error": error.to_string() })),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod lint;
 pub mod modules;
 pub mod names;
+mod note;
 pub mod plan;
 mod rehearse;
 pub mod releases;
@@ -26,6 +27,7 @@ pub mod squash;
 pub mod stale;
 pub mod startup;
 pub mod statements;
+pub mod tally;
 
 pub use modules::Module;
 pub use plan::Wish;

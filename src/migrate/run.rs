@@ -81,15 +81,6 @@ pub struct Request {
     pub applied_by: String,
 }
 
-/// Something that happened around a run, for the attempts.
-#[derive(Clone, Copy, Debug)]
-pub struct Note<'a> {
-    pub action: &'a str,
-    pub outcome: &'a str,
-    pub detail: &'a str,
-    pub by: &'a str,
-}
-
 /// Takes events; [`silent`] where nobody listens.
 pub type Progress<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
@@ -212,7 +203,7 @@ impl Runner {
                 prepare(session, *one).await?;
             }
         }
-        for one in known {
+        'modules: for one in known {
             for category in Category::ALL {
                 let steps = steps_of(plan, one.module, category);
                 let context = Context {
@@ -228,9 +219,12 @@ impl Runner {
                 if let Err(failure) = run_category(&context, *one, category, &steps, report).await? {
                     progress(Event::Failed { failure: failure.clone() });
                     report.failed = Some(failure);
-                    return Ok(());
+                    break 'modules;
                 }
             }
+        }
+        if report.failed.as_ref().is_some_and(|failure| failure.connection_lost) {
+            return Ok(());
         }
         for one in known.iter().filter(|one| plan.steps.iter().any(|step| step.module.name == one.module.name)) {
             record::share(session, &one.module.schema).await?;
@@ -242,17 +236,6 @@ impl Runner {
     pub fn check(&self, request: &Request) -> Result<(), MigrateError> {
         self.check_modules(request.wish.modules.as_deref())?;
         approve::check_approver(request.wish.approved_by.as_deref(), &request.applied_by)
-    }
-
-    /// Writes a finished attempt of the whole run, under the first module.
-    pub(super) async fn note(&self, note: &Note<'_>) -> Result<(), MigrateError> {
-        let session = self.connect().await?;
-        let world = self.world(&session).await?;
-        let Some(one) = world.known().first().copied() else { return Ok(()) };
-        record::prepare(&session, &one.module.schema, one.facts.schema_exists).await?;
-        let attempt = NewAttempt { file: "*", action: note.action, checksum: None, by: note.by, approved_by: None };
-        let id = record::begin(&session, &one.module.schema, attempt).await?;
-        Ok(record::finish(&session, &one.module.schema, id, note.outcome, Some(note.detail), None).await?)
     }
 
     pub(super) fn check_modules(&self, wanted: Option<&[String]>) -> Result<(), MigrateError> {

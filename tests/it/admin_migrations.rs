@@ -9,6 +9,7 @@ use progress_service::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::migrate::crashes::migrations;
 use crate::support::{
     app::{KEY, SECRET, TestApp, ready, send},
     patience::until,
@@ -106,12 +107,41 @@ on_each_server! {
         }
         let metrics = &app.service().rooms.edge.metrics.migrations;
         let runs = ["succeeded", "withheld"].map(|outcome| metrics.runs.with_label_values(&[outcome]).get());
-        assert_eq!(runs, [2, 1]);
+        assert_eq!(runs, [1, 1], "a rehearsal is no run");
         assert!(metrics.files.with_label_values(&["applied"]).get() >= 2, "001 at the start and 100 by the run");
         assert_eq!(metrics.rows.get(), 3, "the row count of what 001 wrote");
         ready(&app.url).await;
         let audit = "SELECT count(*) FROM platform.audit WHERE action = 'migrations.run'";
         assert_eq!(app.db.superuser().await.query_one(audit, &[]).await.unwrap().get::<_, i64>(0), 3);
+    }
+
+    async fn a_run_of_the_command_counts_in_the_metrics_of_a_running_node(db: TestDatabase) {
+        let (app, folder) = with_plug_in(db, "UPDATE extra.t SET a = a + 1;").await;
+        let metrics = &app.service().rooms.edge.metrics.migrations;
+        let (files, rows) = (metrics.files.with_label_values(&["applied"]).get(), metrics.rows.get());
+        let command = |arguments: &[&str]| {
+            migrations(&app.db.owner_url(), folder.path(), &[&["run", "--module", "extra", "--force"], arguments].concat())
+        };
+        // Stopped by the linter or by a check, by a failing file, or done: each end is told.
+        let broken = std::fs::read_to_string(folder.path().join("extra/100_b.sql")).unwrap();
+        std::fs::write(folder.path().join("extra/100_b.sql"), broken.replace("extra.t SET", "extra.nowhere SET")).unwrap();
+        assert!(!command(&[]).output().unwrap().status.success());
+        std::fs::write(folder.path().join("extra/100_b.sql"), broken).unwrap();
+        let done = command(&[]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let told = until("the metrics of the command's runs", async || {
+            app.service().rooms.migrations.tally().update().await;
+            let page = send(app.anonymous(Method::GET, "/metrics")).await.expect(200).text();
+            let line = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+            match line(r#"progress_migration_runs_total{outcome="succeeded"}"#) {
+                Some(1) => Ok((line(r#"progress_migration_files_total{outcome="applied"}"#), line(r#"progress_migration_runs_total{outcome="failed"}"#))),
+                _ => Err(page),
+            }
+        })
+        .await;
+        assert_eq!(told, (Some(files + 1), Some(1)));
+        assert_eq!(metrics.rows.get(), rows + 3);
+        assert_eq!(metrics.file_seconds.get_sample_count(), files + 1);
     }
 
     async fn a_failed_check_stops_a_run_also_a_forced_one(db: TestDatabase) {

@@ -3,7 +3,7 @@
 mod adopts;
 mod beside;
 mod command;
-mod crashes;
+pub mod crashes;
 mod fill;
 mod fixture;
 mod places;

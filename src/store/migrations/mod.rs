@@ -13,6 +13,7 @@ pub mod patience;
 pub mod record;
 pub mod rehearse;
 pub mod standing;
+pub mod told;
 
 use std::time::Duration;
 

@@ -48,7 +48,13 @@ pub fn tables(schema: &str) -> String {
             detail text,
             lock_wait_ms bigint,
             done_by text NOT NULL,
-            approved_by text);
+            approved_by text,
+            rows bigint);
+         DO $$ BEGIN
+           IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = '{s}.{ATTEMPTS}'::regclass AND attname = 'rows') THEN
+             ALTER TABLE {s}.{ATTEMPTS} ADD COLUMN rows bigint;
+           END IF;
+         END $$;
          CREATE TABLE IF NOT EXISTS {s}.{BASELINES} (
             baseline text NOT NULL,
             superseded text NOT NULL,
@@ -117,6 +123,25 @@ pub async fn begin(session: &Session, schema: &str, attempt: NewAttempt<'_>) -> 
         [&attempt.file, &attempt.action, &attempt.checksum, &attempt.by, &attempt.approved_by];
     let row = session.client().query_one(&sql, &values).await;
     Ok(row.map_err(|e| StoreError::from_pg("migration_attempt", &e))?.get(0))
+}
+
+/// Says that a file was applied or undone, and what it cost.
+pub async fn done(
+    session: &Session,
+    schema: &str,
+    attempt: i64,
+    outcome: &str,
+    lock_wait_ms: i64,
+    rows: Option<i64>,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "/* migration_attempt_done */ UPDATE {}.{ATTEMPTS}
+         SET finished_at = clock_timestamp(), outcome = $2, lock_wait_ms = $3, rows = $4 WHERE attempt_id = $1",
+        quoted(schema)
+    );
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&attempt, &outcome, &lock_wait_ms, &rows];
+    let done = session.client().execute(&sql, &values).await;
+    done.map(drop).map_err(|e| StoreError::from_pg("migration_attempt_done", &e))
 }
 
 /// Says how an attempt ended.

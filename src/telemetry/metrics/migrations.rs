@@ -1,4 +1,4 @@
-//! Migrations that this process ran: files by how they ended, how long they took, the rows they touched.
+//! Migrations while this process lives, whoever ran them: files by how they ended, their time, the rows they touched.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
@@ -14,8 +14,10 @@ pub struct MigrationMetrics {
     pub file_seconds: Histogram,
     /// Rows inserted, changed and deleted.
     pub rows: IntCounter,
-    /// Runs asked for over HTTP: `succeeded`, `failed`, `stalled`.
+    /// Runs: `succeeded`, `failed`, `withheld`; `stalled` of those asked for over HTTP.
     pub runs: IntCounterVec,
+    /// How often a file that this process ran stepped back from a lock.
+    pub stepped_back: IntCounter,
 }
 
 impl MigrationMetrics {
@@ -23,12 +25,15 @@ impl MigrationMetrics {
         let files = Opts::new("progress_migration_files_total", "migration files by how they ended");
         let seconds = HistogramOpts::new("progress_migration_file_seconds", "time of one file").buckets(LONG.to_vec());
         let rows = IntCounter::new("progress_migration_rows_total", "rows inserted, changed and deleted by files");
-        let runs = Opts::new("progress_migration_runs_total", "runs asked for over HTTP, by how they ended");
+        let runs = Opts::new("progress_migration_runs_total", "runs of migrations, by how they ended");
+        let stepped_back =
+            IntCounter::new("progress_migration_stepped_back_total", "times a file stepped back from a lock")?;
         Ok(Self {
             files: register(registry, IntCounterVec::new(files, &["outcome"]))?,
             file_seconds: register(registry, Histogram::with_opts(seconds))?,
             rows: register(registry, rows)?,
             runs: register(registry, IntCounterVec::new(runs, &["outcome"]))?,
+            stepped_back: register(registry, Ok(stepped_back))?,
         })
     }
 }
