@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::{db, exit, replay};
 use crate::{
     app::Database,
-    config::{Loaded, PathList, Setting},
+    config::{self, Loaded, PathList, Setting},
     migrate::{
         Event, MigrateError, Request, Runner, Wish,
         checked::{self, Ending},
@@ -135,7 +135,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         Ok(modules) => modules,
         Err(error) => return Ok(out.error(&error.into())),
     };
-    let stale = stale::stale(&std::env::current_dir()?);
+    let stale = stale::stale(&config::working_directory()?);
     stale.iter().for_each(|line| eprintln!("warning: {line}"));
     match args.command {
         Command::Modules => out.modules(&modules),

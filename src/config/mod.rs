@@ -19,3 +19,8 @@ pub use legacy::FILE_VERSION;
 pub use rewrite::{Edit, Plan, RewriteError, plan_env_file, plan_file};
 pub use setting::{ByteSize, LogFormat, PathList, Sasl, Setting};
 pub use source::{Environment, Loaded, Origin, load, read};
+
+/// The folder this process works in.
+pub fn working_directory() -> std::io::Result<std::path::PathBuf> {
+    std::env::current_dir()
+}
