@@ -5,6 +5,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     hint::black_box,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -138,12 +139,11 @@ fn transcript(attempts: i32) -> Transcript {
 }
 
 fn printing(criterion: &mut Criterion) -> anyhow::Result<()> {
-    let press = Press::new(None, &Metrics::new()?);
+    let press = Press::new(None, Duration::from_secs(60), &Metrics::new()?);
     for attempts in [1, 500] {
         let transcript = transcript(attempts);
-        press.print_blocking(&transcript).context("the sample transcript cannot be printed")?;
-        criterion
-            .bench_function(&format!("transcript of {attempts}"), |b| b.iter(|| press.print_blocking(&transcript)));
+        press.print(transcript.clone()).context("the sample transcript cannot be printed")?;
+        criterion.bench_function(&format!("transcript of {attempts}"), |b| b.iter(|| press.print(transcript.clone())));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     bus::producer::Producer,
     config::Config,
     http::{
-        Edge, Lifecycle, RateLimits,
+        Edge, Lifecycle, RateLimits, Work,
         api::{self, Api},
         health::{self, Check},
         server,
@@ -168,9 +168,15 @@ impl Rooms {
             Reader::new(store.clone(), config.xapi.page_bytes.0),
             Trail::start(store.clone(), clock.clone(), &metrics),
         );
-        let press = Press::new(config.transcript.fonts.clone(), &metrics);
-        let api =
-            Api { store: store.clone(), reader: reader.clone(), trail: trail.clone(), press, clock: clock.clone() };
+        let work = Work::new(&config.work, &metrics);
+        let api = Api {
+            store: store.clone(),
+            reader: reader.clone(),
+            trail: trail.clone(),
+            press: Press::new(config.transcript.fonts.clone(), config.transcript.deadline, &metrics),
+            work: work.clone(),
+            clock: clock.clone(),
+        };
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
             reader,
@@ -180,6 +186,8 @@ impl Rooms {
             page_default: config.xapi.page_default,
             clock: clock.clone(),
             ids,
+            budget: edge.budget.clone(),
+            work,
         };
         Ok(Self {
             edge,
@@ -201,8 +209,10 @@ impl Rooms {
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
         let (api, metrics) = (api::routes(self.api.clone()), Data::new(self.edge.metrics.clone()));
+        let budget = Data::new(self.edge.budget.clone());
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(metrics.clone())
+                .app_data(budget.clone())
                 .app_data(identity.clone())
                 .app_data(migrations.clone())
                 .app_data(limits.clone());

@@ -112,6 +112,17 @@ keys! {
         body_rate: ByteSize = "16KiB",
         /// Bytes of all header names and values of one request; more is answered 431.
         header_bytes: ByteSize = "32KiB",
+        /// How long a client may read nothing of an answer, and take for all of it before the time its size allows at `body_rate`.
+        answer_timeout: Duration = "30s",
+        /// Bytes that all requests together may hold, answers included: a tenant half of it, a credential a quarter; beyond it 503.
+        memory: ByteSize = "256MiB",
+    }
+    /// Work that takes a processor a while: large bodies, merges of documents, PDFs.
+    "work." work: Work {
+        /// How much of it is done at the same time, of which a tenant has all but one; 0 means one more than processors.
+        slots: usize = "0",
+        /// How long it may wait for its turn before it is answered 503.
+        longest_wait: Duration = "10s",
     }
     /// The database; without a URL the service starts its own PostgreSQL in `data_dir`.
     "database." database: Database {
@@ -214,6 +225,8 @@ keys! {
     "transcript." transcript: Transcript {
         /// A folder with fonts for names in scripts that neither the built-in fonts nor the system's cover.
         fonts: Option<PathBuf> = "",
+        /// How long setting one PDF may take before it is answered 503.
+        deadline: Duration = "10s",
     }
     /// The xAPI surface and its limits; every refusal answers with its number.
     "xapi." xapi: Xapi {
@@ -238,7 +251,7 @@ keys! {
         /// Levels of nested JSON.
         depth: usize = "64",
         /// JSON values in one body.
-        values: usize = "1000000",
+        values: usize = "400000",
         /// Bytes of one IRI.
         iri_bytes: ByteSize = "16KiB",
         /// Violations listed in one answer.
@@ -326,6 +339,11 @@ impl Config {
             (self.ingest.group_size > 0, "ingest.group_size", "must be at least 1"),
             (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
             (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),
+            (
+                self.http.memory.0 / 4 >= self.xapi.body_bytes.0.max(self.xapi.document_bytes.0),
+                "http.memory",
+                "must be at least four times xapi.body_bytes and xapi.document_bytes",
+            ),
             (
                 self.service.bootstrap_credential.as_ref().is_none_or(|c| is_key_and_secret(c.expose())),
                 "bootstrap_credential",

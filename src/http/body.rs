@@ -1,4 +1,5 @@
-//! Bodies with a pace: a client that trickles is cut in bounded time, however large its body.
+//! Bodies on their way in: a client that trickles is cut in bounded time, however large its body, and no byte is kept
+//! before there is room for it.
 
 use std::{
     io,
@@ -11,6 +12,8 @@ use actix_web::{dev::Payload, error::PayloadError, web::Bytes};
 use futures_util::Stream;
 use prometheus::IntCounter;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{HttpError, budget::Hold};
 
 /// What a sender must keep up.
 #[derive(Clone, Debug)]
@@ -31,6 +34,44 @@ impl Pace {
         let paced = Paced { payload, pace: self.clone(), received: 0, started: None, timer: None };
         Payload::Stream { payload: Box::pin(paced) }
     }
+}
+
+/// A body that is being collected.
+pub struct Collected {
+    pub bytes: Vec<u8>,
+    limit: usize,
+    /// The length that the body says it has.
+    announced: usize,
+}
+
+impl Collected {
+    /// Refuses at once what says that it is larger than `limit`.
+    pub fn new(limit: usize, announced: Option<usize>) -> Result<Self, HttpError> {
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        Ok(Self { bytes: Vec::new(), limit, announced: announced.unwrap_or(0) })
+    }
+
+    /// Takes a chunk once there is room: for all that was announced, or for twice what is here already.
+    pub fn add(&mut self, chunk: &[u8], room: &mut Hold) -> Result<(), HttpError> {
+        let length = self.bytes.len() + chunk.len();
+        if length > self.limit {
+            return Err(too_large(self.limit));
+        }
+        let capacity = self.bytes.capacity();
+        if length > capacity {
+            let wanted = self.announced.max(2 * capacity).min(self.limit).max(length);
+            room.grow(wanted - capacity)?;
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+pub fn too_large(limit: usize) -> HttpError {
+    HttpError::TooLarge { what: "the body", limit }
 }
 
 struct Paced {

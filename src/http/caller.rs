@@ -2,10 +2,10 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web::Data};
 use uuid::Uuid;
 
-use super::{HttpError, Problem, RateLimits};
+use super::{HttpError, Problem, RateLimits, budget::Holder};
 pub use crate::identity::Caller;
 use crate::{
     identity::{AuthError, Identity},
@@ -45,6 +45,8 @@ pub async fn identify(req: &HttpRequest, authorization: &str) -> Result<Caller, 
     if let Some(limits) = req.app_data::<Data<RateLimits>>() {
         limits.check(&caller.credential)?;
     }
+    // What is held for this request from now on is held on its caller's account.
+    req.extensions_mut().insert(Holder::from(&caller));
     Ok(caller)
 }
 

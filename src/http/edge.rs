@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{HeaderName, HeaderValue},
@@ -12,7 +12,7 @@ use actix_web::{
 use prometheus::IntGauge;
 use tracing::Instrument;
 
-use super::{HttpError, Lifecycle, Phase, Problem, body::Pace};
+use super::{Budget, HttpError, Lifecycle, Phase, Problem, answer::Taking, body::Pace, budget::Holder};
 use crate::{
     config,
     model::Ids,
@@ -42,7 +42,9 @@ pub struct Edge {
     pub lifecycle: Lifecycle,
     pub metrics: Metrics,
     pub ids: Ids,
+    pub budget: Budget,
     pace: Pace,
+    taking: Taking,
     header_bytes: usize,
 }
 
@@ -50,7 +52,10 @@ impl Edge {
     pub fn new(http: &config::Http, lifecycle: Lifecycle, metrics: Metrics, ids: Ids) -> Self {
         let slow = metrics.http.slow_bodies.clone();
         let pace = Pace { base: http.body_timeout, rate: http.body_rate.0, slow };
-        Self { lifecycle, metrics, ids, pace, header_bytes: http.header_bytes.0 }
+        let untaken = metrics.http.untaken.clone();
+        let taking = Taking { base: http.answer_timeout, rate: http.body_rate.0, untaken };
+        let budget = Budget::new(http.memory.0, &metrics);
+        Self { lifecycle, metrics, ids, budget, pace, taking, header_bytes: http.header_bytes.0 }
     }
 
     /// The middleware of the whole application.
@@ -71,7 +76,7 @@ impl Edge {
             None => {
                 let payload = self.pace.hold(req.take_payload());
                 req.set_payload(payload);
-                next.call(req).instrument(span.clone()).await?.map_into_boxed_body()
+                self.give(next.call(req).instrument(span.clone()).await?.map_into_boxed_body())
             }
         };
         if let Some(id) = request_id {
@@ -82,6 +87,15 @@ impl Edge {
         self.metrics.http.answered(known(method.as_str()), &route, status, elapsed.as_secs_f64());
         tracing::debug!(parent: &span, %method, route, status, ms = elapsed.as_millis(), "answered");
         Ok(response)
+    }
+
+    /// The answer under the budget, on the account of who has asked for it.
+    fn give(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        let (req, response) = response.into_parts();
+        let holder = req.extensions().get::<Holder>().cloned().unwrap_or(Holder::Stranger);
+        let response = self.taking.hold(response, self.budget.hold(holder));
+        let response = response.unwrap_or_else(|error| shown(req.path(), error));
+        ServiceResponse::new(req, response)
     }
 
     fn context(&self, req: &ServiceRequest) -> RequestContext {
@@ -114,8 +128,13 @@ impl Edge {
 }
 
 fn refuse(req: ServiceRequest, error: HttpError) -> ServiceResponse<BoxBody> {
-    let response = if is_below(req.path(), "/api") { Problem(error).error_response() } else { error.error_response() };
+    let response = shown(req.path(), error);
     req.into_response(response)
+}
+
+/// The error as the surface that it happened on shows it.
+fn shown(path: &str, error: HttpError) -> HttpResponse {
+    if is_below(path, "/api") { Problem(error).error_response() } else { error.error_response() }
 }
 
 /// Whether `path` is `root` or something under it; `/administrator` is not under `/admin`.

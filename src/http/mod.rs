@@ -3,8 +3,10 @@
 pub mod admin_credentials;
 pub mod admin_migrations;
 pub mod admin_tenants;
+pub mod answer;
 pub mod api;
 pub mod body;
+pub mod budget;
 pub mod caller;
 pub mod cors;
 pub mod edge;
@@ -17,10 +19,13 @@ pub mod rate_limit;
 pub mod registries;
 pub mod server;
 pub mod tls;
+pub mod work;
 pub mod xapi;
 
+pub use budget::Budget;
 pub use edge::{Edge, RequestContext};
 pub use error::HttpError;
 pub use lifecycle::{Lifecycle, Phase};
 pub use problem::Problem;
 pub use rate_limit::RateLimits;
+pub use work::Work;

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +16,7 @@ use actix_web::{
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
 };
+use socket2::{Domain, Socket, Type};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
@@ -119,15 +120,31 @@ where
 
     let address = config.service.listen;
     let bind = |source| ServerError::Bind { address, source };
+    let listener = listener(address, config.http.answer_timeout).map_err(bind)?;
     let (server, scheme) = match tls::Files::of(&config.tls) {
-        Some(files) => (server.bind_rustls_0_23(address, tls::server_config(files, config.tls.reload)?), "https"),
-        None => (server.bind(address), "http"),
+        Some(files) => (server.listen_rustls_0_23(listener, tls::server_config(files, config.tls.reload)?), "https"),
+        None => (server.listen(listener), "http"),
     };
     let server = server.map_err(bind)?;
     let address = server.addrs().first().copied().ok_or_else(|| bind(io::ErrorKind::AddrNotAvailable.into()))?;
     let server = server.run();
     let handle = server.handle();
     Ok(Running { address, edge, connections, soft, scheme, handle, serving: tokio::spawn(server) })
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The socket to accept from. Its connections inherit that a peer who takes nothing for so long is cut: nobody else
+/// notices, because nobody is asked for more while nothing is taken.
+fn listener(address: SocketAddr, answer_timeout: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(answer_timeout))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 impl Running {

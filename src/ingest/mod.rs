@@ -148,6 +148,11 @@ impl Ingest {
         Ok(ids)
     }
 
+    /// Counts a request whose attachments could not be kept until it is stored.
+    pub fn cannot_spool(&self) {
+        self.metrics.ingest.spool_failures.inc();
+    }
+
     /// Kibibytes that wait or are under way, and how many may.
     pub fn load(&self) -> (u32, u32) {
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);

@@ -2,9 +2,6 @@
 
 use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
-/// Bytes of a request that stay in memory before a file is opened.
-const IN_MEMORY: usize = 256 << 10;
-
 /// Content that has been read to its end and found to have the hash its sender declared.
 #[derive(Clone, Debug)]
 pub struct Attachment {
@@ -73,8 +70,16 @@ struct Current {
 }
 
 impl Spool {
+    /// Bytes of a request that stay in memory before a file is opened.
+    pub const IN_MEMORY: usize = 256 << 10;
+
+    /// Bytes of memory that are taken.
+    pub fn held(&self) -> usize {
+        self.held + self.current.memory.len()
+    }
+
     pub fn write(&mut self, piece: &[u8]) -> std::io::Result<()> {
-        let fits = self.held + self.current.memory.len() + piece.len() <= IN_MEMORY;
+        let fits = self.held() + piece.len() <= Self::IN_MEMORY;
         if self.current.start.is_none() && fits {
             self.current.memory.extend_from_slice(piece);
         } else {
@@ -115,6 +120,8 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const IN_MEMORY: usize = Spool::IN_MEMORY;
 
     fn spooled(spool: &mut Spool, size: usize) -> (Vec<u8>, Attachment) {
         let bytes: Vec<u8> = (0..size).map(|i| u8::try_from((i + size) % 251).unwrap()).collect();

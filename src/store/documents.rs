@@ -38,7 +38,10 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     pub content_type: String,
-    pub content: Vec<u8>,
+    /// Bytes of the content.
+    pub length: usize,
+    /// Absent if it is longer than was asked for.
+    pub content: Option<Vec<u8>>,
     /// SHA-1 of the content in hexadecimal, without quotes.
     pub etag: String,
     pub updated_at: DateTime<Utc>,
@@ -50,17 +53,21 @@ pub async fn lock(tx: &Tx<'_>, key: Uuid) -> Result<(), StoreError> {
     tx.execute("/* lock_document */ SELECT pg_advisory_xact_lock($1)", &[&high.cast_signed()]).await.map(drop)
 }
 
-pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Document>, StoreError> {
+/// A document, with its content if that has no more than `most` bytes.
+pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Result<Option<Document>, StoreError> {
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
     let row = tx
         .query_opt(
-            "/* get_document */ SELECT content_type, content, etag, updated_at FROM ledger.documents
-             WHERE tenant_id = $1 AND key = $2",
-            &[&tenant.0, &key],
+            "/* get_document */ SELECT content_type, octet_length(content) AS length,
+                 CASE WHEN octet_length(content) <= $3 THEN content END AS content, etag, updated_at
+             FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
+            &[&tenant.0, &key, &most],
         )
         .await?;
     row.map(|row| {
         Ok(Document {
             content_type: column(&row, "content_type")?,
+            length: usize::try_from(column::<i32>(&row, "length")?).unwrap_or_default(),
             content: column(&row, "content")?,
             etag: column(&row, "etag")?,
             updated_at: column(&row, "updated_at")?,

@@ -26,7 +26,7 @@ const BUILT_IN: [&[u8]; 8] = [
 const PICTURES: [&str; 4] = ["Noto Color Emoji", "Twemoji", "Apple Color Emoji", "Segoe UI Emoji"];
 
 /// Built-in fonts, then those in `folder`, then the system's where `system` says so.
-pub fn load(folder: Option<&Path>, system: bool) -> FontSystem {
+pub fn load(folder: Option<&Path>, system: bool) -> Database {
     let mut fonts = Database::new();
     for font in BUILT_IN {
         fonts.load_font_source(Source::Binary(Arc::new(font)));
@@ -37,6 +37,11 @@ pub fn load(folder: Option<&Path>, system: bool) -> FontSystem {
     if system {
         fonts.load_system_fonts();
     }
+    fonts
+}
+
+/// What sets text in them.
+pub fn system(fonts: Database) -> FontSystem {
     FontSystem::new_with_locale_and_db_and_fallback("en-US".to_owned(), fonts, Order)
 }
 

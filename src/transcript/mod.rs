@@ -7,11 +7,15 @@ pub mod model;
 mod pages;
 mod pdf;
 mod setting;
+pub mod short;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
+
+use cosmic_text::fontdb::Database;
 
 pub use model::{Attempt, Completion, Course, Learner, OverallState, Progress, Transcript};
 use setting::Setter;
@@ -23,41 +27,63 @@ use crate::telemetry::Metrics;
 pub enum PrintError {
     #[error("the document cannot be written: {0}")]
     Document(String),
-    #[error("setting the document was cut off: {0}")]
-    Cut(#[from] tokio::task::JoinError),
+    #[error("the PDF was not done within {0:?}; send this again, or ask for the transcript as JSON (format=json)")]
+    Late(Duration),
 }
 
-/// Prints transcripts, one at a time. Fonts are looked for at the first one.
+/// Prints transcripts. Fonts are looked for at the first one.
 #[derive(Clone)]
 pub struct Press {
-    fonts: Option<PathBuf>,
-    setter: Arc<Mutex<Option<Setter>>>,
+    folder: Option<PathBuf>,
+    deadline: Duration,
+    kept: Arc<Mutex<Kept>>,
     metrics: Metrics,
 }
 
+/// What is used again: the fonts, and for each transcript that was under way at the same time a setter.
+#[derive(Default)]
+struct Kept {
+    fonts: Option<Database>,
+    idle: Vec<Setter>,
+}
+
 impl Press {
-    /// `fonts` is a folder with fonts beside the built-in ones and the system's.
-    pub fn new(fonts: Option<PathBuf>, metrics: &Metrics) -> Self {
-        Self { fonts, setter: Arc::default(), metrics: metrics.clone() }
+    /// `folder` has fonts beside the built-in ones and the system's; `deadline` is for one transcript.
+    pub fn new(folder: Option<PathBuf>, deadline: Duration, metrics: &Metrics) -> Self {
+        Self { folder, deadline, kept: Arc::default(), metrics: metrics.clone() }
     }
 
-    /// The transcript as a PDF.
-    pub async fn print(&self, transcript: Transcript) -> Result<Vec<u8>, PrintError> {
-        let press = self.clone();
-        // Setting a long transcript takes a core for a while; no listener's thread should be that core.
-        tokio::task::spawn_blocking(move || press.print_blocking(&transcript)).await?
-    }
-
-    /// The same on this thread, which it keeps busy for as long as it takes.
-    pub fn print_blocking(&self, transcript: &Transcript) -> Result<Vec<u8>, PrintError> {
+    /// The transcript as a PDF. Keeps this thread busy for as long as it takes, but no longer than the deadline.
+    pub fn print(&self, transcript: Transcript) -> Result<Vec<u8>, PrintError> {
         let _timer = self.metrics.transcript.seconds.start_timer();
-        let mut setter = self.setter.lock().unwrap_or_else(PoisonError::into_inner);
-        let setter = setter.get_or_insert_with(|| Setter::new(fonts::load(self.fonts.as_deref(), true)));
-        let (pdf, missing) = pdf::write(transcript, setter)?;
+        let mut setter = self.setter();
+        let printed = pdf::write(transcript, &mut setter, Instant::now() + self.deadline);
+        self.kept().idle.push(setter);
+        let (pdf, missing) = printed.map_err(|error| match error {
+            pdf::Unwritten::Late => {
+                self.metrics.transcript.late.inc();
+                PrintError::Late(self.deadline)
+            }
+            pdf::Unwritten::Document(why) => PrintError::Document(why),
+        })?;
         if missing > 0 {
             self.metrics.transcript.missing_glyphs.inc_by(missing as u64);
             tracing::warn!(characters = missing, "a transcript has characters that no installed font can show");
         }
         Ok(pdf)
+    }
+
+    /// One that nobody uses.
+    fn setter(&self) -> Setter {
+        let mut kept = self.kept();
+        if let Some(setter) = kept.idle.pop() {
+            return setter;
+        }
+        let fonts = kept.fonts.get_or_insert_with(|| fonts::load(self.folder.as_deref(), true));
+        Setter::new(fonts.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

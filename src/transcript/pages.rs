@@ -1,11 +1,14 @@
 //! A transcript laid out: what stands on which page, in rows from top to bottom.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
     model::{Attempt, Transcript},
     setting::{LEADING, Line, Setter, Style},
+    short::LETTERS,
 };
 
 /// A4, in points.
@@ -30,6 +33,9 @@ const COLUMNS: [(f32, &str); 6] =
     [(0.0, "No."), (35.0, "Started"), (160.0, "Ended"), (285.0, "Outcome"), (365.0, "Score"), (425.0, "Duration")];
 /// Ids of evidence that a row shows; how many more there are is said.
 const EVIDENCE_SHOWN: usize = 12;
+/// Attempts that are listed; how many more there are is said.
+const ATTEMPTS_SHOWN: usize = 500;
+const IN_JSON: &str = "the transcript as JSON (format=json) has all of it";
 
 /// What a row is to somebody who has it read out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +68,37 @@ pub struct Row {
 /// Rows with their distances from the top of the page.
 pub type Page = Vec<(f32, Row)>;
 
-/// All pages of a transcript.
-pub fn lay_out(transcript: &Transcript, setter: &mut Setter) -> Vec<Page> {
+/// All pages of a transcript, unless time runs out before they are done. What is not on them, they say.
+pub fn lay_out(transcript: &Transcript, is_cut: bool, setter: &mut Setter, until: Instant) -> Option<Vec<Page>> {
     let mut pages = Pages { done: Vec::new(), page: Vec::new(), at: MARGIN };
+    about(transcript, &mut pages, setter);
+    if is_cut {
+        pages.add(
+            note(&format!("What ends in … is longer than the {LETTERS} letters shown; {IN_JSON}."), setter),
+            setter,
+        );
+    }
+    pages.gap(14.0);
+    pages.add(whole(Role::Heading(2), "Attempts", HEADING, setter), setter);
+    if transcript.attempts.is_empty() {
+        pages.add(whole(Role::Paragraph, "There are none.", VALUE, setter), setter);
+    } else {
+        pages.add(head(Role::TableHead, setter), setter);
+    }
+    for attempt in transcript.attempts.iter().take(ATTEMPTS_SHOWN) {
+        if Instant::now() > until {
+            return None;
+        }
+        pages.add(attempt_row(attempt, setter), setter);
+    }
+    if let Some(more) = transcript.attempts.len().checked_sub(ATTEMPTS_SHOWN).filter(|more| *more > 0) {
+        pages.add(note(&format!("Continued: {more} more attempts are not shown here; {IN_JSON}."), setter), setter);
+    }
+    Some(pages.finish())
+}
+
+/// Whose transcript it is, of what, and how far they are.
+fn about(transcript: &Transcript, pages: &mut Pages, setter: &mut Setter) {
     pages.add(whole(Role::Heading(1), "Transcript", TITLE, setter), setter);
     pages.gap(8.0);
     let learner = transcript.learner.name.as_deref().unwrap_or(&transcript.learner.user_id);
@@ -87,17 +121,6 @@ pub fn lay_out(transcript: &Transcript, setter: &mut Setter) -> Vec<Page> {
         pages.add(labelled("Completion record", &completion.completion_record_id.to_string(), VALUE, setter), setter);
     }
     pages.add(labelled("Generated", &moment(transcript.generated_at), VALUE, setter), setter);
-    pages.gap(14.0);
-    pages.add(whole(Role::Heading(2), "Attempts", HEADING, setter), setter);
-    if transcript.attempts.is_empty() {
-        pages.add(whole(Role::Paragraph, "There are none.", VALUE, setter), setter);
-    } else {
-        pages.add(head(Role::TableHead, setter), setter);
-    }
-    for attempt in &transcript.attempts {
-        pages.add(attempt_row(attempt, setter), setter);
-    }
-    pages.finish()
 }
 
 struct Pages {
@@ -140,6 +163,13 @@ fn whole(role: Role, text: &str, style: Style, setter: &mut Setter) -> Row {
     let height = stack(&lines, style) + 4.0;
     let cell = Cell { x: MARGIN, baseline: style.size, style, is_faint: false, lines };
     Row { role, height, cells: vec![cell], is_ruled: false }
+}
+
+/// A sentence about what is not shown.
+fn note(text: &str, setter: &mut Setter) -> Row {
+    let mut row = whole(Role::Paragraph, text, LABEL, setter);
+    row.cells.iter_mut().for_each(|cell| cell.is_faint = true);
+    row
 }
 
 /// What a value is, and the value beside it.

@@ -1,6 +1,6 @@
 //! Pages become a PDF: an archive's kind (PDF/A-2a), its structure tagged, so that it can be searched and read out.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Instant};
 
 use chrono::{Datelike, Timelike};
 use krilla::{
@@ -17,10 +17,10 @@ use krilla::{
 };
 
 use super::{
-    PrintError,
     model::Transcript,
     pages::{self, Cell, HEIGHT, MARGIN, Page, Role, Row, WIDTH},
     setting::{LEADING, Setter, Style},
+    short,
 };
 
 /// Shades of grey.
@@ -29,19 +29,30 @@ const FAINT: u8 = 95;
 const RULE: u8 = 190;
 const FOOT: Style = Style { size: 7.5, is_bold: false };
 
-/// The document, and how many letters no font could show.
-pub fn write(transcript: &Transcript, setter: &mut Setter) -> Result<(Vec<u8>, usize), PrintError> {
-    let laid_out = pages::lay_out(transcript, setter);
-    let feet = feet(transcript, laid_out.len(), setter);
+/// Why there is no document.
+pub enum Unwritten {
+    Late,
+    Document(String),
+}
+
+/// The document, and how many letters no font could show. It is given up when it is not done by `until`.
+pub fn write(mut transcript: Transcript, setter: &mut Setter, until: Instant) -> Result<(Vec<u8>, usize), Unwritten> {
+    let is_cut = short::shorten(&mut transcript);
+    let laid_out = pages::lay_out(&transcript, is_cut, setter, until);
     let missing = setter.take_missing();
+    let laid_out = laid_out.ok_or(Unwritten::Late)?;
+    let feet = feet(&transcript, laid_out.len(), setter);
     let configuration = ConfigurationBuilder::new().with_archival_validator(Archival::A2_A).finish();
-    let configuration = configuration.map_err(|error| PrintError::Document(format!("{error:?}")))?;
+    let configuration = configuration.map_err(|error| Unwritten::Document(format!("{error:?}")))?;
     let settings = SerializeSettings { configuration, enable_tagging: true, ..SerializeSettings::default() };
     let mut document = Document::new_with(settings);
     let mut tags = Tags::default();
     for (page, foot) in laid_out.iter().zip(&feet) {
         let size = PageSettings::from_wh(WIDTH, HEIGHT)
-            .ok_or_else(|| PrintError::Document("the page has no size".to_owned()))?;
+            .ok_or_else(|| Unwritten::Document("the page has no size".to_owned()))?;
+        if Instant::now() > until {
+            return Err(Unwritten::Late);
+        }
         let mut sheet = document.start_page_with(size);
         let mut surface = sheet.surface();
         draw_page(page, foot, &mut surface, &mut tags);
@@ -49,8 +60,8 @@ pub fn write(transcript: &Transcript, setter: &mut Setter) -> Result<(Vec<u8>, u
         sheet.finish();
     }
     document.set_tag_tree(tags.finish());
-    document.set_metadata(metadata(transcript));
-    let pdf = document.finish().map_err(|error| PrintError::Document(format!("{error:?}")))?;
+    document.set_metadata(metadata(&transcript));
+    let pdf = document.finish().map_err(|error| Unwritten::Document(format!("{error:?}")))?;
     Ok((pdf, missing))
 }
 

@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use cosmic_text::{Align, Attrs, Buffer, Family, FontSystem, LayoutGlyph, Metrics, Shaping, Weight, fontdb::ID};
+use cosmic_text::{
+    Align, Attrs, Buffer, Family, FontSystem, LayoutGlyph, Metrics, Shaping, Weight,
+    fontdb::{Database, ID},
+};
 use krilla::text::{Font, GlyphId, KrillaGlyph};
 
-use super::fonts::FAMILY;
+use super::fonts::{self, FAMILY};
 
 /// What stands where no font has the letter.
 const REPLACEMENT: char = '\u{FFFD}';
@@ -42,8 +45,8 @@ pub struct Setter {
 }
 
 impl Setter {
-    pub fn new(fonts: FontSystem) -> Self {
-        Self { fonts, opened: HashMap::new(), missing: 0 }
+    pub fn new(fonts: Database) -> Self {
+        Self { fonts: fonts::system(fonts), opened: HashMap::new(), missing: 0 }
     }
 
     /// How many letters could not be shown since the last call.
@@ -143,7 +146,6 @@ impl Setter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::fonts;
 
     const STYLE: Style = Style { size: 10.0, is_bold: false };
 

@@ -4,11 +4,13 @@
 //! its own digits. `\u0000` is allowed: a payload is stored as JSON text, where it stays the six characters it came as.
 
 mod scan;
+mod weigh;
 
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use self::scan::{Fault, Scanner};
+pub use self::weigh::weigh;
 use super::rules::report::{Path, excerpt};
 use super::rules::table as rule;
 use super::{Limits, Violation, Violations};
@@ -138,7 +140,13 @@ impl<'a> Parser<'a> {
             let message = format!("the JSON holds more than {} values, which is the limit", self.limits.values);
             return Err(Fault { at: self.scanner.at, rule: rule::JSON_VALUES, message });
         }
-        Ok(())
+        self.inside()
+    }
+
+    /// Inside of a statement of a batch: it must not have become too large.
+    fn inside(&self) -> Result<(), Fault> {
+        let is_outside = !self.batch || matches!(self.stack.as_slice(), [] | [Open::Array(_)]);
+        if is_outside { Ok(()) } else { self.statement_bytes() }
     }
 
     fn key(&mut self) -> Result<String, Fault> {
@@ -154,9 +162,6 @@ impl<'a> Parser<'a> {
     fn attach(&mut self, mut value: Value) -> Result<Option<Value>, Fault> {
         loop {
             if self.stack.is_empty() {
-                if self.batch && value.is_object() {
-                    self.statement_bytes(0, self.scanner.at);
-                }
                 return Ok(Some(value));
             }
             let (end, wanted) = self.put(value)?;
@@ -168,6 +173,7 @@ impl<'a> Parser<'a> {
                 }
                 Some(byte) if byte == end => {
                     self.scanner.at += 1;
+                    self.inside()?;
                     value = self.close();
                 }
                 _ => return Err(self.scanner.unexpected(wanted)),
@@ -228,17 +234,17 @@ impl<'a> Parser<'a> {
             let message = format!("the request holds more than {limit} statements, which is the limit");
             return Err(Fault { at: end, rule: rule::BATCH_STATEMENTS, message });
         }
-        self.statement_bytes(items.len(), end - self.start);
-        Ok(())
+        self.statement_bytes()
     }
 
-    fn statement_bytes(&mut self, index: usize, bytes: usize) {
-        let limit = self.limits.statement_bytes;
-        if bytes > limit && self.found.0.len() < self.limits.violations {
-            let message = format!("the statement has {bytes} bytes of JSON; the limit is {limit}");
-            let (statement, pointer) = (Some(index), String::new());
-            self.found.0.push(Violation { statement, pointer, rule: rule::STATEMENT_BYTES, message });
+    /// Ends the reading where the statement has become too large, however much of it is still to come.
+    fn statement_bytes(&self) -> Result<(), Fault> {
+        let (at, limit) = (self.scanner.at, self.limits.statement_bytes);
+        if at - self.start <= limit {
+            return Ok(());
         }
+        let message = format!("the statement has more bytes of JSON than the limit; the limit is {limit}");
+        Err(Fault { at, rule: rule::STATEMENT_BYTES, message })
     }
 
     fn refuse_key(&mut self, key: String) {

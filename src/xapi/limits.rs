@@ -38,7 +38,7 @@ impl Default for Limits {
             statements: 5_000,
             statement_bytes: 1 << 20,
             depth: 64,
-            values: 1_000_000,
+            values: 400_000,
             iri_bytes: 16 << 10,
             violations: 100,
             document_bytes: 16 << 20,

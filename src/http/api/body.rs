@@ -5,14 +5,14 @@
 
 use std::{future::Future, pin::Pin};
 
-use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header};
+use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::texts::escaped_nul;
 use crate::{
-    http::{HttpError, Problem},
+    http::{Budget, HttpError, Problem, body::Collected, budget::Holder},
     xapi::{Limits, Violations, json},
 };
 
@@ -101,14 +101,14 @@ async fn bytes(req: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Probl
     if announced.is_some_and(|length| length > LIMIT) {
         return Err(HttpError::TooLarge { what: "the body", limit: LIMIT }.into());
     }
-    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    // Nobody has looked yet who sends it.
+    let budget = req.app_data::<Data<Budget>>().ok_or_else(|| HttpError::internal("no budget is set up"))?;
+    let mut room = budget.hold(Holder::Stranger);
+    let mut body = Collected::new(LIMIT, None)?;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| HttpError::payload(&error, LIMIT))?;
-        if body.len() + chunk.len() > LIMIT {
-            return Err(HttpError::TooLarge { what: "the body", limit: LIMIT }.into());
-        }
-        body.extend_from_slice(&chunk);
+        body.add(&chunk.map_err(|error| HttpError::payload(&error, LIMIT))?, &mut room)?;
     }
+    let body = body.bytes;
     let media = text(header::CONTENT_TYPE).unwrap_or("application/json").to_ascii_lowercase();
     let media = media.split(';').next().unwrap_or_default().trim().to_owned();
     if !body.is_empty() && media != "application/json" && !media.ends_with("+json") {

@@ -1,5 +1,7 @@
 //! `/api/v1/enrollments`: how far a learner is in a course, and the transcript that says so.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
@@ -21,7 +23,7 @@ use crate::{
     model::{Scope, TenantId},
     projections::facts,
     store::progress_reads::EnrollmentRow,
-    transcript::{Progress, Transcript, model::Names},
+    transcript::{PrintError, Progress, Transcript, model::Names},
     xapi::language::Languages,
 };
 
@@ -91,7 +93,12 @@ async fn get_transcript(
     if !is_pdf {
         return Ok(HttpResponse::Ok().json(transcript));
     }
-    let pdf = api.press.print(transcript).await.map_err(HttpError::internal)?;
+    let press = api.press.clone();
+    let printed = api.work.run(caller.tenant, move || press.print(transcript)).await?;
+    let pdf = printed.map_err(|error| match error {
+        PrintError::Late(_) => HttpError::Unavailable { why: error.to_string(), retry_after: Duration::from_secs(5) },
+        PrintError::Document(_) => HttpError::internal(error),
+    })?;
     Ok(HttpResponse::Ok()
         .content_type("application/pdf")
         .insert_header((header::CONTENT_DISPOSITION, "inline; filename=\"transcript.pdf\""))

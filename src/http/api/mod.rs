@@ -19,7 +19,7 @@ mod users;
 use actix_web::web::{Data, ServiceConfig};
 
 use self::endpoint::Endpoint;
-use super::{admin_credentials, admin_migrations, admin_tenants, registries};
+use super::{Work, admin_credentials, admin_migrations, admin_tenants, registries};
 use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
 
 /// What the handlers work with.
@@ -28,6 +28,7 @@ pub struct Api {
     pub reader: Reader,
     pub trail: Trail,
     pub press: Press,
+    pub work: Work,
     pub clock: Clock,
 }
 

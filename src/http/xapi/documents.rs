@@ -1,23 +1,24 @@
 //! State, activity profile and agent profile: GET, PUT, POST and DELETE of one document, GET and DELETE of many.
 
+mod write;
+
 use actix_web::{
     HttpResponse,
     http::{Method, header},
 };
 
+use self::write::Write;
 use super::{Incoming, Xapi, http_date};
 use crate::{
-    http::HttpError,
+    http::{HttpError, budget::Hold, work},
     identity::{Caller, reach},
     model::TenantId,
     store::{
-        As, StoreError, Tx,
+        As, StoreError,
         documents::{self, Document, Kind, Place},
-        run_tx::AsStoreError,
     },
     xapi::{
-        Limits, Version, Violations,
-        document::{self, Preconditions, Verdict},
+        Violations, document,
         query::{self, DocumentMethod, DocumentQuery, DocumentScope, Resource},
         syntax::media_type::{LONGEST, is_media_type},
     },
@@ -48,23 +49,8 @@ pub(super) async fn handle(
             read(tenant, &place(tenant, &scope, id), &incoming, xapi).await
         }
         (DocumentQuery::One { scope, id }, _) => {
-            let place = place(tenant, &scope, id);
-            let write = Write {
-                resource,
-                method,
-                version: incoming.version,
-                body: incoming.take_body(xapi.limits.document_bytes).await?.to_vec(),
-                content_type: content_type(&incoming, method)?,
-                if_match: incoming.header("if-match").map(str::to_owned),
-                if_none_match: incoming.header("if-none-match").map(str::to_owned),
-                limits: xapi.limits.clone(),
-            };
-            if method != DocumentMethod::Delete {
-                document::check_json(&write.content_type, &write.body)?;
-            }
-            xapi.store
-                .run_once("write_document", As::Tenant(tenant), |tx| Box::pin(write.run(tx, tenant, &place)))
-                .await?;
+            let write = Write::of(resource, method, &mut incoming, tenant, xapi).await?;
+            write.make(tenant, &place(tenant, &scope, id), &incoming, xapi).await?;
             Ok(HttpResponse::NoContent().finish())
         }
     }
@@ -135,130 +121,48 @@ async fn delete_all(tenant: TenantId, scope: &DocumentScope, xapi: &Xapi) -> Res
 }
 
 async fn read(tenant: TenantId, place: &Place, incoming: &Incoming, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
-    let document = xapi
-        .store
-        .run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place.key)))
-        .await?
-        .ok_or_else(|| HttpError::NotFound("there is no such document".to_owned()))?;
+    let absent = || HttpError::NotFound("there is no such document".to_owned());
+    let document = get(tenant, place, work::SMALL, xapi).await?.ok_or_else(absent)?;
     if document::is_not_modified(incoming.header("if-none-match"), &document.etag)
         || incoming.has_since(document.updated_at)
     {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, document.etag)).finish());
     }
+    let mut room = incoming.hold.beside();
+    let document = match document.content {
+        Some(_) => document,
+        None => whole(document, tenant, place, &mut room, xapi).await?.ok_or_else(absent)?,
+    };
     let content_type = if is_header(&document.content_type) { &document.content_type } else { UNKNOWN_TYPE };
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, document.etag))
         .insert_header((header::LAST_MODIFIED, http_date(document.updated_at)))
         .insert_header((header::CONTENT_TYPE, content_type))
-        .body(document.content))
+        .body(document.content.unwrap_or_default()))
 }
 
-/// A write of one document, decided under its lock.
-struct Write {
-    resource: Resource,
-    method: DocumentMethod,
-    version: Version,
-    body: Vec<u8>,
-    content_type: String,
-    if_match: Option<String>,
-    if_none_match: Option<String>,
-    limits: Limits,
+async fn get(tenant: TenantId, place: &Place, most: usize, xapi: &Xapi) -> Result<Option<Document>, StoreError> {
+    xapi.store
+        .run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place.key, most)))
+        .await
 }
 
-impl Write {
-    async fn run(&self, tx: &Tx<'_>, tenant: TenantId, place: &Place) -> Result<(), WriteError> {
-        documents::lock(tx, place.key).await?;
-        let current = documents::get(tx, tenant, place.key).await?;
-        self.judge(current.as_ref())?;
-        match (self.method, current) {
-            (DocumentMethod::Delete, _) => {
-                documents::delete(tx, tenant, place.key).await?;
-                Ok(())
-            }
-            (DocumentMethod::Post, Some(current)) => {
-                let (stored, posted) =
-                    ((&*current.content_type, &*current.content), (&*self.content_type, &*self.body));
-                let merged = document::merge(stored, posted, &self.limits)?;
-                put(tx, tenant, place, &self.content_type, &merged).await
-            }
-            _ => put(tx, tenant, place, &self.content_type, &self.body).await,
-        }
-    }
-
-    fn judge(&self, current: Option<&Document>) -> Result<(), WriteError> {
-        let asked = Preconditions { if_match: self.if_match.as_deref(), if_none_match: self.if_none_match.as_deref() };
-        let etag = current.map(|document| document.etag.as_str());
-        match document::judge(self.version, self.resource, self.method, asked, etag) {
-            Verdict::Proceed => Ok(()),
-            verdict => Err(WriteError::Refused(verdict)),
-        }
-    }
-}
-
-async fn put(
-    tx: &Tx<'_>,
+/// A large document with its content, once there is room for it as it arrives and as it is kept. It may have changed by
+/// now, but not grown.
+async fn whole(
+    mut document: Document,
     tenant: TenantId,
     place: &Place,
-    content_type: &str,
-    content: &[u8],
-) -> Result<(), WriteError> {
-    documents::put(tx, tenant, place, content_type, content, &document::etag(content)).await?;
-    Ok(())
-}
-
-#[derive(Debug)]
-enum WriteError {
-    Store(StoreError),
-    Invalid(Violations),
-    Refused(Verdict),
-}
-
-impl From<StoreError> for WriteError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Violations> for WriteError {
-    fn from(violations: Violations) -> Self {
-        Self::Invalid(violations)
-    }
-}
-
-impl AsStoreError for WriteError {
-    fn as_store_error(&self) -> Option<&StoreError> {
-        match self {
-            Self::Store(error) => Some(error),
-            _ => None,
+    room: &mut Hold,
+    xapi: &Xapi,
+) -> Result<Option<Document>, HttpError> {
+    while document.content.is_none() {
+        room.shrink_to(0);
+        room.grow(2 * document.length)?;
+        match get(tenant, place, document.length, xapi).await? {
+            Some(now) => document = now,
+            None => return Ok(None),
         }
     }
-}
-
-impl From<WriteError> for HttpError {
-    fn from(error: WriteError) -> Self {
-        let conflict = "the document exists: fetch it and say with If-Match which version you have seen, \
-                        or with If-None-Match: * that you expect none";
-        match error {
-            WriteError::Store(error) => error.into(),
-            WriteError::Invalid(violations) => violations.into(),
-            WriteError::Refused(Verdict::PreconditionFailed) => Self::Precondition(
-                "the document is not in the state that If-Match or If-None-Match asks for".to_owned(),
-            ),
-            WriteError::Refused(Verdict::MissingHeaders) => {
-                Violations::whole("header.precondition", "PUT of a profile needs If-Match or If-None-Match").into()
-            }
-            WriteError::Refused(_) => Self::Conflict(conflict.to_owned()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_conflict_says_what_to_do_next() {
-        let HttpError::Conflict(text) = WriteError::Refused(Verdict::Conflict).into() else { panic!("not a conflict") };
-        assert!(text.contains("If-Match") && text.contains("If-None-Match"));
-    }
+    Ok(Some(document))
 }

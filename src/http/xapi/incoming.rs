@@ -16,7 +16,12 @@ use url::form_urlencoded;
 
 use super::{Path, Place, VERSION, Xapi};
 use crate::{
-    http::{HttpError, caller, guard},
+    http::{
+        HttpError,
+        body::{self, Collected},
+        budget::{Hold, Holder},
+        caller, guard,
+    },
     identity::{AuthError, Caller},
     xapi::{Version, Violations},
 };
@@ -35,6 +40,9 @@ const FORM_HEADERS: [&str; 10] = [
     "accept-encoding",
 ];
 
+/// Bytes of a form whose sender is not known.
+const STRANGERS_FORM: usize = 256 << 10;
+
 pub(super) struct Incoming {
     pub version: Version,
     /// GET for HEAD too: the server leaves the body out.
@@ -43,7 +51,11 @@ pub(super) struct Incoming {
     pub body: Body,
     /// The path as the client wrote it, without the query: `more` links repeat it.
     pub path: String,
+    /// What is held for this request.
+    pub hold: Hold,
     headers: HashMap<&'static str, String>,
+    /// The caller that a form named before it was read whole, and by which words.
+    known: Option<(String, Caller)>,
 }
 
 /// A body not read yet, or the one that came in a form.
@@ -80,10 +92,12 @@ impl Incoming {
             given: parameters(req.query_string())?,
             body: Body::Stream(body),
             path: req.path().to_owned(),
+            hold: xapi.budget.hold(Holder::Stranger),
             headers: headers(req)?,
+            known: None,
         };
         if incoming.given.iter().any(|(name, _)| name == "method") {
-            incoming.unfold(path, xapi).await?;
+            incoming.unfold(path, req, xapi).await?;
         }
         incoming.version = match incoming.header("x-experience-api-version") {
             Some(text) => negotiate(text, path)?,
@@ -98,7 +112,7 @@ impl Incoming {
     }
 
     /// Turns the alternate request syntax into the request it stands for.
-    async fn unfold(&mut self, path: Path, xapi: &Xapi) -> Result<(), HttpError> {
+    async fn unfold(&mut self, path: Path, req: &HttpRequest, xapi: &Xapi) -> Result<(), HttpError> {
         let refuse = |message: &str| HttpError::from(Violations::whole("alternate.syntax", message));
         let speaks_2 = path.only == Some(Version::V2_0_0)
             || self.header("x-experience-api-version").and_then(Version::negotiate) == Some(Version::V2_0_0);
@@ -123,9 +137,7 @@ impl Incoming {
         if !self.content_type().starts_with("application/x-www-form-urlencoded") {
             return Err(refuse("the form must be of type application/x-www-form-urlencoded"));
         }
-        let form = self.take_body(xapi.limits.body_bytes).await?;
-        let form = std::str::from_utf8(&form).map_err(|_| refuse("the form is not UTF-8"))?;
-        let fields = parameters(form)?;
+        let fields = self.fields(req, xapi).await?;
         if fields.is_empty() {
             return Err(refuse("the form is empty"));
         }
@@ -147,7 +159,48 @@ impl Incoming {
             return Err(refuse("the form has no field content"));
         }
         self.headers.entry("content-type").or_insert_with(|| "application/json".to_owned());
+        self.hold.shrink_to(content.as_ref().map_or(0, String::len));
         self.body = Body::Form(content);
+        Ok(())
+    }
+
+    /// The fields of a form. It may say only at its end who sends it, so a stranger's is read as far as
+    /// [`STRANGERS_FORM`]: a larger one must have said it by then, in the form or in a header.
+    async fn fields(&mut self, req: &HttpRequest, xapi: &Xapi) -> Result<Vec<(String, String)>, HttpError> {
+        let limit = xapi.limits.body_bytes;
+        if let Some(authorization) = self.header("authorization").map(str::to_owned) {
+            self.know(req, authorization).await?;
+        }
+        // What a stranger announces takes no room before it is there.
+        let announced = self.announced().filter(|length| self.known.is_some() || *length > limit);
+        let mut form = Collected::new(limit, announced)?;
+        let Body::Stream(mut stream) = std::mem::replace(&mut self.body, Body::Form(None)) else {
+            return Ok(Vec::new());
+        };
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| HttpError::payload(&error, limit))?;
+            if self.known.is_none() && form.bytes.len() + chunk.len() > STRANGERS_FORM {
+                let what = "a form that does not say in its beginning who sends it";
+                let authorization = authorization_within(&form.bytes);
+                let authorization = authorization.ok_or(HttpError::TooLarge { what, limit: STRANGERS_FORM })?;
+                self.know(req, authorization).await?;
+            }
+            form.add(&chunk, &mut self.hold)?;
+        }
+        // Decoded, the fields are as long once more.
+        self.hold.grow(form.bytes.len())?;
+        let (tenant, size) = (self.known.as_ref().map(|(_, caller)| caller.tenant), form.bytes.len());
+        match tenant {
+            Some(tenant) => xapi.work.sized(tenant, size, move || decode(&form.bytes)).await?,
+            None => decode(&form.bytes),
+        }
+    }
+
+    /// Finds out who sends this, before more of it is read.
+    async fn know(&mut self, req: &HttpRequest, authorization: String) -> Result<(), HttpError> {
+        let caller = caller::identify(req, &authorization).await?;
+        self.hold.pass_to(Holder::from(&caller));
+        self.known = Some((authorization, caller));
         Ok(())
     }
 
@@ -173,11 +226,13 @@ impl Incoming {
             && since.is_some_and(|since| DateTime::<Utc>::from(SystemTime::from(since)) >= modified.trunc_subsecs(0))
     }
 
-    pub async fn caller(&self, req: &HttpRequest) -> Result<Caller, HttpError> {
-        match self.header("authorization") {
-            Some(authorization) => caller::identify(req, authorization).await,
-            None => Err(AuthError::Missing.into()),
+    /// Who is asking. From now on what is held is held on their account.
+    pub async fn caller(&mut self, req: &HttpRequest) -> Result<Caller, HttpError> {
+        let authorization = self.header("authorization").ok_or(AuthError::Missing)?.to_owned();
+        if self.known.as_ref().is_none_or(|(known, _)| *known != authorization) {
+            self.know(req, authorization).await?;
         }
+        self.known.take().map(|(_, caller)| caller).ok_or_else(|| AuthError::Missing.into())
     }
 
     /// The whole body, refused as soon as it is seen to be larger than `limit`.
@@ -185,29 +240,29 @@ impl Incoming {
         match std::mem::replace(&mut self.body, Body::Form(None)) {
             Body::Form(content) => {
                 let content = content.unwrap_or_default();
-                if content.len() > limit { Err(too_large(limit)) } else { Ok(content.into()) }
+                if content.len() > limit { Err(body::too_large(limit)) } else { Ok(content.into()) }
             }
             Body::Stream(mut stream) => {
-                let announced = self.announced();
-                if announced.is_some_and(|length| length > limit) {
-                    return Err(too_large(limit));
-                }
-                let mut body = Vec::with_capacity(announced.unwrap_or(0));
+                let mut body = Collected::new(limit, self.announced())?;
                 while let Some(chunk) = stream.next().await {
-                    let chunk = chunk.map_err(|error| HttpError::payload(&error, limit))?;
-                    if body.len() + chunk.len() > limit {
-                        return Err(too_large(limit));
-                    }
-                    body.extend_from_slice(&chunk);
+                    body.add(&chunk.map_err(|error| HttpError::payload(&error, limit))?, &mut self.hold)?;
                 }
-                Ok(body.into())
+                Ok(body.bytes.into())
             }
         }
     }
 }
 
-fn too_large(limit: usize) -> HttpError {
-    HttpError::TooLarge { what: "the body", limit }
+/// The `Authorization` among the whole fields of a form's beginning.
+fn authorization_within(form: &[u8]) -> Option<String> {
+    let end = form.iter().rposition(|byte| *byte == b'&')?;
+    let mut fields = form_urlencoded::parse(&form[..end]);
+    fields.find(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value.into_owned())
+}
+
+fn decode(form: &[u8]) -> Result<Vec<(String, String)>, HttpError> {
+    let form = std::str::from_utf8(form).map_err(|_| Violations::whole("alternate.syntax", "the form is not UTF-8"))?;
+    parameters(form)
 }
 
 fn negotiate(text: &str, path: Path) -> Result<Version, HttpError> {
@@ -226,7 +281,8 @@ fn parameters(encoded: &str) -> Result<Vec<(String, String)>, HttpError> {
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     // The decoder puts U+FFFD where bytes were no UTF-8; whoever means that character may escape it properly.
-    let broken = |text: &str| text.contains('\u{FFFD}') && !encoded.to_ascii_uppercase().contains("%EF%BF%BD");
+    let escaped = |encoded: &str| encoded.as_bytes().windows(9).any(|nine| nine.eq_ignore_ascii_case(b"%EF%BF%BD"));
+    let broken = |text: &str| text.contains('\u{FFFD}') && !escaped(encoded);
     match given.iter().find(|(name, value)| broken(name) || broken(value)) {
         Some((name, _)) => {
             let message = format!("the parameter {name:.80} is not UTF-8");

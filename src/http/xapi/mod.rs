@@ -19,7 +19,7 @@ use actix_web::{
 };
 
 use self::incoming::Incoming;
-use super::{HttpError, guard};
+use super::{Budget, HttpError, Work, guard};
 use crate::{
     ingest::Ingest,
     model::{Clock, Ids},
@@ -44,6 +44,8 @@ pub struct Xapi {
     pub page_default: usize,
     pub clock: Clock,
     pub ids: Ids,
+    pub budget: Budget,
+    pub work: Work,
 }
 
 /// The resources, by their place under the base path.
@@ -155,7 +157,12 @@ async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi
     response
 }
 
-async fn answer(place: Place, incoming: Incoming, req: &HttpRequest, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+async fn answer(
+    place: Place,
+    mut incoming: Incoming,
+    req: &HttpRequest,
+    xapi: &Xapi,
+) -> Result<HttpResponse, HttpError> {
     if place == Place::About {
         return lookups::about(&incoming, xapi);
     }

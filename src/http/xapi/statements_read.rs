@@ -142,8 +142,11 @@ async fn page(
             format!("{}?more={token}", incoming.path)
         }
     };
-    let known = known(&page.found, query.format, incoming, caller, xapi).await?;
     let size: usize = page.found.iter().map(|found| found.payload.len() + 80).sum();
+    // The rows and the answer that is made of them.
+    let mut room = incoming.hold.beside();
+    room.grow(2 * size)?;
+    let known = known(&page.found, query.format, incoming, caller, xapi).await?;
     let mut json = String::with_capacity(size + more.len() + 40);
     json.push_str("{\"statements\":[");
     for (index, found) in page.found.iter().enumerate() {

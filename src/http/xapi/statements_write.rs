@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web::Bytes};
 use uuid::Uuid;
 
 use super::{Incoming, Xapi, multipart};
 use crate::{
-    http::HttpError,
+    http::{HttpError, budget::Hold, work},
     identity::{Caller, reach},
     ingest::{Attachment, IngestError, Submission},
-    model::Scope,
+    model::{Scope, TenantId},
     xapi::{
-        Statement, Violation, Violations,
+        Statement, Violation, Violations, json,
         prepare::{Author, Prepared, prepare},
-        query, read,
+        query,
+        read::{self, Batch},
     },
 };
 
@@ -22,17 +23,17 @@ use crate::{
 pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     caller.require(Scope::StatementsWrite)?;
     let id = query::put_statement(&incoming.given, &xapi.limits)?;
-    let received = receive(&mut incoming, xapi).await?;
+    let received = receive(&mut incoming, caller.tenant, xapi).await?;
     if !received.single {
         let message = "PUT takes one statement, not an array of them";
         return Err(Violations::whole("statement.put.single", message).into());
     }
-    let prepared = prepared(received.statements, caller, &incoming, xapi, || id)?;
+    let (prepared, attachments) = prepared(received, caller, &incoming, xapi, move || id).await?;
     if let Some(other) = prepared.first().filter(|statement| statement.id != id) {
         let message = format!("the statement's id {} is not the statementId of the request", other.id);
         return Err(Violations(vec![at("/id", "statement.put.id", message)]).into());
     }
-    submit(prepared, received.attachments, caller, xapi).await?;
+    submit(prepared, attachments, caller, xapi).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -40,9 +41,10 @@ pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) ->
 pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     caller.require(Scope::StatementsWrite)?;
     query::none(&incoming.given, &xapi.limits)?;
-    let received = receive(&mut incoming, xapi).await?;
-    let prepared = prepared(received.statements, caller, &incoming, xapi, || xapi.ids.uuid())?;
-    let ids = submit(prepared, received.attachments, caller, xapi).await?;
+    let received = receive(&mut incoming, caller.tenant, xapi).await?;
+    let ids = xapi.ids.clone();
+    let (prepared, attachments) = prepared(received, caller, &incoming, xapi, move || ids.uuid()).await?;
+    let ids = submit(prepared, attachments, caller, xapi).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
@@ -51,18 +53,22 @@ pub(super) struct Received {
     pub statements: Vec<Statement>,
     pub single: bool,
     pub attachments: Vec<Attachment>,
+    /// Bytes of JSON that they were, and the room for what was read out of it.
+    pub size: usize,
+    pub room: Hold,
 }
 
-async fn receive(incoming: &mut Incoming, xapi: &Xapi) -> Result<Received, HttpError> {
+async fn receive(incoming: &mut Incoming, tenant: TenantId, xapi: &Xapi) -> Result<Received, HttpError> {
     let content_type = incoming.content_type();
     match content_type.split(';').next().unwrap_or_default().trim() {
         "application/json" => {
             let body = incoming.take_body(xapi.limits.body_bytes).await?;
-            let batch = read::statements(&body, incoming.version, &xapi.limits)?;
+            let size = body.len();
+            let (batch, room) = read(body, incoming, tenant, xapi).await?;
             multipart::require_no_parts(&batch.statements, &xapi.limits)?;
-            Ok(Received { statements: batch.statements, single: batch.single, attachments: Vec::new() })
+            Ok(Received { statements: batch.statements, single: batch.single, attachments: Vec::new(), size, room })
         }
-        "multipart/mixed" => multipart::receive(incoming, xapi).await,
+        "multipart/mixed" => multipart::receive(incoming, tenant, xapi).await,
         other => {
             let message = format!("content type {other:.80} is not application/json or multipart/mixed");
             Err(Violations::whole("header.content-type", message).into())
@@ -70,22 +76,46 @@ async fn receive(incoming: &mut Incoming, xapi: &Xapi) -> Result<Received, HttpE
     }
 }
 
-fn prepared(
-    statements: Vec<Statement>,
+/// Reads the statements of a body: a large one in its tenant's turn, and once there is room for what is read out of it.
+pub(super) async fn read(
+    body: Bytes,
+    incoming: &Incoming,
+    tenant: TenantId,
+    xapi: &Xapi,
+) -> Result<(Batch, Hold), HttpError> {
+    let (version, limits, mut room) = (incoming.version, xapi.limits.clone(), incoming.hold.beside());
+    let size = body.len();
+    let job = move || -> Result<(Batch, Hold), HttpError> {
+        if size > work::SMALL {
+            room.grow(json::weigh(&body, &limits)?)?;
+        }
+        Ok((read::statements(&body, version, &limits)?, room))
+    };
+    xapi.work.sized(tenant, size, job).await?
+}
+
+async fn prepared(
+    received: Received,
     caller: &Caller,
     incoming: &Incoming,
     xapi: &Xapi,
-    fresh_id: impl Fn() -> Uuid,
-) -> Result<Vec<Prepared>, HttpError> {
-    let author = Author::new(caller.tenant.0, &caller.authority, incoming.version);
+    fresh_id: impl Fn() -> Uuid + Send + 'static,
+) -> Result<(Vec<Prepared>, Vec<Attachment>), HttpError> {
+    let Received { statements, attachments, size, room, .. } = received;
+    let (tenant, authority, version) = (caller.tenant, caller.authority.clone(), incoming.version);
     let now = xapi.clock.now();
-    let mut all: Vec<Prepared> =
-        statements.into_iter().map(|statement| prepare(statement, &author, &fresh_id, now)).collect();
+    let job = move || -> Vec<Prepared> {
+        let author = Author::new(tenant.0, &authority, version);
+        statements.into_iter().map(|statement| prepare(statement, &author, &fresh_id, now)).collect()
+    };
+    let mut all = xapi.work.sized(tenant, size, job).await?;
+    // What was read is taken apart by now; its text is about as long as the body, which is still counted.
+    drop(room);
     if !caller.scopes.allows(Scope::Define) {
         forget_definitions(&mut all);
     }
     reach::write(caller, &mut all)?;
-    Ok(all)
+    Ok((all, attachments))
 }
 
 /// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities and agents.

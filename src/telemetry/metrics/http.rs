@@ -12,6 +12,12 @@ pub struct HttpMetrics {
     pub in_flight: IntGauge,
     /// Requests cut because the client was too slow.
     pub slow_bodies: IntCounter,
+    /// Bytes that requests hold together, of those that `http.memory` lets them.
+    pub held_bytes: IntGauge,
+    /// Requests refused because there was no room for them.
+    pub no_room: IntCounter,
+    /// Large answers that their clients did not take to the end.
+    pub untaken: IntCounter,
 }
 
 impl HttpMetrics {
@@ -25,6 +31,15 @@ impl HttpMetrics {
             slow_bodies: register(
                 registry,
                 IntCounter::new("progress_http_slow_bodies_total", "bodies cut as too slow"),
+            )?,
+            held_bytes: register(registry, IntGauge::new("progress_http_held_bytes", "bytes that requests hold"))?,
+            no_room: register(
+                registry,
+                IntCounter::new("progress_http_no_room_total", "requests refused because of `http.memory`"),
+            )?,
+            untaken: register(
+                registry,
+                IntCounter::new("progress_http_untaken_answers_total", "large answers not taken to their end"),
             )?,
         })
     }

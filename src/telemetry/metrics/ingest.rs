@@ -12,6 +12,8 @@ pub struct IngestMetrics {
     pub queued_kib: IntGauge,
     /// Requests turned away because the queue was full.
     pub refused: IntCounter,
+    /// Requests refused because the temporary folder could not take their attachments.
+    pub spool_failures: IntCounter,
     /// Statements per transaction.
     pub group_size: Histogram,
     /// Statements by what became of them: `new`, `same`, `conflict`.
@@ -27,6 +29,10 @@ impl IngestMetrics {
             refused: register(
                 registry,
                 IntCounter::new("progress_ingest_refused_total", "requests refused as too many"),
+            )?,
+            spool_failures: register(
+                registry,
+                IntCounter::new("progress_ingest_spool_failures_total", "requests whose attachments found no room"),
             )?,
             group_size: register(registry, Histogram::with_opts(group.buckets(SIZES.to_vec())))?,
             statements: register(registry, IntCounterVec::new(statements, &["outcome"]))?,

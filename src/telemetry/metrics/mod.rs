@@ -14,6 +14,7 @@ mod relay;
 mod store;
 mod trail;
 mod transcript;
+mod work;
 mod worker;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use self::{
     store::StoreMetrics,
     trail::TrailMetrics,
     transcript::TranscriptMetrics,
+    work::WorkMetrics,
     worker::WorkerMetrics,
 };
 
@@ -56,6 +58,7 @@ pub struct Areas {
     pub store: StoreMetrics,
     pub trail: TrailMetrics,
     pub transcript: TranscriptMetrics,
+    pub work: WorkMetrics,
     pub worker: WorkerMetrics,
 }
 
@@ -83,6 +86,7 @@ impl Metrics {
         let store = StoreMetrics::register(&registry)?;
         let trail = TrailMetrics::register(&registry)?;
         let transcript = TranscriptMetrics::register(&registry)?;
+        let work = WorkMetrics::register(&registry)?;
         let worker = WorkerMetrics::register(&registry)?;
         Ok(Self(Arc::new(Areas {
             registry,
@@ -98,6 +102,7 @@ impl Metrics {
             store,
             trail,
             transcript,
+            work,
             worker,
         })))
     }

@@ -200,6 +200,17 @@ fn in_a_batch_a_place_is_a_statement_and_a_pointer() {
 }
 
 #[test]
+fn a_statement_that_is_too_large_is_not_read_to_its_end() {
+    let limits = Limits { statement_bytes: 1_000, ..limits() };
+    let members: String = (0..10_000).map(|n| format!("\"k{n}\":{n},")).collect();
+    for (body, statement) in [(format!("{{{members}nope"), 0), (format!("[{{}},{{\"x\":{{{members}nope"), 1)] {
+        let Err(Violations(list)) = parse_batch(body.as_bytes(), &limits) else { panic!("accepted") };
+        assert_eq!((list.len(), list[0].rule, list[0].statement), (1, rule::STATEMENT_BYTES, Some(statement)));
+        assert!(list[0].pointer.contains("/k") && list[0].message.contains("the limit is 1000"), "{:?}", list[0]);
+    }
+}
+
+#[test]
 fn limits_on_statements_answer_with_their_numbers() {
     let limits = Limits { statements: 2, statement_bytes: 20, ..limits() };
     assert!(parse_batch(br#"[{"a":"0123456789"}, {}]"#, &limits).is_ok());

@@ -1,6 +1,9 @@
 //! Transcripts as PDF, read back with poppler's tools: what a person would see and copy.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta};
 use progress_service::{
@@ -76,7 +79,7 @@ fn beside(text: &str, label: &str) -> String {
 
 fn press() -> (Press, Metrics) {
     let metrics = Metrics::new().unwrap();
-    (Press::new(None, &metrics), metrics)
+    (Press::new(None, Duration::from_secs(600), &metrics), metrics)
 }
 
 #[tokio::test]
@@ -97,7 +100,7 @@ async fn names_of_every_script_come_out_as_they_went_in() {
         "山田花子",
         "김민수",
     ] {
-        let pdf = press.print(transcript(name, 1)).await.unwrap();
+        let pdf = press.print(transcript(name, 1)).unwrap();
         assert_eq!(beside(&text(&pdf), "Learner"), name);
     }
     assert_eq!(metrics.transcript.missing_glyphs.get(), 0);
@@ -107,7 +110,7 @@ async fn names_of_every_script_come_out_as_they_went_in() {
 async fn a_letter_that_no_font_has_is_seen_counted_and_never_a_blank() {
     let (press, metrics) = press();
     // From a private area: no font of any system has it.
-    let pdf = press.print(transcript("Ann \u{10FFFD} Lee", 1)).await.unwrap();
+    let pdf = press.print(transcript("Ann \u{10FFFD} Lee", 1)).unwrap();
     assert_eq!(beside(&text(&pdf), "Learner"), "Ann \u{FFFD} Lee");
     assert_eq!(metrics.transcript.missing_glyphs.get(), 1);
 }
@@ -116,7 +119,7 @@ async fn a_letter_that_no_font_has_is_seen_counted_and_never_a_blank() {
 async fn a_transcript_says_everything_and_numbers_its_pages() {
     let (press, _) = press();
     for (attempts, least) in [(0, 1), (1, 1), (500, 15)] {
-        let pdf = press.print(transcript("Ada Lovelace", attempts)).await.unwrap();
+        let pdf = press.print(transcript("Ada Lovelace", attempts)).unwrap();
         let info = ask("pdfinfo", &["FILE"], &pdf);
         let line =
             |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
@@ -175,4 +178,40 @@ on_each_server! {
         let own = api.get_as(&api.token(ADA, "transcript:read"), &format!("{path}?format=pdf")).await.expect(200);
         assert!(own.body.starts_with(b"%PDF-"));
     }
+}
+
+#[test]
+fn names_without_end_cost_little_more_than_others_and_end_in_an_ellipsis() {
+    let (press, _) = press();
+    let print = |name: &str| {
+        let started = Instant::now();
+        let pdf = press.print(transcript(name, 1)).unwrap();
+        (started.elapsed(), pdf)
+    };
+    print("Ann");
+    // Three hundred words are the longest that is printed of anybody.
+    let (ordinary, _) = print(&"Ann Ångström ".repeat(23));
+    for name in [
+        "x".repeat(900_000),
+        "\u{645}".repeat(30_000),
+        "👩‍👩‍👧‍👦".repeat(5_000),
+        format!("e{}", "\u{301}".repeat(30_000)).repeat(4),
+    ] {
+        let (elapsed, pdf) = print(&name);
+        assert!(elapsed < ordinary * 40, "{:.20}…: {elapsed:?}, others {ordinary:?}", name);
+        assert!(pdf.len() < 1 << 20);
+    }
+    let (_, pdf) = print(&"x".repeat(900_000));
+    let text = text(&pdf);
+    assert!(text.contains('…') && text.contains("longer than the 300 letters shown"), "{text}");
+}
+
+#[test]
+fn what_is_not_listed_is_counted_and_what_is_late_is_given_up() {
+    let (press, _) = press();
+    let pdf = press.print(transcript("Ada", 503)).unwrap();
+    assert!(text(&pdf).contains("Continued: 3 more attempts"));
+    let hurried = Press::new(None, Duration::ZERO, &Metrics::new().unwrap());
+    let late = hurried.print(transcript("Ada", 1)).unwrap_err().to_string();
+    assert!(late.contains("format=json"), "{late}");
 }

@@ -219,10 +219,10 @@ impl Drop for PgServer {
 }
 
 /// A file system in memory. Making one takes root, or `sudo` that does not ask.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(folder: &Path, mebibytes: u32) -> Self {
+    pub fn mount(folder: &Path, mebibytes: u32) -> Self {
         // Whoever runs the server, root or not, may write there.
         let size = format!("size={mebibytes}m,mode=1777");
         privileged(

@@ -19,10 +19,11 @@ const READY: &str = "listening on ";
 /// The binary with nothing of this process's environment but what a program needs to run.
 pub fn command(arguments: &[&str], variables: &BTreeMap<String, String>) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).env_clear().envs(variables).stdin(Stdio::null());
+    command.args(arguments).env_clear().stdin(Stdio::null());
     for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"] {
         command.envs(super::settings::optional(name).map(|value| (name, value)));
     }
+    command.envs(variables);
     command
 }
 

@@ -108,7 +108,7 @@ on_each_server! {
 }
 
 /// The most memory the process ever held, in KiB.
-fn peak(process: u32) -> u64 {
+pub(super) fn peak(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.trim().trim_end_matches(" kB").parse().unwrap()

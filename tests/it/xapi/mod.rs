@@ -1,6 +1,7 @@
 //! xAPI over HTTP against a real database: what the specification asks and what other stores get wrong.
 
 pub mod attachments;
+mod budget;
 mod concurrency;
 mod crashes;
 mod documents;
