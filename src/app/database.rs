@@ -9,8 +9,9 @@ use crate::{
     migrate::{self, MigrateError, Module, Runner, checks::Place},
     model::{Clock, Ids, Secret},
     store::{
-        Endpoint, Store, StoreSettings,
+        Endpoint, Store, StoreError, StoreSettings,
         embedded::{self, Embedded, EmbeddedError},
+        pooler,
     },
 };
 
@@ -36,6 +37,18 @@ impl Database {
         let embedded = embedded::start(settings::embedded(config), clock, ids).await?;
         let settings = logins(config, embedded.service_url(), embedded.owner_url());
         Ok(Self { settings, embedded: Some(embedded), is_local: true })
+    }
+
+    /// Fails where a pooler stands between that gives each transaction another session. A database that does not answer
+    /// is for whoever needs it to tell.
+    pub async fn own_sessions(&self) -> Result<(), StoreError> {
+        if self.is_local {
+            return Ok(());
+        }
+        match pooler::own_sessions([&self.settings.service, &self.settings.owner]).await {
+            Err(StoreError::MixedSessions) => Err(StoreError::MixedSessions),
+            _ => Ok(()),
+        }
     }
 
     /// The same for a command that may run beside a service: an embedded server that already runs is joined. One that

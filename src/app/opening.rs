@@ -10,6 +10,7 @@ use crate::{
     identity::{IdentityError, Issued},
     inbox::Inbox,
     migrate::Runner,
+    model::TenantId,
     partitions,
     store::{StoreError, run_tx::AsStoreError},
     worker::Worker,
@@ -37,6 +38,7 @@ impl Opening {
     /// Brings the schema as far as a start may and enters the phase that follows. On a fresh embedded database a
     /// credential to begin with is made and answered.
     pub async fn begin(&mut self, is_embedded: bool) -> anyhow::Result<Option<Issued>> {
+        schema::reach(&self.rooms.store, &mut self.said).await?;
         let standing = schema::settle(&self.runner, &self.rooms.edge.metrics, &mut self.said).await?;
         match standing {
             Standing::Fits => {
@@ -100,7 +102,7 @@ impl Opening {
     /// database that went away meanwhile.
     async fn prepare(&mut self, is_embedded: bool) -> Result<Option<Issued>, IdentityError> {
         loop {
-            let prepared = match self.months().await {
+            let prepared = match self.ledger().await {
                 Ok(()) => self.credentials(is_embedded).await,
                 Err(error) => Err(error.into()),
             };
@@ -116,9 +118,11 @@ impl Opening {
         }
     }
 
-    async fn months(&self) -> Result<(), StoreError> {
+    async fn ledger(&self) -> Result<(), StoreError> {
         let made = partitions::make_ahead(&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics).await;
-        made.map(drop).or_else(only_read)
+        made.map(drop).or_else(only_read)?;
+        // So that no answer has to fall back to the beginning of time.
+        self.rooms.xapi.reader.consistent_through(TenantId::DEFAULT).await.map(drop).or_else(only_read)
     }
 
     async fn credentials(&mut self, is_embedded: bool) -> Result<Option<Issued>, IdentityError> {

@@ -35,6 +35,23 @@ impl Said {
     }
 }
 
+/// Waits until the database answers, and refuses one whose sessions a pooler mixes.
+pub async fn reach(store: &Store, said: &mut Said) -> anyhow::Result<()> {
+    loop {
+        match store.own_sessions().await {
+            Err(error) if error.is_temporary() => wait(&error, said).await,
+            answered => return Ok(answered?),
+        }
+    }
+}
+
+async fn wait(error: &StoreError, said: &mut Said) {
+    if said.is_news(error.to_string()) {
+        tracing::warn!(%error, "the database is not there yet; trying again");
+    }
+    tokio::time::sleep(AGAIN).await;
+}
+
 /// Applies what a start may and judges the schema. Waits for a database that is not there yet; an error means that this
 /// binary must not serve this database.
 pub async fn settle(runner: &Runner, metrics: &Metrics, said: &mut Said) -> anyhow::Result<Standing> {
@@ -56,12 +73,7 @@ pub async fn settle(runner: &Runner, metrics: &Metrics, said: &mut Said) -> anyh
             Ok(Verdict::Refuse { why }) => {
                 anyhow::bail!("the schema does not fit this binary: {}", why.join("; "));
             }
-            Err(MigrateError::Store(error)) if error.is_temporary() => {
-                if said.is_news(error.to_string()) {
-                    tracing::warn!(%error, "the database is not there yet; trying again");
-                }
-                tokio::time::sleep(AGAIN).await;
-            }
+            Err(MigrateError::Store(error)) if error.is_temporary() => wait(&error, said).await,
             Err(error) => return Err(error.into()),
         }
     }

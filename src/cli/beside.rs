@@ -13,6 +13,7 @@ pub async fn with_database<T>(
     work: impl AsyncFnOnce(&Database) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let database = Database::join(config, &Clock::system(), &Ids::random()).await?;
+    database.own_sessions().await?;
     let done = work(&database).await;
     database.close().await;
     done

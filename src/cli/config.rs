@@ -13,7 +13,7 @@ use crate::{
     bus::connection,
     config::{self, Config, Plan},
     objects::Objects,
-    store::{Endpoint, ddl::Session},
+    store::{Endpoint, pooler},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,8 +77,8 @@ async fn reach(config: &Config) -> bool {
     let database = match &config.database.url {
         Some(url) => {
             let endpoint = Endpoint { url: url.clone(), ca_file: config.database.ca_file.clone() };
-            let session = Session::connect(&endpoint).await;
-            Some(session.map(|_| "answers".to_owned()).map_err(|e| e.to_string()))
+            let answer = pooler::own_sessions([&endpoint]).await;
+            Some(answer.map(|()| "answers".to_owned()).map_err(|e| e.to_string()))
         }
         None => None,
     };

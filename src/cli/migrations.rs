@@ -148,12 +148,14 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         }
         Command::Replay(args) => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            database.own_sessions().await?;
             let code = replay::run(&args, out.json, &modules, &database.settings.owner).await;
             database.close().await;
             return code;
         }
         command => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            database.own_sessions().await?;
             let runner = database.runner_of(modules, &loaded.config);
             let place = database.place(&loaded.config);
             let code = with_database(out, command, &runner, &place, &stale).await;

@@ -1,47 +1,66 @@
-//! The safe bound of a moment ago. It stays true for ever, it only becomes less than could be said; asking for it costs
-//! more than most reads, so that reads which come close together share one.
+//! Up to where all is consistent, as this process last heard it, and whose turn it is to let the ledger's clock catch up.
+//!
+//! Every read asks for the bound anew: another node may have given a later one a moment ago, and what a client is told
+//! must never go back. What was heard before only makes the question cheaper.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::StoreError;
+/// How long the ledger's clock may rest while somebody reads.
+const REST: Duration = Duration::from_secs(1);
 
-/// How far a shared bound may lie behind.
-const RECENT: Duration = Duration::from_millis(50);
+#[derive(Debug)]
+pub(super) struct Bounds {
+    /// The last safe bound: what is stored from here on may still be on its way.
+    seen: Mutex<DateTime<Utc>>,
+    caught_up: Mutex<Option<Instant>>,
+}
 
-#[derive(Debug, Default)]
-pub(super) struct Bounds(Mutex<Option<(Instant, DateTime<Utc>)>>);
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { seen: Mutex::new(DateTime::UNIX_EPOCH), caught_up: Mutex::default() }
+    }
+}
 
 impl Bounds {
-    pub fn recent(&self) -> Option<DateTime<Utc>> {
-        self.recent_at(Instant::now())
+    /// The last bound there was, however long ago; the epoch before the first.
+    pub fn seen(&self) -> DateTime<Utc> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recent_at(&self, now: Instant) -> Option<DateTime<Utc>> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.filter(|(asked, _)| now.saturating_duration_since(*asked) < RECENT).map(|(_, bound)| bound)
+    /// Keeps a new bound. Answers the last moment before it: all that was stored up to then is visible.
+    pub fn note(&self, bound: DateTime<Utc>) -> DateTime<Utc> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = bound;
+        through(bound)
     }
 
-    /// The last bound there was, however long ago.
-    pub fn last(&self) -> Option<DateTime<Utc>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, bound)| bound)
+    /// The last moment before the last bound.
+    pub fn through(&self) -> DateTime<Utc> {
+        through(self.seen())
     }
 
-    /// The bound of a read: the recent one it went out with, or the new one it brought, which is kept for others.
-    pub fn note(
-        &self,
-        recent: Option<DateTime<Utc>>,
-        asked: Option<DateTime<Utc>>,
-    ) -> Result<DateTime<Utc>, StoreError> {
-        if let Some(bound) = asked {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), bound));
+    /// Whether the caller is the one who lets the clock catch up: one in each span of rest.
+    pub fn is_due(&self) -> bool {
+        self.is_due_at(Instant::now())
+    }
+
+    fn is_due_at(&self, now: Instant) -> bool {
+        let mut caught_up = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = caught_up.is_none_or(|last| now.saturating_duration_since(last) >= REST);
+        if is_due {
+            *caught_up = Some(now);
         }
-        asked.or(recent).ok_or_else(|| StoreError::Shape { name: "safe_bound", detail: "no answer".to_owned() })
+        is_due
     }
+}
+
+/// Statements have whole microseconds, and so has what clients are told.
+fn through(bound: DateTime<Utc>) -> DateTime<Utc> {
+    (bound - TimeDelta::microseconds(1)).max(DateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -49,16 +68,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_is_shared_only_for_a_moment() {
-        let (bounds, bound) = (Bounds::default(), DateTime::UNIX_EPOCH);
-        assert_eq!(bounds.recent(), None);
-        assert!(bounds.note(None, None).is_err(), "a read without a bound is no answer");
-        let before = Instant::now();
-        assert_eq!(bounds.note(None, Some(bound)).ok(), Some(bound));
-        let after = Instant::now();
-        assert_eq!(bounds.recent_at(before + RECENT / 2), Some(bound));
-        assert_eq!(bounds.note(Some(bound), None).ok(), Some(bound));
-        assert_eq!(bounds.recent_at(after + RECENT), None);
-        assert_eq!(bounds.last(), Some(bound));
+    fn what_is_told_is_the_last_moment_before_the_bound() {
+        let at = |micros| DateTime::from_timestamp_micros(micros).unwrap();
+        let bounds = Bounds::default();
+        assert_eq!((bounds.seen(), bounds.through()), (at(0), at(0)));
+        assert_eq!(bounds.note(at(500)), at(499));
+        assert_eq!((bounds.seen(), bounds.through()), (at(500), at(499)));
+    }
+
+    #[test]
+    fn one_in_each_span_of_rest_lets_the_clock_catch_up() {
+        let (bounds, now) = (Bounds::default(), Instant::now());
+        assert!(bounds.is_due_at(now));
+        assert!(!bounds.is_due_at(now + REST / 2));
+        assert!(bounds.is_due_at(now + REST));
+        assert!(!bounds.is_due_at(now + REST));
     }
 }

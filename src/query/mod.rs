@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What a read found, with the time up to which nothing more can appear.
+/// What a read found, with the time up to which all that was stored is visible, that moment included.
 #[derive(Clone, Debug)]
 pub struct Consistent<T> {
     pub value: T,
@@ -58,21 +58,27 @@ impl Reader {
         Self { store, page_bytes, bounds: Arc::default(), signing_key: Arc::default() }
     }
 
-    /// The time up to which everything stored is visible.
+    /// The time up to which everything stored is visible, that moment included.
     pub async fn consistent_through(&self, tenant: TenantId) -> Result<DateTime<Utc>, StoreError> {
-        if let Some(recent) = self.bounds.recent() {
-            return Ok(recent);
-        }
-        let bound = self
+        self.catch_up(tenant).await?;
+        let seen = self.bounds.seen();
+        let ask = self
             .store
-            .run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound(tx)))
-            .await?;
-        self.bounds.note(None, Some(bound))
+            .run_tx("consistent_through", As::Tenant(tenant), |tx| Box::pin(statements::safe_bound_after(tx, seen)));
+        Ok(self.bounds.note(ask.await?))
     }
 
-    /// A bound that was true before and still is, for answers that read nothing; the epoch before the first read.
+    /// A time that was true before and still is, for answers that read nothing; the epoch before the first read.
     pub fn known_through(&self) -> DateTime<Utc> {
-        self.bounds.last().unwrap_or(DateTime::UNIX_EPOCH)
+        self.bounds.through()
+    }
+
+    /// Where nobody writes the bound would rest: whoever reads after a second lets it go on.
+    async fn catch_up(&self, tenant: TenantId) -> Result<(), StoreError> {
+        if !self.bounds.is_due() {
+            return Ok(());
+        }
+        self.store.run_tx("catch_up", As::Tenant(tenant), |tx| Box::pin(statements::catch_up(tx))).await
     }
 
     /// What somebody sees who sees only what is stored under the authority with this key.
@@ -98,14 +104,13 @@ impl Reader {
         id: Uuid,
         sight: &Sight,
     ) -> Result<Consistent<Option<(Found, bool)>>, StoreError> {
-        let recent = self.bounds.recent();
+        self.catch_up(tenant).await?;
+        let seen = self.bounds.seen();
         let answer = self
             .store
-            .run_tx("statement", As::Tenant(tenant), |tx| {
-                Box::pin(pages::by_id(tx, tenant, id, sight, recent.is_none()))
-            })
+            .run_tx("statement", As::Tenant(tenant), |tx| Box::pin(pages::by_id(tx, tenant, id, sight, seen)))
             .await?;
-        Ok(Consistent { through: self.bounds.note(recent, answer.bound)?, value: answer.found })
+        Ok(Consistent { through: self.bounds.note(answer.bound), value: answer.found })
     }
 
     /// A page of the statements in sight. `after` is where the page before ended.
@@ -116,22 +121,15 @@ impl Reader {
         sight: Sight,
         after: Option<DateTime<Utc>>,
     ) -> Result<Consistent<Page>, StoreError> {
+        self.catch_up(tenant).await?;
         let (filter, span) = (filter(tenant, query, sight), span(query, after, self.page_bytes));
-        let mut recent = self.bounds.recent();
-        loop {
-            let answer = self
-                .store
-                .run_tx("page", As::Tenant(tenant), |tx| {
-                    Box::pin(pages::page(tx, tenant, &filter, &span, recent.is_none()))
-                })
-                .await?;
-            let through = self.bounds.note(recent, answer.bound)?;
-            let page = cut(answer.found, query, self.page_bytes, through);
-            // Who reads forward reads up to the bound, and expects to find there what was stored a moment ago.
-            if !query.ascending || page.next.is_some() || recent.take().is_none() {
-                return Ok(Consistent { value: page, through });
-            }
-        }
+        let seen = self.bounds.seen();
+        let answer = self
+            .store
+            .run_tx("page", As::Tenant(tenant), |tx| Box::pin(pages::page(tx, tenant, &filter, &span, seen)))
+            .await?;
+        let through = self.bounds.note(answer.bound);
+        Ok(Consistent { value: cut(answer.found, query, self.page_bytes, through), through })
     }
 
     pub async fn activity(&self, tenant: TenantId, iri: &str) -> Result<Option<Activity>, StoreError> {
@@ -247,7 +245,7 @@ fn span(query: &StatementsQuery, after: Option<DateTime<Utc>>, bytes: usize) -> 
 fn cut(mut found: Vec<Found>, query: &StatementsQuery, bytes: usize, through: DateTime<Utc>) -> Page {
     if query.ascending {
         // Who reads forward must not be led past a statement that is still being written.
-        found.truncate(found.partition_point(|statement| statement.stored < through));
+        found.truncate(found.partition_point(|statement| statement.stored <= through));
     }
     let fit = fitting(&found, bytes).min(query.limit);
     // One that fills a page by itself comes without a witness for what follows.
@@ -301,7 +299,7 @@ mod tests {
         let span = span(&query(true), Some(at(300)), 1_000);
         assert_eq!((span.since, span.until), (Some(at(300)), Some(at(900))));
         assert_eq!(span.limit, 11);
-        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), 1_000, at(405));
+        let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), 1_000, at(404));
         assert_eq!(page.found.last().map(|last| last.stored), Some(at(404)));
         assert_eq!(page.next, None, "there is no more until the bound moves");
         let page = cut((0..11).map(|n| found(400 + n)).collect(), &query(true), 1_000, at(500));

@@ -24,7 +24,10 @@ impl Session {
                 tracing::debug!(%error, "the owner's connection ended");
             }
         });
-        Ok(Self { client, driver })
+        let session = Self { client, driver };
+        // What it reads of the catalogs is priced as dear, and compiling that takes longer than reading it.
+        session.client.batch_execute("SET jit = off").await.map_err(|e| StoreError::from_pg("ddl_connect", &e))?;
+        Ok(session)
     }
 
     /// Runs one statement in autocommit; refuses anything that would open or end a transaction.

@@ -28,6 +28,13 @@ pub enum StoreError {
     Shape { name: &'static str, detail: String },
     #[error("invalid database configuration: {0}")]
     Config(String),
+    /// No session is ours: settings and prepared statements would go to other clients.
+    #[error(
+        "the database is reached through a pooler that gives each transaction another session (pgbouncer's \
+         pool_mode = transaction): progress-service needs sessions of its own, so let its URLs name the database itself \
+         or a pooler in session mode"
+    )]
+    MixedSessions,
 }
 
 /// What a failed attempt means for the next one.
@@ -70,7 +77,7 @@ impl StoreError {
             Self::Database { code, .. } => {
                 outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
             }
-            Self::Shape { .. } | Self::Config(_) => false,
+            Self::Shape { .. } | Self::Config(_) | Self::MixedSessions => false,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod months;
 pub mod pages;
 pub mod person_reads;
 pub mod pool;
+pub mod pooler;
 pub mod progress_reads;
 pub mod projections;
 pub mod rebuild;
@@ -66,6 +67,7 @@ pub struct StoreSettings {
 pub struct Store {
     service: Pool,
     worker: Pool,
+    login: Endpoint,
     owner: Endpoint,
     patience: Patience,
     metrics: Option<Metrics>,
@@ -76,8 +78,9 @@ impl Store {
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let workers = PoolSettings { connections: settings.worker_connections, ..settings.pool.clone() };
         Ok(Self {
-            service: pool::build(&settings.service, "progress_service", Plans::Kept, &settings.pool)?,
-            worker: pool::build(&settings.service, "progress_worker", Plans::Fresh, &workers)?,
+            service: pool::build(&settings.service, run_tx::SERVICE, Plans::Kept, &settings.pool)?,
+            worker: pool::build(&settings.service, run_tx::WORKER, Plans::Fresh, &workers)?,
+            login: settings.service.clone(),
             owner: settings.owner.clone(),
             patience: Patience::of(&settings.pool),
             metrics: None,
@@ -96,6 +99,11 @@ impl Store {
     /// A dedicated session of the schema's owner, for DDL that cannot run in a transaction.
     pub async fn ddl(&self) -> Result<ddl::Session, StoreError> {
         ddl::Session::connect(&self.owner).await
+    }
+
+    /// Fails where a pooler stands between that gives each transaction another session.
+    pub async fn own_sessions(&self) -> Result<(), StoreError> {
+        pooler::own_sessions([&self.login, &self.owner]).await
     }
 
     /// Connections in use and at most, of the pool that serves requests.

@@ -59,23 +59,23 @@ pub struct Found {
     pub payload: String,
 }
 
-/// What a read answered, with the safe bound from before it if that was asked for.
+/// What a read answered, with the safe bound from before it.
 #[derive(Debug)]
 pub struct Answer<T> {
     pub found: T,
-    pub bound: Option<DateTime<Utc>>,
+    pub bound: DateTime<Utc>,
 }
 
-/// One page, at most `span.limit` statements. Ends the transaction.
+/// One page, at most `span.limit` statements. `seen` is a bound from before. Ends the transaction.
 pub async fn page(
     tx: &Tx<'_>,
     tenant: TenantId,
     filter: &Filter,
     span: &Span,
-    with_bound: bool,
+    seen: DateTime<Utc>,
 ) -> Result<Answer<Vec<Found>>, StoreError> {
     let query = Query::new(tenant, filter, span);
-    let Answer { found: rows, bound } = one_flight(tx, &query.sql, &query.params(), with_bound).await?;
+    let Answer { found: rows, bound } = one_flight(tx, &query.sql, &query.params(), seen).await?;
     Ok(Answer { found: rows.iter().map(found).collect::<Result<_, _>>()?, bound })
 }
 
@@ -85,7 +85,7 @@ pub async fn by_id(
     tenant: TenantId,
     id: Uuid,
     sight: &Sight,
-    with_bound: bool,
+    seen: DateTime<Utc>,
 ) -> Result<Answer<Option<(Found, bool)>>, StoreError> {
     let mut params: Vec<Param<'_>> = vec![&tenant.0, &id];
     match sight {
@@ -93,28 +93,24 @@ pub async fn by_id(
         Sight::Authority(key) => params.push(key),
         Sight::Actors(keys) => params.push(keys),
     }
-    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(sight), &params, with_bound).await?;
+    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(sight), &params, seen).await?;
     let statement = |row: &Row| Ok::<_, StoreError>((found(row)?, column(row, "voided")?));
     Ok(Answer { found: rows.first().map(statement).transpose()?, bound })
 }
 
-/// The bound, if wanted, the query and the end of the transaction, one behind the other without waiting. The bound is
-/// asked for first: what the rows show may then be newer than it says, never older.
+/// The bound, the query and the end of the transaction, one behind the other without waiting. The bound is asked for
+/// first: what the rows show may then be newer than it says, never older.
 async fn one_flight(
     tx: &Tx<'_>,
     sql: &str,
     params: &[Param<'_>],
-    with_bound: bool,
+    seen: DateTime<Utc>,
 ) -> Result<Answer<Vec<Row>>, StoreError> {
-    let mut flight: Vec<(&str, &[Param<'_>])> = Vec::with_capacity(2);
-    if with_bound {
-        flight.push((SAFE_BOUND, &[]));
-    }
-    flight.push((sql, params));
-    let mut answers = tx.last(&flight).await?;
-    let rows = answers.pop().unwrap_or_default();
-    let bound = answers.pop().and_then(|rows| rows.first().map(statements::bound)).transpose()?;
-    Ok(Answer { found: rows, bound })
+    let no_bound = || StoreError::Shape { name: "safe_bound", detail: "no answer".to_owned() };
+    let mut answers = tx.last(&[(SAFE_BOUND, &[&seen.timestamp_micros()]), (sql, params)]).await?;
+    let found = answers.pop().unwrap_or_default();
+    let bound = answers.pop().and_then(|rows| rows.into_iter().next()).ok_or_else(no_bound)?;
+    Ok(Answer { found, bound: statements::bound(&bound)? })
 }
 
 /// Takes the tenant, the id, and what the sight is limited to.

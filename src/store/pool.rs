@@ -74,7 +74,7 @@ pub(super) enum Plans {
     Fresh,
 }
 
-/// A pool whose sessions have taken on `role`, one of the group roles the migrations create.
+/// A pool whose sessions go by the name of `role`, which each of their transactions takes on.
 pub(super) fn build(
     endpoint: &Endpoint,
     role: &'static str,
@@ -88,7 +88,7 @@ pub(super) fn build(
     let connect = OnMainRuntime { handle: Handle::current(), tls };
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(config, connect, recycling);
-    let setup: Arc<str> = session_setup(role, plans, settings).into();
+    let setup: Arc<str> = session_setup(plans, settings).into();
     let plans_kept = settings.plans_kept;
     Pool::builder(manager)
         .config(PoolConfig {
@@ -126,11 +126,13 @@ fn plans_aged(session: &Metrics, now: Instant, kept: Duration) -> bool {
 /// What no query of ours means to do. Reading a whole table: a plan made while it was empty would, and a session keeps its
 /// plans long after the table has grown. Remembering what was looked up: keys come once, and the room to remember
 /// them is made for each execution by the size of the table, which for a large ledger takes longer than a page.
-pub const PLANNER: &str = "SET enable_seqscan = off; SET enable_memoize = off";
+/// Compiling: it takes tens of milliseconds, and is done for what is priced as dear, as is a whole table that must be read.
+pub const PLANNER: &str = "SET enable_seqscan = off; SET enable_memoize = off; SET jit = off";
 
-fn session_setup(role: &str, plans: Plans, settings: &PoolSettings) -> String {
+/// For speed and patience. What isolation rests on each transaction sets for itself.
+fn session_setup(plans: Plans, settings: &PoolSettings) -> String {
     format!(
-        "SET ROLE {role}; SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog; \
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog, pg_temp; \
          SET idle_in_transaction_session_timeout = 60000; SET plan_cache_mode = {}; SET timezone = 'UTC'; {PLANNER}",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),

@@ -24,6 +24,19 @@ pub enum As {
     Worker,
 }
 
+impl As {
+    /// The group role that the migrations made for it.
+    pub(super) fn role(self) -> &'static str {
+        match self {
+            Self::Tenant(_) | Self::Nobody => SERVICE,
+            Self::Worker => WORKER,
+        }
+    }
+}
+
+pub(super) const SERVICE: &str = "progress_service";
+pub(super) const WORKER: &str = "progress_worker";
+
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 

@@ -309,12 +309,24 @@ pub async fn settle_refs(tx: &Tx<'_>, bound: DateTime<Utc>, most: i64) -> Result
     Ok(rows.len())
 }
 
-/// Asks for the moment before which everything stored is visible now or never will be.
-pub(super) const SAFE_BOUND: &str = "/* safe_bound */ SELECT ledger.safe_bound() AS bound";
+/// Asks for the moment before which everything stored is visible now or never will be. Takes an earlier answer, as a
+/// ledger microsecond, or 0.
+pub(super) const SAFE_BOUND: &str = "/* safe_bound */ SELECT ledger.settled($1) AS bound";
 
 /// Everything stored before this moment is visible now or never will be. Ask before reading the data.
 pub async fn safe_bound(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
-    bound(&tx.query_one(SAFE_BOUND, &[]).await?)
+    safe_bound_after(tx, DateTime::UNIX_EPOCH).await
+}
+
+/// The same, at less cost where nothing was written since the answer was `seen`.
+pub async fn safe_bound_after(tx: &Tx<'_>, seen: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+    bound(&tx.query_one(SAFE_BOUND, &[&seen.timestamp_micros()]).await?)
+}
+
+/// Lets the ledger's clock catch up with the present, so that the safe bound does where nobody writes. For a transaction
+/// of its own: until its end no later bound is given to anybody.
+pub async fn catch_up(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.query_one("/* catch_up */ SELECT ledger.safe_bound()", &[]).await.map(drop)
 }
 
 /// What the ledger's clock says now: whatever is stored from here on is stored later.

@@ -1,7 +1,6 @@
 //! A transaction from BEGIN to COMMIT, and what can be asked within it.
 
 use std::{
-    borrow::Cow,
     marker::PhantomData,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -223,11 +222,17 @@ impl<'w> Tx<'w> {
     }
 }
 
-fn begin(whom: As) -> Cow<'static, str> {
-    match whom {
-        As::Tenant(tenant) => format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'").into(),
-        As::Nobody | As::Worker => "BEGIN".into(),
-    }
+/// Who the transaction is and what it sees, whatever its session was before, and whatever the database's own default is:
+/// a bound that is read first is true of the data only where each statement sees what is committed by then.
+fn begin(whom: As) -> String {
+    let role = whom.role();
+    let tenant = match whom {
+        As::Tenant(tenant) => format!("; SET LOCAL app.tenant_id = '{tenant}'"),
+        As::Nobody | As::Worker => String::new(),
+    };
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE {role}; SET LOCAL search_path = pg_catalog, pg_temp{tenant}"
+    )
 }
 
 /// A parameter of a statement.

@@ -147,10 +147,7 @@ async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(place.methods()));
     }
     response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
-    if place == Place::Statements
-        && matches!(*req.method(), Method::GET | Method::HEAD)
-        && !response.headers().contains_key(CONSISTENT_THROUGH)
-    {
+    if place == Place::Statements && !response.headers().contains_key(CONSISTENT_THROUGH) {
         // Before the caller is known nothing is asked for a stranger, and "now" would be a lie while others write.
         stamp(&mut response, xapi.reader.known_through());
     }

@@ -12,6 +12,7 @@ pub mod http;
 pub mod kafka;
 pub mod kafkaproc;
 pub mod patience;
+pub mod pgbouncer;
 pub mod pgproc;
 pub mod process;
 pub mod proxy;

@@ -31,33 +31,41 @@ pub struct PgServer {
     postmaster: Option<Child>,
     /// The file system of its own, unmounted before the folder goes.
     disk: Option<SmallDisk>,
+    /// Whether its clock is the test's to step.
+    steps: bool,
 }
 
 impl PgServer {
     /// A new cluster, started.
     pub async fn start() -> Self {
-        Self::with(None, None).await
+        Self::with(None, None, false).await
+    }
+
+    /// A new cluster whose clock the test steps, with `step`.
+    pub async fn with_a_clock_of_its_own() -> Self {
+        Self::with(None, None, true).await
     }
 
     /// A new cluster on a disk that can be filled up.
     pub async fn on_a_small_disk() -> Self {
-        Self::with(None, Some(200)).await
+        Self::with(None, Some(200), false).await
     }
 
     /// A new cluster that also offers TLS, with this certificate.
     pub async fn encrypted(pair: &Pair) -> Self {
-        Self::with(Some(pair), None).await
+        Self::with(Some(pair), None, false).await
     }
 
-    async fn with(pair: Option<&Pair>, mebibytes: Option<u32>) -> Self {
+    async fn with(pair: Option<&Pair>, mebibytes: Option<u32>, steps: bool) -> Self {
         let programs = PathBuf::from(settings::required("TEST_PG_PROGRAMS"));
         let folder = tempfile::tempdir().expect("a folder");
         let disk = mebibytes.map(|mebibytes| SmallDisk::mount(folder.path(), mebibytes));
         if let Some((user, group)) = unprivileged() {
             chown(folder.path(), Some(user), Some(group)).expect("the right to give a folder away");
         }
-        let mut server = Self { programs, folder, port: free_port(), postmaster: None, disk };
+        let mut server = Self { programs, folder, port: free_port(), postmaster: None, disk, steps };
         server.initialise();
+        server.step(0);
         if let Some(pair) = pair {
             server.encrypt(pair);
         }
@@ -112,7 +120,14 @@ impl PgServer {
     fn launch(&self) -> Child {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let errors: File = log.try_clone().expect("a log");
-        self.program("postgres")
+        let mut program = self.program("postgres");
+        if self.steps {
+            program
+                .env("LD_PRELOAD", faketime())
+                .env("FAKETIME_TIMESTAMP_FILE", self.clock())
+                .envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+        }
+        program
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string()])
@@ -121,6 +136,18 @@ impl PgServer {
             .stderr(errors)
             .spawn()
             .expect("postgres runs")
+    }
+
+    /// Puts the server's clock so many seconds off the true one.
+    pub fn step(&self, seconds: i32) {
+        let (new, clock) = (self.folder.path().join("clock.new"), self.clock());
+        std::fs::write(&new, format!("{seconds:+}\n")).expect("a file");
+        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o644)).expect("a file of ours");
+        std::fs::rename(new, clock).expect("a file");
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.path().join("clock")
     }
 
     /// SIGKILL of the whole server at once, as by a power cut. When this returns nobody answers any more: without
@@ -269,8 +296,17 @@ fn lives(process: &str) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
+/// The library that gives a program another time.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("a system with libraries").map_while(Result::ok);
+    let library = |folder: PathBuf| folder.join("faketime/libfaketime.so.1");
+    let found =
+        folders.map(|entry| library(entry.path())).chain([library("/usr/lib".into())]).find(|path| path.exists());
+    found.expect("libfaketime: `scripts/install-tools test` installs it")
+}
+
 /// PostgreSQL refuses to run as root: then somebody else runs it.
-fn unprivileged() -> Option<(u32, u32)> {
+pub fn unprivileged() -> Option<(u32, u32)> {
     let id = |arguments: &[&str]| -> u32 {
         let output = Command::new("id").args(arguments).output().expect("the id program");
         String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")

@@ -3,6 +3,7 @@
 pub mod attachments;
 mod budget;
 mod concurrency;
+mod consistency;
 mod crashes;
 mod documents;
 mod hostile;

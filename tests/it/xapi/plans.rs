@@ -180,9 +180,8 @@ async fn explained(client: &Client, sql: &str, params: &[progress_service::store
 /// A session such as the service has.
 async fn session(db: &TestDatabase) -> Client {
     let client = db.service().await;
-    let setup = format!(
-        "SET ROLE progress_service; SET app.tenant_id = '{TENANT}'; SET search_path = pg_catalog; SET jit = off; {PLANNER}"
-    );
+    let setup =
+        format!("SET ROLE progress_service; SET app.tenant_id = '{TENANT}'; SET search_path = pg_catalog; {PLANNER}");
     client.batch_execute(&setup).await.unwrap();
     client
 }
