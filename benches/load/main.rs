@@ -20,6 +20,7 @@ mod rows;
 mod sessions;
 mod standing;
 mod statements;
+mod stock;
 mod write;
 
 use std::{path::Path, sync::Arc};
@@ -49,6 +50,9 @@ async fn main() -> anyhow::Result<()> {
     let stock = Arc::new(Stock::new(STOCK));
     if options.wants(Part::Write) || options.wants(Part::Limit) {
         writes(&data.path().join("write"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Stock) {
+        stock::run(&data.path().join("stock"), &stock, &options, &mut report).await?;
     }
     if options.wants(Part::Read) {
         reads(&data.path().join("read"), &stock, &options, &mut report).await?;

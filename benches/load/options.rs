@@ -47,6 +47,7 @@ pub enum Part {
     Write,
     Read,
     Limit,
+    Stock,
     Events,
 }
 

@@ -40,7 +40,7 @@ const SCENARIOS: [Scenario; 7] = [
 ];
 
 impl Scenario {
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("batch_{}_at_{}", self.batch, self.concurrency)
     }
 }
@@ -93,7 +93,7 @@ fn table(title: &str) {
 }
 
 /// Lets the service meet the activities, learners and verbs, so that the first scenario is like the others.
-async fn warm_up(place: &Place, stock: &Stock) -> anyhow::Result<()> {
+pub async fn warm_up(place: &Place, stock: &Stock) -> anyhow::Result<()> {
     let mut connection = Connection::open(&place.target).await?;
     // Not a fixed seed: the ids may be in the ledger already, and then nothing would be stored.
     let mut rng = SmallRng::seed_from_u64(rand::random());
