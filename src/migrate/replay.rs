@@ -118,7 +118,7 @@ async fn walk(endpoint: &Endpoint, road: &Road) -> Result<Fingerprint, ReplayErr
     for stage in &road.stages {
         let runner = Runner::new(stage.clone(), endpoint.clone(), Settings::default());
         // Nobody lives in a scratch database: gates and approvals have nobody to protect.
-        let wish = Wish { force: true, approved_by: Some("replay".to_owned()), ..Wish::default() };
+        let wish = Wish { bootstrap: true, ..Wish::default() };
         let request = Request { wish, dry_run: false, applied_by: "replay".to_owned() };
         let report = runner.run(&request, &silent).await?;
         if let Some(failure) = report.failed {

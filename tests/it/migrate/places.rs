@@ -55,7 +55,9 @@ async fn new_files_of_a_plug_in_go_into_its_own_folder() {
     assert_eq!((code, names), (0, vec!["platform", "ledger", "progress", "beta", "alpha"]));
     let (code, made) = json(&db, Path::new(&both), &["create", "alpha", "startup", "a thing"]).await;
     assert!(code == 0 && second.path().join("alpha/003_a_thing.sql").exists(), "{made}");
-    fs::write(second.path().join("alpha/003_a_thing.sql"), sql("SELECT 1;")).unwrap();
+    for file in ["003_a_thing.sql", "003_a_thing.down.sql"] {
+        fs::write(second.path().join("alpha").join(file), sql("SELECT 1;")).unwrap();
+    }
     let squash = ["baseline", "--module", "alpha", "--through", "002_more.sql", "--apply"];
     let (code, made) = json(&db, Path::new(&both), &squash).await;
     assert!(code == 0 && second.path().join("alpha/002_baseline.sql").exists(), "{made}");

@@ -59,7 +59,8 @@ on_each_server! {
         let first = runner(&db, vec![module("alpha", &files()[..2])]);
         assert_eq!(first.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 2 });
         let next = runner(&db, vec![module("alpha", &files())]);
-        let pending = ["100_release.sql", "101_index.sql", "DM001_move.sql"].map(|f| format!("alpha/{f}")).to_vec();
+        let pending = ["100_release.sql", "101_index.sql (after 100_release.sql)", "DM001_move.sql"];
+        let pending = pending.map(|f| format!("alpha/{f}")).to_vec();
         let verdict = next.startup("node", &silent).await.unwrap();
         assert_eq!(verdict, Verdict::Maintenance { pending, failed: None });
         assert_eq!(history(&db.owner().await, "alpha").await, ["001_table.sql", "002_more.sql", "S001_rows.sql"]);
