@@ -222,7 +222,7 @@ async fn apply(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> R
     out.run(&run);
     Ok(match run.ending {
         Ending::Failed => ExitCode::from(exit::FAILED),
-        Ending::Unchecked => ExitCode::from(exit::FOUND),
+        Ending::Unchecked | Ending::Unfit => ExitCode::from(exit::FOUND),
         Ending::Withheld => ExitCode::from(exit::WITHHELD),
         Ending::Done => ExitCode::SUCCESS,
     })

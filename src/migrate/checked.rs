@@ -39,6 +39,8 @@ pub enum Ending {
     Failed,
     /// A check failed before anything was applied, or afterwards.
     Unchecked,
+    /// The linter found errors in files that were to be applied.
+    Unfit,
     /// Files wait for somebody's word.
     Withheld,
     #[default]
@@ -48,7 +50,7 @@ pub enum Ending {
 impl Checked {
     /// Whether what was asked for was done. Files that wait are no failure, unless they are all there was to do.
     pub fn is_well(&self) -> bool {
-        self.error.is_none() && !matches!(self.ending, Ending::Failed | Ending::Unchecked)
+        self.error.is_none() && !matches!(self.ending, Ending::Failed | Ending::Unchecked | Ending::Unfit)
     }
 
     /// The word for it in attempts and metrics.
@@ -67,6 +69,8 @@ impl Checked {
             Ending::Failed
         } else if failed_after() {
             Ending::Unchecked
+        } else if report.withheld.iter().any(|file| is_unfit(file).is_some()) {
+            Ending::Unfit
         } else if report.withheld.iter().any(waits) {
             Ending::Withheld
         } else {
@@ -80,6 +84,16 @@ fn waits(file: &Planned) -> bool {
     matches!(file.withheld, Some(Because::Gate | Because::Approval))
 }
 
+fn is_unfit(file: &Planned) -> Option<String> {
+    match &file.withheld {
+        Some(Because::Unfit { findings }) => {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            Some(format!("{}/{}: {}", file.module, file.file, findings.join("; ")))
+        }
+        _ => None,
+    }
+}
+
 /// What somebody has to know who looks at nothing else.
 fn explain(report: &RunReport, checks: &Around, ending: Ending) -> Option<String> {
     let applied: Vec<String> = report.done.iter().map(|done| format!("{}/{}", done.module, done.file)).collect();
@@ -90,6 +104,10 @@ fn explain(report: &RunReport, checks: &Around, ending: Ending) -> Option<String
             let failed =
                 checks.after.iter().filter(|c| c.status == Status::Fail && !checks.overridden.contains(&c.name));
             Some(format!("{applied}; these checks failed afterwards: {}", names(failed)))
+        }
+        Ending::Unfit => {
+            let unfit: Vec<String> = report.withheld.iter().filter_map(is_unfit).collect();
+            Some(format!("{applied}; the linter refuses {}", unfit.join("; ")))
         }
         Ending::Withheld if report.done.is_empty() && !report.dry_run => {
             let count = |why| report.withheld.iter().filter(|file| file.withheld.as_ref() == Some(why)).count();

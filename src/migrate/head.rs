@@ -1,4 +1,7 @@
-//! The head of a migration: the `-- Key: value` lines at its top that say what it is. Pure.
+//! The head of a migration: the lines at its top that say what it is. Pure.
+//!
+//! A line is `-- Key: value` or `-- @key value`, in any case; yes and no may be called true and false. A block comment
+//! at the top says the same, a line of it at a time.
 
 use super::lint::LockClass;
 
@@ -41,16 +44,19 @@ pub enum HeadError {
 pub fn parse(text: &str) -> Result<Head, HeadError> {
     let lines = lines(text)?;
     let one = |key: &'static str| lines.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
-    let flag = |key: &'static str| match one(key).ok_or(HeadError::Absent(key))? {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        other => Err(value(key, other, "yes or no")),
+    let flag = |key: &'static str| {
+        let said = one(key).ok_or(HeadError::Absent(key))?;
+        match said.to_ascii_lowercase().as_str() {
+            "yes" | "true" => Ok(true),
+            "no" | "false" => Ok(false),
+            _ => Err(value(key, said, "yes or no (or true or false)")),
+        }
     };
     let description = one("Description").ok_or(HeadError::Absent("Description"))?;
     if description.is_empty() || description.starts_with('…') {
         return Err(value("Description", description, "a sentence"));
     }
-    let lock = one("Lock").map(str::parse).transpose();
+    let lock = one("Lock").map(|text| text.to_ascii_lowercase().parse()).transpose();
     Ok(Head {
         description: description.to_owned(),
         breaking: flag("Breaking")?,
@@ -58,7 +64,7 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
         lock: lock.map_err(|e: super::lint::lock::UnknownLockClass| value("Lock", &e.0, &e.to_string()))?,
         no_transaction: match one("progress") {
             None => false,
-            Some("no-transaction") => true,
+            Some(said) if said.eq_ignore_ascii_case("no-transaction") => true,
             Some(other) => return Err(value("progress", other, "no-transaction")),
         },
         supersedes: lines
@@ -71,23 +77,40 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
 
 /// Whether the comment at the top of a rollback script, which has no head of its own, asks for autocommit.
 pub fn says_no_transaction(text: &str) -> bool {
-    let mut top = text.lines().take_while(|line| line.starts_with("--"));
-    top.any(|line| line.trim_start_matches('-').trim() == "progress: no-transaction")
+    comments(text).any(|(_, said)| {
+        said.split_once(':').is_some_and(|(key, value)| key == "progress" && value.trim() == "no-transaction")
+    })
+}
+
+/// What the comments before the first statement say, line by line and without their marks, with the number of each line.
+pub fn comments(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    let mut inside = false;
+    let lines = (1..).zip(text.lines()).map_while(move |(number, line)| {
+        let line = line.trim();
+        if inside {
+            inside = !line.ends_with("*/");
+            let said = line.trim_end_matches("*/").trim_end_matches('*').trim_start_matches('*');
+            return Some((number, said.trim()));
+        }
+        if let Some(rest) = line.strip_prefix("/*") {
+            let (said, after) = rest.split_once("*/").unwrap_or((rest, ""));
+            inside = !rest.contains("*/");
+            return after.is_empty().then(|| (number, said.trim_start_matches('*').trim()));
+        }
+        line.starts_with("--").then(|| (number, line.trim_start_matches('-').trim()))
+    });
+    lines.filter(|(_, said)| !said.is_empty())
 }
 
 const KEYS: [&str; 6] = ["Description", "Breaking", "Manual", "Lock", "progress", "Supersedes"];
 
-/// The head's lines as (key, value). A comment that does not look like `-- Word: …` ends nothing and means nothing.
+/// The head's lines as (key, value). A comment that looks like neither form ends nothing and means nothing.
 fn lines(text: &str) -> Result<Vec<(&str, &str)>, HeadError> {
     let mut found: Vec<(&str, &str)> = Vec::new();
-    for line in text.lines().take_while(|line| line.starts_with("--")) {
-        let Some((key, value)) = line.trim_start_matches('-').trim().split_once(':') else { continue };
-        let key = key.trim();
-        // Exceptions for the linter may stand anywhere in the file, also up here.
-        if key == "progress" && value.trim_start().starts_with("allow ") {
-            continue;
-        }
-        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphabetic()) {
+    for (_, said) in comments(text) {
+        let Some((key, value)) = key_and_value(said) else { continue };
+        // Exceptions for the linter stand in the head as well.
+        if key == "progress" && (value == "allow" || value.starts_with("allow ")) {
             continue;
         }
         match KEYS.iter().find(|known| known.eq_ignore_ascii_case(key)) {
@@ -95,10 +118,21 @@ fn lines(text: &str) -> Result<Vec<(&str, &str)>, HeadError> {
             Some(known) if *known != "Supersedes" && found.iter().any(|(k, _)| k == known) => {
                 return Err(HeadError::Twice((*known).to_owned()));
             }
-            Some(known) => found.push((known, value.trim())),
+            Some(known) => found.push((known, value)),
         }
     }
     Ok(found)
+}
+
+/// `Key: value`, `@key value` or `@key: value`.
+fn key_and_value(said: &str) -> Option<(&str, &str)> {
+    let (key, value) = match said.strip_prefix('@') {
+        Some(rest) => rest.split_once([':', ' ', '\t']).unwrap_or((rest, "")),
+        None => said.split_once(':')?,
+    };
+    let key = key.trim();
+    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphabetic());
+    is_key.then(|| (key, value.trim_start_matches(':').trim()))
 }
 
 fn superseded(text: &str) -> Result<Superseded, HeadError> {
@@ -144,6 +178,31 @@ mod tests {
         assert!(head.breaking && head.manual && head.no_transaction);
         assert_eq!(head.lock, Some(LockClass::ShareUpdate));
         assert_eq!(head.supersedes[1], Superseded { file: "100_b.sql".into(), checksum: sum });
+    }
+
+    #[test]
+    fn reads_every_form() {
+        for text in [
+            "-- Description: d\n-- Breaking: true\n-- Manual: false\n-- Lock: share",
+            "-- description: d\n--BREAKING: YES\n--  manual:No\n-- LOCK: Share",
+            "-- @description d\n-- @breaking true\n-- @manual: false\n-- @lock share",
+            "/* Description: d\n * Breaking: yes\n * @manual false\n   Lock: share */",
+            "/** @description d\n *\n * @breaking True\n * @manual FALSE\n * @lock share\n **/",
+            "/* Description: d */\n-- Breaking: yes\n/* Manual: no */\n-- Lock: share",
+            "  -- Description: d\n--- Breaking: yes\n---- Manual: no\n-- Lock: share",
+        ] {
+            let head = parse(&format!("{text}\nSELECT 1;\n-- Breaking: no\n")).unwrap();
+            assert_eq!(head.description, "d", "{text}");
+            assert!(head.breaking && !head.manual, "{text}");
+            assert_eq!(head.lock, Some(LockClass::Share), "{text}");
+        }
+        assert_eq!(parse("/* SELECT 1 */ SELECT 2;\n-- Description: d"), Err(HeadError::Absent("Description")));
+        assert_eq!(parse(&format!("-- @braking true\n{PLAIN}")), Err(HeadError::Unknown("braking".into())));
+        assert_eq!(parse(&format!("-- @breaking true\n{PLAIN}")), Err(HeadError::Twice("Breaking".into())));
+        for bad in ["on", "1", "y", "", "yes, surely"] {
+            let text = PLAIN.replacen("Breaking: no", &format!("Breaking: {bad}"), 1);
+            assert!(matches!(parse(&text), Err(HeadError::Value { key: "Breaking", .. })), "{bad:?}");
+        }
     }
 
     #[test]

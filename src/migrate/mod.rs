@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod head;
 pub mod jobs;
 pub mod lint;
+mod losses;
 pub mod modules;
 pub mod names;
 mod note;

@@ -8,7 +8,11 @@ use std::{
 use super::{
     checksum,
     head::{self, Head, HeadError},
-    lint::LockClass,
+    lint::{
+        LockClass,
+        shipped::{self, Shipped},
+    },
+    losses,
     names::{self, BadName, Category, Name},
     run::MigrateError,
     shape::{self, Kind, ShapeError},
@@ -54,6 +58,8 @@ pub struct Module {
     pub plugin: bool,
     /// The folder of a plug-in.
     pub folder: Option<PathBuf>,
+    /// Files of a plug-in that were shipped before a rule of the linter came, from the folder's `shipped.toml`.
+    pub shipped: Vec<Shipped>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +78,8 @@ pub enum ModuleError {
     DuplicateNumber { module: String, first: String, second: String },
     #[error("{module}: {file} undoes nothing: there is no file of that name without .down")]
     DownWithoutUp { module: String, file: String },
+    #[error("{path} is no list of shipped files: {error}")]
+    ShippedList { path: String, error: String },
     #[error("{path} cannot be read: {error}")]
     Unreadable { path: String, error: std::io::Error },
 }
@@ -127,7 +135,7 @@ impl Down {
             file: name.down_file(),
             error,
         })?;
-        Ok(Self { destructive: shape::is_destructive(&text), no_transaction, text })
+        Ok(Self { destructive: losses::takes_away(&text), no_transaction, text })
     }
 }
 
@@ -156,7 +164,8 @@ impl Module {
             let (first, second) = (first.file(), second.file());
             return Err(ModuleError::DuplicateNumber { module: name.to_owned(), first, second });
         }
-        Ok(Self { name: name.to_owned(), schema: name.to_owned(), files: read, plugin, folder: None })
+        let (name, schema) = (name.to_owned(), name.to_owned());
+        Ok(Self { name, schema, files: read, plugin, folder: None, shipped: Vec::new() })
     }
 
     pub fn find(&self, file: &str) -> Option<&File> {
@@ -214,6 +223,7 @@ pub fn check_name(modules: &[Module], name: &str) -> Result<(), MigrateError> {
 /// Every folder of `directory` as a module. Anything in a folder that is not a migration is an error, not skipped.
 pub fn from_directory(directory: &Path) -> Result<Vec<Module>, ModuleError> {
     let mut modules = Vec::new();
+    let shipped = shipped_list(directory)?;
     for folder in entries(directory)?.into_iter().filter(|path| path.is_dir()) {
         let name = base_name(&folder);
         let mut files = Vec::new();
@@ -221,9 +231,20 @@ pub fn from_directory(directory: &Path) -> Result<Vec<Module>, ModuleError> {
             files.push((base_name(&path), std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?));
         }
         let module = Module::new(&name, files.iter().map(|(file, text)| (file.as_str(), text.as_str())), true)?;
-        modules.push(Module { folder: Some(folder), ..module });
+        modules.push(Module { folder: Some(folder), shipped: shipped.clone(), ..module });
     }
     Ok(modules)
+}
+
+/// The list of files that were shipped before a rule came, where the folder of plug-ins has one.
+fn shipped_list(directory: &Path) -> Result<Vec<Shipped>, ModuleError> {
+    let path = directory.join(shipped::LIST);
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
+    shipped::parse(&text)
+        .map_err(|error| ModuleError::ShippedList { path: path.display().to_string(), error: error.to_string() })
 }
 
 fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>, ModuleError> {
@@ -303,10 +324,41 @@ mod tests {
     }
 
     #[test]
+    fn plugins_may_have_a_list_of_what_they_shipped() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("extra")).unwrap();
+        let text = sql("CREATE ROLE helper;");
+        std::fs::write(dir.path().join("extra/001_a.sql"), &text).unwrap();
+        let errors = || {
+            let module = from_directory(dir.path()).unwrap().remove(0);
+            crate::migrate::lint::file(&module, &module.files[0])
+                .into_iter()
+                .filter(|f| f.severity == crate::migrate::lint::Severity::Error)
+                .count()
+        };
+        assert_eq!(errors(), 1);
+        let list = |sum: &str| {
+            format!(
+                "[[file]]\nfile = \"extra/001_a.sql\"\nchecksum = \"{sum}\"\nrules = [\"roles\"]\nbecause = \"old\"\n"
+            )
+        };
+        std::fs::write(dir.path().join("shipped.toml"), list(&checksum::checksum(&text))).unwrap();
+        assert_eq!(errors(), 0);
+        std::fs::write(dir.path().join("shipped.toml"), list("sha256:other")).unwrap();
+        assert_eq!(errors(), 1);
+        std::fs::write(dir.path().join("shipped.toml"), "nonsense").unwrap();
+        assert!(matches!(from_directory(dir.path()), Err(ModuleError::ShippedList { .. })));
+    }
+
+    #[test]
     fn every_embedded_file_is_sound_and_can_be_undone() {
         for module in internal().unwrap() {
             for file in module.files {
-                assert!(file.down.is_some(), "{}/{} has no rollback script", module.name, file.file());
+                let name = format!("{}/{}", module.name, file.file());
+                assert!(file.down.is_some(), "{name} has no rollback script");
+                // A start has nobody to ask for a name.
+                let waits = !file.is_gated() && file.kind == Kind::Destructive;
+                assert!(!waits, "{name} would wait for an approval at every start on a database of before");
             }
         }
         let known = embedded::EMBEDDED.iter().all(|(module, _, _)| INTERNAL.contains(module));

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     approve,
+    lint::{self, Finding, Review, Severity},
     modules::{File, Module},
     names::{Category, Name},
     shape::{self, Kind},
@@ -92,6 +93,8 @@ pub enum Because {
     Behind { file: String },
     /// More than `--steps` allows.
     Steps,
+    /// The linter found errors in it.
+    Unfit { findings: Vec<Finding> },
 }
 
 #[derive(Clone, Debug)]
@@ -106,9 +109,30 @@ pub struct Plan<'a> {
     pub steps: Vec<Step<'a>>,
     pub withheld: Vec<Withheld<'a>>,
     pub problems: Vec<Problem>,
+    /// What the linter warns of in files that are applied all the same.
+    pub warnings: Vec<Review>,
 }
 
 impl Plan<'_> {
+    /// Logs what the linter has against the files: a start has nobody else to tell.
+    pub fn tell_findings(&self) {
+        for Withheld { module, file, because } in &self.withheld {
+            if let Because::Unfit { findings } = because {
+                let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                tracing::error!(
+                    module = module.name,
+                    file = file.file(),
+                    ?findings,
+                    "a migration is not fit to be applied"
+                );
+            }
+        }
+        for Review { module, file, findings } in &self.warnings {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            tracing::warn!(module, file, ?findings, "the linter warns of a migration");
+        }
+    }
+
     /// Whether some step changes what is there in a way that only a backup takes back for certain.
     pub fn is_weighty(&self) -> bool {
         self.steps.iter().any(|step| {
@@ -146,7 +170,10 @@ fn plan_category<'a>(plan: &mut Plan<'a>, one: Known<'a>, category: Category, wi
                 .or_else(|| (wish.steps.is_some_and(|most| plan.steps.len() >= most)).then_some(Because::Steps)),
         };
         match because {
-            None => plan.steps.push(Step { module: one.module, file, action }),
+            None => {
+                plan.warnings.extend(warnings(one.module, file, action));
+                plan.steps.push(Step { module: one.module, file, action });
+            }
             Some(because) => {
                 blocked.get_or_insert(file);
                 plan.withheld.push(Withheld { module: one.module, file, because });
@@ -157,7 +184,14 @@ fn plan_category<'a>(plan: &mut Plan<'a>, one: Known<'a>, category: Category, wi
 
 fn withhold(one: Known<'_>, file: &File, action: Action, wish: &Wish) -> Option<Because> {
     // Recording a squash changes nothing but the history, and its checksums prove it.
-    if wish.bootstrap || action == Action::Record {
+    if action == Action::Record {
+        return None;
+    }
+    let findings = of_severity(Severity::Error, one.module, file);
+    if !findings.is_empty() {
+        return Some(Because::Unfit { findings });
+    }
+    if wish.bootstrap {
         return None;
     }
     if file.is_gated() && !wish.force {
@@ -165,6 +199,19 @@ fn withhold(one: Known<'_>, file: &File, action: Action, wish: &Wish) -> Option<
     }
     let approved = wish.approved_by.is_some() || is_approved(one.facts, file, &wish.requested_by);
     (file.kind == Kind::Destructive && !approved).then_some(Because::Approval)
+}
+
+/// The linter judges what is about to be applied, whoever brought it, at a start as at a run.
+fn of_severity(severity: Severity, module: &Module, file: &File) -> Vec<Finding> {
+    lint::file(module, file).into_iter().filter(|finding| finding.severity == severity).collect()
+}
+
+fn warnings(module: &Module, file: &File, action: Action) -> Option<Review> {
+    if action == Action::Record {
+        return None;
+    }
+    let findings = of_severity(Severity::Warning, module, file);
+    (!findings.is_empty()).then(|| Review { module: module.name.clone(), file: file.file(), findings })
 }
 
 /// Whether somebody else than who asks approved exactly this text before.
@@ -388,7 +435,8 @@ mod tests {
 
     #[test]
     fn destructive_files_need_a_name_or_an_approval_of_this_very_text() {
-        let module = one("100_a.sql", &format!("{HEAD}DROP TABLE t;"));
+        let head = HEAD.replace("no", "yes");
+        let module = one("100_a.sql", &format!("{head}-- Lock: exclusive-brief\nDROP TABLE m.t;"));
         let mut facts = with(&module, &[]);
         let wish = Wish { force: true, ..Wish::default() };
         assert_eq!(steps(&module, &facts, &wish).1[0].1, Because::Approval);
@@ -403,16 +451,45 @@ mod tests {
     }
 
     #[test]
+    fn what_the_linter_refuses_is_withheld_and_named_whoever_asks() {
+        let text = |sql: &str| format!("{HEAD}{sql}");
+        let (bad, good) = (text("COPY m.t FROM PROGRAM 'id';"), text("SELECT 1;"));
+        let files = [("001_a.sql", bad.as_str()), ("002_b.sql", good.as_str()), ("100_c.sql", good.as_str())];
+        let module = Module::new("m", files, true).unwrap();
+        for bootstrap in [false, true] {
+            let wish = Wish { force: true, approved_by: Some("Ada".to_owned()), bootstrap, ..Wish::default() };
+            let (steps, held) = steps(&module, &with(&module, &[]), &wish);
+            assert_eq!(steps, ["100_c.sql"]);
+            let Because::Unfit { findings } = &held[0].1 else { panic!("{held:?}") };
+            assert_eq!((held[0].0.as_str(), findings[0].rule.as_str()), ("001_a.sql", "outside-world"));
+            assert_eq!(held[1].1, Because::Behind { file: "001_a.sql".to_owned() });
+        }
+        // What was applied before the rule came stays applied.
+        assert_eq!(steps(&module, &with(&module, &["001_a.sql"]), &Wish::default()).0, ["002_b.sql"]);
+    }
+
+    #[test]
+    fn warnings_hold_nothing_back_and_are_told() {
+        let module = one("001_a.sql", &format!("{HEAD}CREATE TABLE m.t (a varchar(3));"));
+        let facts = with(&module, &[]);
+        let plan = make(&[Known { module: &module, facts: &facts }], &Wish::default());
+        assert_eq!((plan.steps.len(), plan.warnings[0].findings[0].rule.as_str()), (1, "prefer-text-field"));
+    }
+
+    #[test]
     fn a_backup_is_wanted_before_release_data_and_what_destroys() {
         let weighty = |file: &str, sql: &str| {
-            let module = one(file, &format!("{HEAD}{sql}"));
+            let head = HEAD.replace("no", "yes") + &format!("-- Lock: {}\n", lint::lock_taken(sql));
+            let module = one(file, &format!("{head}{sql}"));
             let facts = with(&module, &[]);
             let wish = Wish { force: true, approved_by: Some("Ada".to_owned()), ..Wish::default() };
             make(&[Known { module: &module, facts: &facts }], &wish).is_weighty()
         };
         assert!(weighty("100_a.sql", "SELECT 1;") && weighty("DM001_a.sql", "SELECT 1;"));
-        assert!(weighty("001_a.sql", "DROP TABLE t;"));
-        assert!(!weighty("001_a.sql", "SELECT 1;") && !weighty("S001_a.sql", "SELECT 1;"));
+        assert!(weighty("001_a.sql", "DROP TABLE m.t;"));
+        let module = module(&["001_a.sql", "S001_a.sql"]);
+        let facts = with(&module, &[]);
+        assert!(!make(&[Known { module: &module, facts: &facts }], &Wish::default()).is_weighty());
     }
 
     #[test]

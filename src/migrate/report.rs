@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     checks::Check,
+    lint::{self, Exemption, Review},
     modules::{File, Module},
     names::Category,
     plan::{self, Action, Because, Known, Plan, Problem},
@@ -60,6 +61,8 @@ pub struct About {
     pub reversible: bool,
     /// Waits for an operator's word.
     pub gated: bool,
+    /// The rules of the linter that its head asks to be excused from.
+    pub exemptions: Vec<Exemption>,
 }
 
 impl About {
@@ -69,10 +72,11 @@ impl About {
             kind: file.kind,
             breaking: file.head.breaking,
             manual: file.head.manual,
-            lock: file.lock_class().map(super::lint::LockClass::name),
+            lock: file.lock_class().map(lint::LockClass::name),
             transactional: !file.head.no_transaction,
             reversible: file.down.is_some(),
             gated: file.is_gated(),
+            exemptions: lint::exemptions(&file.text),
         }
     }
 }
@@ -217,6 +221,8 @@ pub struct RunReport {
     pub planned: Vec<Planned>,
     pub done: Vec<Done>,
     pub withheld: Vec<Planned>,
+    /// What the linter warns of in the planned files.
+    pub warnings: Vec<Review>,
     pub failed: Option<Failure>,
     pub duration_ms: i64,
 }
@@ -233,6 +239,7 @@ impl RunReport {
         Self {
             planned: plan.steps.iter().map(step).collect(),
             withheld: plan.withheld.iter().map(held).collect(),
+            warnings: plan.warnings.clone(),
             ..Self::default()
         }
     }

@@ -167,6 +167,7 @@ impl Runner {
         if !plan.problems.is_empty() {
             return Err(MigrateError::Problems { problems: plan.problems });
         }
+        plan.tell_findings();
         progress(Event::Planned { files: plan.steps.len(), withheld: plan.withheld.len() });
         let mut report = RunReport { dry_run: request.dry_run, ..RunReport::of_plan(&plan) };
         if plan.steps.is_empty() {

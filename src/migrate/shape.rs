@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{
     head::Head,
+    losses,
     names::Category,
-    statements::{Statement, split},
+    statements::{Statement, psql_command, split},
 };
 
 /// What a file does to what is already there.
@@ -25,6 +26,12 @@ pub enum Kind {
 pub enum ShapeError {
     #[error("the file is empty")]
     Empty,
+    #[error(
+        "line {0}: a command for psql (a backslash outside of quotes) is no SQL; the server would not understand it"
+    )]
+    PsqlCommand(usize),
+    #[error("line {0}: COPY to or from a client has no client here; write INSERT … VALUES")]
+    CopyOfClient(usize),
     #[error("line {line}: {word} would end the runner's transaction and break the file in two")]
     TransactionControl { line: usize, word: String },
     #[error("a no-transaction file holds one statement; this one holds {0}")]
@@ -37,9 +44,15 @@ pub enum ShapeError {
 
 /// Checks that the file can be applied as its head says.
 pub fn check(text: &str, no_transaction: bool) -> Result<(), ShapeError> {
+    if let Some(line) = psql_command(text) {
+        return Err(ShapeError::PsqlCommand(line));
+    }
     let statements = split(text);
     if statements.is_empty() {
         return Err(ShapeError::Empty);
+    }
+    if let Some(copy) = statements.iter().find(|s| copies_to_client(s)) {
+        return Err(ShapeError::CopyOfClient(copy.line));
     }
     for statement in &statements {
         if let Some(word) = transaction_control(statement) {
@@ -61,40 +74,28 @@ pub fn check(text: &str, no_transaction: bool) -> Result<(), ShapeError> {
     }
 }
 
+fn copies_to_client(statement: &Statement<'_>) -> bool {
+    statement.starts_with(&["copy"]) && (statement.has(&["from", "stdin"]) || statement.has(&["to", "stdout"]))
+}
+
 /// What the file does, from its head, its category and its text.
 pub fn kind(text: &str, head: &Head, category: Category) -> Kind {
-    if head.breaking || is_destructive(text) {
+    if head.breaking || losses::takes_away(text) {
         Kind::Destructive
-    } else if matches!(category, Category::Seed | Category::Data) {
+    } else if matches!(category, Category::Seed | Category::Data) || writes_rows(text) {
         Kind::Data
     } else {
         Kind::Additive
     }
 }
 
-/// Whether some statement of the text takes away rows, columns or objects that hold them.
-pub fn is_destructive(text: &str) -> bool {
-    split(text).iter().any(|s| {
-        let dropping =
-            |what: &[&str]| s.starts_with(&["drop"]) && what.contains(&s.words.get(1).map_or("", String::as_str));
-        dropping(&["table", "schema", "type", "domain", "sequence", "materialized", "foreign", "owned"])
-            || s.starts_with(&["truncate"])
-            || s.starts_with(&["delete"])
-            || (s.starts_with(&["alter", "table"]) && alters_destructively(s))
-    })
-}
-
-fn alters_destructively(statement: &Statement<'_>) -> bool {
-    let drops = statement.words.windows(2).any(|pair| {
-        pair[0] == "drop" && !matches!(pair[1].as_str(), "constraint" | "default" | "not" | "identity" | "expression")
-    });
-    drops || statement.has(&["rename"]) || statement.has(&["set", "data", "type"]) || alters_type(statement)
-}
-
-/// `ALTER [COLUMN] name TYPE`; the name itself may be quoted and so absent from the words.
-fn alters_type(statement: &Statement<'_>) -> bool {
-    let after = |n: usize| statement.words.windows(n + 2).skip(1).any(|w| w[0] == "alter" && w[n + 1] == "type");
-    after(0) || after(1) || after(2)
+fn writes_rows(text: &str) -> bool {
+    let writes = |s: &Statement<'_>| match s.words.first().map_or("", String::as_str) {
+        "insert" | "update" | "merge" | "copy" => true,
+        "with" => s.has(&["insert", "into"]) || s.words.iter().any(|word| word == "update"),
+        _ => false,
+    };
+    split(text).iter().any(writes)
 }
 
 fn transaction_control(statement: &Statement<'_>) -> Option<String> {
@@ -165,31 +166,33 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_takes_things_away() {
-        for sql in [
-            "DROP TABLE t",
-            "ALTER TABLE t DROP COLUMN a",
-            "ALTER TABLE t DROP a",
-            "TRUNCATE t",
-            "DELETE FROM t WHERE a",
-            "ALTER TABLE t ALTER COLUMN a TYPE text",
-            "ALTER TABLE t ALTER \"A\" TYPE text",
-            "ALTER TABLE t RENAME TO u",
-            "ALTER TABLE t RENAME COLUMN a TO b",
-            "ALTER TABLE t ALTER a SET DATA TYPE text",
-        ] {
-            assert!(is_destructive(sql), "{sql}");
-        }
-        for sql in [
-            "CREATE TABLE t (a int)",
-            "DROP INDEX i",
-            "ALTER TABLE t DROP CONSTRAINT c",
-            "ALTER TABLE t ADD COLUMN type text",
-            "ALTER TABLE t ALTER a DROP DEFAULT",
-            "DO $$ DROP TABLE $$",
-            "CREATE FUNCTION f() RETURNS int AS $$ DELETE $$",
-        ] {
-            assert!(!is_destructive(sql), "{sql}");
-        }
+    fn refuses_what_only_a_client_understands() {
+        assert_eq!(check("SELECT 1;\n\\i other.sql", false), Err(ShapeError::PsqlCommand(2)));
+        assert_eq!(check("COPY s.t FROM STDIN;\n1\t2\n\\.\n", false), Err(ShapeError::PsqlCommand(3)));
+        assert_eq!(
+            check("SELECT 1;\nCOPY s.t (a) FROM STDIN WITH (FORMAT csv)", false),
+            Err(ShapeError::CopyOfClient(2))
+        );
+        assert_eq!(check("COPY s.t TO STDOUT", false), Err(ShapeError::CopyOfClient(1)));
+        check("SELECT E'\\n', '\\';", false).unwrap();
+    }
+
+    #[test]
+    fn tells_three_kinds_apart() {
+        let head = |breaking| Head {
+            description: "d".into(),
+            breaking,
+            manual: false,
+            lock: None,
+            no_transaction: false,
+            supersedes: vec![],
+        };
+        let kind = |sql, category| super::kind(sql, &head(false), category);
+        assert_eq!(kind("CREATE TABLE t (a int)", Category::Startup), Kind::Additive);
+        assert_eq!(kind("CREATE TABLE t (a int); INSERT INTO t VALUES (1)", Category::Startup), Kind::Data);
+        assert_eq!(kind("WITH x AS (SELECT 1) UPDATE t SET a = 1 WHERE b", Category::Release), Kind::Data);
+        assert_eq!(kind("SELECT 1", Category::Seed), Kind::Data);
+        assert_eq!(kind("DROP VIEW v", Category::Startup), Kind::Destructive);
+        assert_eq!(super::kind("SELECT 1", &head(true), Category::Data), Kind::Destructive);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{
     concurrent,
+    lint::{self, Exemption},
     modules::{File, Module},
     names::{Category, Name},
 };
@@ -49,7 +50,7 @@ pub fn squash(module: &Module, through: &str, description: &str) -> Result<Squas
     let number = number(module, last)?;
     Ok(Squash {
         name: Name { category: Category::Startup, number, description: description.to_owned() },
-        text: up_text(&files)?,
+        text: up_text(module, &files)?,
         down: down_text(&files)?,
         supersedes: files.iter().map(|file| file.file()).collect(),
     })
@@ -66,19 +67,25 @@ fn number(module: &Module, last: &File) -> Result<u32, SquashError> {
     }
 }
 
-fn up_text(files: &[&File]) -> Result<String, SquashError> {
-    let mut text = format!("-- Description: squash of {} files\n-- Breaking: no\n-- Manual: no\n", files.len());
+fn up_text(module: &Module, files: &[&File]) -> Result<String, SquashError> {
+    let mut body = String::new();
+    for file in files {
+        body.push_str(&format!("\n-- from {}\n{}\n", file.file(), self::body(file)?.trim()));
+    }
+    let lock = lint::lock_taken(&body);
+    let mut head =
+        format!("-- Description: squash of {} files\n-- Breaking: no\n-- Manual: no\n-- Lock: {lock}\n", files.len());
+    for Exemption { rule, because } in lint::inherited(module, files, &body) {
+        head.push_str(&format!("-- progress: allow {rule} because {because}\n"));
+    }
     for file in files {
         // A squash of a squash stands for everything the first one stood for.
         for earlier in &file.head.supersedes {
-            text.push_str(&format!("-- Supersedes: {} {}\n", earlier.file, earlier.checksum));
+            head.push_str(&format!("-- Supersedes: {} {}\n", earlier.file, earlier.checksum));
         }
-        text.push_str(&format!("-- Supersedes: {} {}\n", file.file(), file.checksum));
+        head.push_str(&format!("-- Supersedes: {} {}\n", file.file(), file.checksum));
     }
-    for file in files {
-        text.push_str(&format!("\n-- from {}\n{}\n", file.file(), body(file)?.trim()));
-    }
-    Ok(text)
+    Ok(head + &body)
 }
 
 fn down_text(files: &[&File]) -> Result<String, SquashError> {
@@ -172,5 +179,21 @@ mod tests {
         assert_eq!(squash(&files, "002_b.sql", "x"), Err(SquashError::NoTransaction("002_b.sql".into())));
         assert_eq!(squash(&files, "S001_rows.sql", "x"), Err(SquashError::Category));
         assert_eq!(squash(&files, "009_x.sql", "x"), Err(SquashError::Unknown("009_x.sql".into())));
+    }
+
+    /// What a squash is made of was fit to be applied, and so is the squash.
+    #[test]
+    fn a_squash_of_our_own_files_is_fit_to_be_applied() {
+        for module in super::super::modules::internal().unwrap() {
+            let last = module.of(Category::Startup).last().unwrap().file();
+            let squash = squash(&module, &last, "all").unwrap();
+            let file = File::new(&module.name, &squash.name.file(), &squash.text, Some(&squash.down)).unwrap();
+            let errors: Vec<String> = lint::file(&module, &file)
+                .iter()
+                .filter(|finding| finding.severity > lint::Severity::Note)
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(errors, [""; 0], "{}", module.name);
+        }
     }
 }

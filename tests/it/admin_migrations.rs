@@ -35,7 +35,7 @@ fn plug_in(folder: &Path, release: &str) {
     std::fs::create_dir(folder.join("extra")).unwrap();
     for (file, body) in [
         ("001_a.sql", "CREATE TABLE extra.t (a int); INSERT INTO extra.t VALUES (1), (2), (3);"),
-        ("100_b.sql", release),
+        ("100_b.sql", &format!("-- Lock: share\n-- progress: allow plain-index because the table is small\n{release}")),
     ] {
         std::fs::write(folder.join("extra").join(file), format!("{head}{body}\n")).unwrap();
         let down = file.replace(".sql", ".down.sql");

@@ -4,6 +4,7 @@ use progress_service::{
     migrate::{
         Module,
         fingerprint::Difference,
+        lint::lock_taken,
         modules, releases,
         replay::{ReplayError, Road, replay, roads},
     },
@@ -23,7 +24,8 @@ fn server(db: &TestDatabase) -> Endpoint {
 
 fn module(files: &[(&str, &str)]) -> Module {
     let head = "-- Description: for a test\n-- Breaking: no\n-- Manual: no\n";
-    let texts: Vec<_> = files.iter().map(|(name, body)| (*name, format!("{head}{body}\n"))).collect();
+    let text = |body: &str| format!("{head}-- Lock: {}\n{body}\n", lock_taken(body));
+    let texts: Vec<_> = files.iter().map(|(name, body)| (*name, text(body))).collect();
     Module::new("m", texts.iter().map(|(name, text)| (*name, text.as_str())), false).unwrap()
 }
 

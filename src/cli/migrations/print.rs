@@ -83,6 +83,14 @@ impl Output {
         });
         table(&["module", "file", "category", "state", "applied at", "took", "by"], rows);
         say!("{} applied, {} pending", report.applied, report.pending);
+        for module in &report.modules {
+            for (file, about) in module.files.iter().filter_map(|file| Some((file, file.about.as_ref()?))) {
+                for exemption in &about.exemptions {
+                    let because = &exemption.because;
+                    say!("excused: {}/{} from {} because {because}", module.name, file.name, exemption.rule);
+                }
+            }
+        }
         for file in &report.gated {
             say!("waits for an operator: {file}");
         }
@@ -224,6 +232,7 @@ fn print_run(report: &RunReport) {
         report.planned.iter().for_each(print_rehearsed);
     }
     print_done(&report.done);
+    print_reviews(&report.warnings);
     for file in &report.withheld {
         say!("withheld  {}/{}: {}", file.module, file.file, because(file.withheld.as_ref()));
     }
@@ -286,6 +295,10 @@ fn because(why: Option<&Because>) -> String {
         Some(Because::Approval) => "destructive, needs a name (--approved-by)".to_owned(),
         Some(Because::Behind { file }) => format!("comes after {file}"),
         Some(Because::Steps) => "beyond --steps".to_owned(),
+        Some(Because::Unfit { findings }) => {
+            let lines: Vec<String> = findings.iter().map(|finding| format!("\n          {finding}")).collect();
+            format!("the linter refuses it{}", lines.concat())
+        }
         None => String::new(),
     }
 }

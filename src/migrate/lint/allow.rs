@@ -1,6 +1,8 @@
-//! Exceptions written in the file itself: `-- progress: allow RULE because REASON`.
+//! Exceptions written in the head of the file: `-- progress: allow RULE because REASON`.
 
-use super::{Finding, Severity};
+use serde::Serialize;
+
+use super::{super::head, Finding, Severity, rules};
 
 struct Allow<'a> {
     rule: &'a str,
@@ -8,9 +10,26 @@ struct Allow<'a> {
     line: u32,
 }
 
+/// An exception that a file asks for, as `status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exemption {
+    pub rule: String,
+    pub because: String,
+}
+
+/// The exceptions in the head of a text that have a reason.
+pub fn exemptions(sql: &str) -> Vec<Exemption> {
+    let with_reason = asked(sql).into_iter().filter(|allow| !allow.reason.is_empty());
+    with_reason.map(|a| Exemption { rule: a.rule.to_owned(), because: a.reason.to_owned() }).collect()
+}
+
+fn asked(sql: &str) -> Vec<Allow<'_>> {
+    head::comments(sql).filter_map(|(line, text)| parse(line, text)).collect()
+}
+
 /// Turns what the file excuses into notes, and speaks up about excuses that excuse nothing or give no reason.
 pub(super) fn apply(sql: &str, found: Vec<Finding>) -> Vec<Finding> {
-    let allows: Vec<Allow<'_>> = (1..).zip(sql.lines()).filter_map(|(line, text)| parse(line, text)).collect();
+    let allows = asked(sql);
     let mut kept: Vec<Finding> = found
         .into_iter()
         .map(|finding| match allows.iter().find(|a| a.rule == finding.rule && !a.reason.is_empty()) {
@@ -27,6 +46,14 @@ pub(super) fn apply(sql: &str, found: Vec<Finding>) -> Vec<Finding> {
         if allow.reason.is_empty() {
             let help = "write `-- progress: allow RULE because REASON`";
             kept.push(Finding::error("allow-reason", allow.line, "an exception without a reason", help));
+        } else if !rules::is_known(allow.rule) {
+            let message = format!("there is no rule {:?}", allow.rule);
+            kept.push(Finding::error(
+                "allow-reason",
+                allow.line,
+                message,
+                "docs/migrations.md has a table of all rules",
+            ));
         } else if !kept.iter().any(|finding| finding.rule == allow.rule) {
             let message = format!("nothing here breaks the rule {}", allow.rule);
             kept.push(Finding::warning("allow-unused", allow.line, message, "remove the line"));
@@ -36,8 +63,7 @@ pub(super) fn apply(sql: &str, found: Vec<Finding>) -> Vec<Finding> {
 }
 
 fn parse(line: u32, text: &str) -> Option<Allow<'_>> {
-    let rest = text.trim_start().strip_prefix("--")?.trim_start().strip_prefix("progress:")?.trim_start();
-    let rest = rest.strip_prefix("allow")?;
+    let rest = text.strip_prefix("progress:")?.trim_start().strip_prefix("allow")?;
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
     }
@@ -47,8 +73,9 @@ fn parse(line: u32, text: &str) -> Option<Allow<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lint;
     use super::super::testing::*;
-    use super::super::{Severity, lint};
+    use super::*;
 
     #[test]
     fn an_exception_with_a_reason_becomes_a_note() {
@@ -66,5 +93,17 @@ mod tests {
         assert_eq!(rules_of(&file(RELEASE, bare)), ["allow-reason", "additive-only"]);
         let idle = "-- progress: allow additive-only because I may\nSELECT 1;";
         assert_eq!(rules_of(&file(RELEASE, idle)), ["allow-unused"]);
+        let unknown = "-- progress: allow everything because I may\nSELECT 1;";
+        assert_eq!(rules_of(&file(RELEASE, unknown)), ["allow-reason"]);
+    }
+
+    #[test]
+    fn an_exception_stands_in_the_head() {
+        let sql = "DROP TABLE progress.t;\n-- progress: allow additive-only because nobody ever read it";
+        assert_eq!(rules_of(&file(RELEASE, sql)), ["additive-only"]);
+        let quoted = "COMMENT ON TABLE progress.t IS '\n-- progress: allow lock-class because x\n';";
+        assert_eq!(exemptions(quoted), []);
+        let told = exemptions("-- progress: allow roles because the installer has none\nSELECT 1;");
+        assert_eq!(told[0], Exemption { rule: "roles".into(), because: "the installer has none".into() });
     }
 }

@@ -7,7 +7,7 @@ use squawk_syntax::{
 
 use super::{
     Finding, Subject,
-    names::object_of,
+    names::{names_object, object_in, object_of},
     source::{Source, Statement},
 };
 
@@ -17,7 +17,6 @@ const TABLE: &str = "statements";
 pub(super) fn check(_subject: &Subject<'_>, source: &Source, found: &mut Vec<Finding>) {
     for statement in &source.statements {
         unique(statement, found);
-        partition_of(statement, found);
         transition_tables(statement, found);
         rewrites(statement, found);
     }
@@ -56,19 +55,6 @@ fn unique(statement: &Statement, found: &mut Vec<Finding>) {
     }
 }
 
-fn partition_of(statement: &Statement, found: &mut Vec<Finding>) {
-    let parent = match &statement.stmt {
-        ast::Stmt::CreateTable(it) => it.partition_of(),
-        ast::Stmt::CreateForeignTable(it) => it.partition_of(),
-        _ => None,
-    };
-    if parent.is_some_and(|it| is_ledger(it.table_name_ref())) {
-        let message = "CREATE … PARTITION OF locks out every reader and writer of the ledger";
-        let help = "CREATE TABLE (LIKE …), add the CHECK and the indexes, then ATTACH PARTITION";
-        found.push(Finding::error("ledger-partition-of", statement.line, message, help));
-    }
-}
-
 fn transition_tables(statement: &Statement, found: &mut Vec<Finding>) {
     if let ast::Stmt::CreateTrigger(it) = &statement.stmt
         && it.referencing().is_some()
@@ -89,40 +75,46 @@ fn rewrites(statement: &Statement, found: &mut Vec<Finding>) {
                 .and_then(|it| it.table_list())
                 .is_some_and(|list| list.table_relation_names().any(|it| is_ledger(Some(it))))
     });
-    if rewrites {
+    let granted = matches!(&statement.stmt, ast::Stmt::Grant(it) if allows_change(it));
+    if rewrites || granted {
         let message = "the ledger is append-only";
         let help = "change a side table or a projection; erasure has its own road";
         found.push(Finding::error("ledger-append-only", statement.line, message, help));
     }
 }
 
+/// Whether a grant lets somebody change or remove what the ledger holds.
+fn allows_change(it: &ast::Grant) -> bool {
+    let rights = it.privileges().map(|rights| rights.syntax().text().to_string().to_lowercase()).unwrap_or_default();
+    let changes = ["all", "update", "delete", "truncate", "trigger"];
+    let clause = it.on_privilege_objects_clause().map(|clause| clause.syntax().clone());
+    let names_it = clause.is_some_and(|clause| {
+        clause.descendants().filter(names_object).any(|n| object_in(&n).is_some_and(|o| o.is(SCHEMA, TABLE)))
+    });
+    names_it && rights.split(|c: char| !c.is_alphabetic()).any(|right| changes.contains(&right))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::*;
+    use super::super::{Subject, testing::*};
+
+    fn of_ledger(sql: &str) -> Subject<'_> {
+        Subject { module: "ledger", ..file(STARTUP, sql) }
+    }
 
     #[test]
     fn no_key_on_the_parent() {
-        let good = "CREATE UNIQUE INDEX i ON ledger.statements_2026_01 (a); CREATE INDEX j ON ledger.statements (a);";
+        let good = "CREATE INDEX j ON ONLY ledger.statements (a);";
         for bad in [
             "CREATE UNIQUE INDEX i ON ledger.statements (a);",
             "CREATE UNIQUE INDEX i ON ONLY Ledger.\"statements\" (a);",
             "ALTER TABLE ledger.statements ADD CONSTRAINT c PRIMARY KEY USING INDEX i;",
             "CREATE TABLE ledger.statements (id uuid, PRIMARY KEY (id)) PARTITION BY RANGE (stored);",
-            "CREATE TABLE progress.t (id uuid REFERENCES ledger.statements (id));",
+            "CREATE TABLE ledger.t (id uuid REFERENCES ledger.statements (id));",
         ] {
-            tells_apart(STARTUP, "ledger-key", bad, good);
+            assert!(rules_of(&of_ledger(bad)).contains(&"ledger-key".to_owned()), "{bad}");
         }
-    }
-
-    #[test]
-    fn partitions_are_attached_not_born() {
-        tells_apart(
-            STARTUP,
-            "ledger-partition-of",
-            "CREATE TABLE ledger.s PARTITION OF ledger.statements FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');",
-            "CREATE TABLE ledger.s (LIKE ledger.statements INCLUDING ALL);
-             ALTER TABLE ledger.statements ATTACH PARTITION ledger.s FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');",
-        );
+        assert_eq!(rules_of(&of_ledger(good)), [""; 0]);
     }
 
     #[test]
@@ -131,17 +123,20 @@ mod tests {
             format!("CREATE TRIGGER t AFTER INSERT ON ledger.statements {middle} EXECUTE FUNCTION ledger.f();")
         };
         let bad = create("REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT");
-        tells_apart(STARTUP, "ledger-transition-trigger", &bad, &create("FOR EACH ROW"));
+        assert_eq!(rules_of(&of_ledger(&bad)), ["ledger-transition-trigger"]);
+        assert_eq!(rules_of(&of_ledger(&create("FOR EACH ROW"))), [""; 0]);
     }
 
     #[test]
     fn history_is_not_rewritten() {
         for bad in [
-            "UPDATE ledger.statements SET a = 1;",
-            "WITH gone AS (DELETE FROM ledger.statements RETURNING 1) SELECT 1 FROM gone;",
+            "UPDATE ledger.statements SET a = 1 WHERE b = 2;",
+            "WITH gone AS (DELETE FROM ledger.statements WHERE a = 1 RETURNING 1) SELECT 1 FROM gone;",
             "DO $$ BEGIN DELETE FROM ledger.statements WHERE a = 1; END $$;",
+            "GRANT SELECT, DELETE ON ledger.statements TO progress_worker;",
         ] {
-            tells_apart(DATA, "ledger-append-only", bad, "UPDATE progress.t SET a = 1 WHERE b = 2;");
+            assert!(rules_of(&of_ledger(bad)).contains(&"ledger-append-only".to_owned()), "{bad}");
         }
+        assert_eq!(rules_of(&of_ledger("GRANT SELECT, INSERT ON ledger.statements TO progress_service;")), [""; 0]);
     }
 }

@@ -1,26 +1,42 @@
 //! The migration linter: a SQL parser's view of each file, judged by rules. Pure; it never connects.
 //!
-//! To add a rule: write it beside its kin in one of the modules below, give it a name that says what it
-//! wants, and a bad and a good file in its tests. `-- progress: allow RULE because REASON` silences a rule
-//! for one file; the silence is reported.
+//! To add a rule: write it beside its kin in one of the modules below, give it a name that says what it wants and a
+//! line in `rules`, and bad and good forms in `forms`. `-- progress: allow RULE because REASON` in the head silences a
+//! rule for one file; the silence is reported. A file that was shipped before the rule came stands in `shipped.toml`.
 
 mod additive;
 mod allow;
+mod bodies;
+mod calls;
+mod columns;
 mod effects;
 mod finding;
+#[cfg(test)]
+mod forms;
+mod functions;
 mod general;
+mod into;
 mod ledger;
 pub mod lock;
+mod locking;
 mod names;
+mod reach;
+mod rows;
+pub mod rules;
+mod settings;
+pub mod shipped;
 mod source;
+mod tenants;
 mod transaction;
 
+pub use allow::{Exemption, exemptions};
 pub use finding::{Finding, Severity};
 pub use lock::LockClass;
 
 use serde::Serialize;
 
 use super::{
+    checksum,
     modules::{File, Module},
     names::Category,
 };
@@ -37,6 +53,8 @@ pub enum Script {
 /// One file and what its head says about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
+    /// The module whose file it is, and whose schema is named like it.
+    pub module: &'a str,
     pub script: Script,
     pub breaking: bool,
     pub manual: bool,
@@ -47,8 +65,9 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The migration itself.
-    pub fn up(file: &'a File) -> Self {
+    pub fn up(module: &'a str, file: &'a File) -> Self {
         Self {
+            module,
             script: Script::Up(file.category()),
             breaking: file.head.breaking,
             manual: file.head.manual,
@@ -59,9 +78,10 @@ impl<'a> Subject<'a> {
     }
 
     /// The rollback script beside it.
-    pub fn down(file: &'a File) -> Option<Self> {
+    pub fn down(module: &'a str, file: &'a File) -> Option<Self> {
         let down = file.down.as_ref()?;
-        Some(Self { script: Script::Down, sql: &down.text, no_transaction: down.no_transaction, ..Self::up(file) })
+        let no_transaction = down.no_transaction;
+        Some(Self { script: Script::Down, sql: &down.text, no_transaction, ..Self::up(module, file) })
     }
 }
 
@@ -82,13 +102,54 @@ impl Review {
 /// Judges every file of a module, its rollback scripts included; files nothing is said about are left out.
 pub fn review(module: &Module) -> Vec<Review> {
     let named = module.files.iter().flat_map(|file| {
-        let down = Subject::down(file).map(|subject| (file.name.down_file(), subject));
-        std::iter::once((file.file(), Subject::up(file))).chain(down)
+        let down = file.down.as_ref().map(|down| (file.name.down_file(), self::down(module, file, &down.text)));
+        std::iter::once((file.file(), self::file(module, file))).chain(down)
     });
     named
-        .map(|(file, subject)| Review { module: module.name.clone(), file, findings: lint(&subject) })
+        .map(|(file, findings)| Review { module: module.name.clone(), file, findings })
         .filter(|review| !review.findings.is_empty())
         .collect()
+}
+
+/// What the rules say about a migration of a module: an error in it, and it is not applied.
+pub fn file(module: &Module, file: &File) -> Vec<Finding> {
+    let mut found = lint(&Subject::up(&module.name, file));
+    shipped::waive(&format!("{}/{}", module.name, file.file()), &file.checksum, &module.shipped, &mut found);
+    found
+}
+
+/// What the rules say about the rollback script beside a migration.
+fn down(module: &Module, file: &File, text: &str) -> Vec<Finding> {
+    let mut found = Subject::down(&module.name, file).map(|subject| lint(&subject)).unwrap_or_default();
+    let name = format!("{}/{}", module.name, file.name.down_file());
+    shipped::waive(&name, &checksum::checksum(text), &module.shipped, &mut found);
+    found
+}
+
+/// The strongest lock that a text takes of tables that were there before it.
+pub fn lock_taken(sql: &str) -> LockClass {
+    let source = Source::parse(sql);
+    let classes = source.running().flat_map(|statement| effects::of(statement, &source)).map(|effect| effect.class);
+    classes.max().unwrap_or_default()
+}
+
+/// What `files` are excused from, as far as a startup file made of them still needs it.
+pub fn inherited(module: &Module, files: &[&File], sql: &str) -> Vec<Exemption> {
+    let (script, lock) = (Script::Up(Category::Startup), lock_taken(sql));
+    let (breaking, manual, no_transaction) = (false, false, false);
+    let broken = lint(&Subject { module: &module.name, script, breaking, manual, lock, no_transaction, sql });
+    let mut kept: Vec<Exemption> = Vec::new();
+    for file in files {
+        let name = format!("{}/{}", module.name, file.file());
+        let waived = shipped::waivers(&name, &file.checksum, &module.shipped);
+        for excuse in exemptions(&file.text).into_iter().chain(waived) {
+            let needed = broken.iter().any(|f| f.severity > Severity::Note && f.rule == excuse.rule);
+            if needed && !kept.iter().any(|one| one.rule == excuse.rule) {
+                kept.push(excuse);
+            }
+        }
+    }
+    kept
 }
 
 /// Everything the rules have to say about a file, in the order of its lines.
@@ -97,10 +158,16 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     general::check(subject, &source, &mut found);
     transaction::check(subject, &source, &mut found);
+    settings::check(subject, &source, &mut found);
+    reach::check(subject, &source, &mut found);
+    calls::check(subject, &source, &mut found);
+    functions::check(subject, &source, &mut found);
+    rows::check(subject, &source, &mut found);
     ledger::check(subject, &source, &mut found);
     if subject.script != Script::Down {
+        tenants::check(subject, &source, &mut found);
         additive::check(subject, &source, &mut found);
-        effects::check(subject, &source, &mut found);
+        locking::check(subject, &source, &mut found);
     }
     let mut found = allow::apply(subject.sql, found);
     found.sort_by(|a, b| (a.line, &a.rule, &a.message).cmp(&(b.line, &b.rule, &b.message)));
@@ -119,22 +186,31 @@ mod testing {
     pub const DATA: Script = Script::Up(Category::Data);
     pub const DOWN: Script = Script::Down;
 
+    /// A file of the module `progress` that declares no lock.
     pub fn file(script: Script, sql: &str) -> Subject<'_> {
-        Subject { script, breaking: false, manual: false, lock: LockClass::Exclusive, no_transaction: false, sql }
+        let module = "progress";
+        Subject { module, script, breaking: false, manual: false, lock: LockClass::None, no_transaction: false, sql }
     }
 
-    /// The names of the errors and warnings found, but for a lock declared too wide, which `file` always is.
+    /// The same file with the lock declared that it takes.
+    pub fn truthful<'a>(subject: &Subject<'a>) -> Subject<'a> {
+        use LockClass::{Exclusive, ExclusiveBrief, None, Share, ShareUpdate};
+        let fits =
+            |lock: &LockClass| !lint(&Subject { lock: *lock, ..*subject }).iter().any(|f| f.rule == "lock-class");
+        let lock = [None, ShareUpdate, Share, ExclusiveBrief, Exclusive].into_iter().find(fits);
+        Subject { lock: lock.unwrap_or_default(), ..*subject }
+    }
+
+    /// The names of the errors and warnings found when the head tells the truth about the lock.
     pub fn rules_of(subject: &Subject<'_>) -> Vec<String> {
-        lint(subject).into_iter().filter(|f| f.severity > Severity::Note).map(|f| f.rule).collect()
+        let found = lint(&truthful(subject)).into_iter().filter(|f| f.severity > Severity::Note);
+        found.map(|f| f.rule).collect()
     }
 
     /// Asserts that `bad` breaks exactly `rule`, and that `good` breaks nothing.
     pub fn tells_apart(script: Script, rule: &str, bad: &str, good: &str) {
         assert_eq!(rules_of(&file(script, bad)), [rule], "in {bad}");
-        assert_eq!(
-            lint(&file(script, good)).into_iter().filter(|f| f.severity > Severity::Note).collect::<Vec<_>>(),
-            []
-        );
+        assert_eq!(rules_of(&file(script, good)), [""; 0], "in {good}");
     }
 }
 

@@ -14,7 +14,24 @@ pub(super) struct Object {
     pub name: String,
 }
 
+/// Stands where a name is only known at run time.
+pub(super) const PLACEHOLDER: &str = "__known_at_run_time";
+
 impl Object {
+    /// Whether some part of the name is only known at run time.
+    pub fn is_placeholder(&self) -> bool {
+        let hole = |part: &str| part.contains(PLACEHOLDER);
+        hole(&self.name) || self.schema.as_deref().is_some_and(hole)
+    }
+
+    /// Whether it is in the system's own catalogs.
+    pub fn is_system(&self) -> bool {
+        match self.schema.as_deref() {
+            Some(schema) => schema.starts_with("pg_") || schema == "information_schema",
+            None => self.name.starts_with("pg_"),
+        }
+    }
+
     pub fn is(&self, schema: &str, name: &str) -> bool {
         self.schema.as_deref() == Some(schema) && self.name == name
     }

@@ -1,9 +1,6 @@
 //! Rules about transactions: the runner owns them, and a file outside one holds a single, repeatable statement.
 
-use squawk_syntax::{
-    SyntaxKind,
-    ast::{self, AstNode},
-};
+use squawk_syntax::ast::{self, AstNode};
 
 use super::{
     Finding, Subject,
@@ -11,17 +8,13 @@ use super::{
 };
 
 pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Finding>) {
-    for statement in &source.statements {
+    for statement in source.running() {
         controls(statement, found);
-        settings(statement, found);
-    }
-    for node in source.parse.syntax_node().descendants().filter(|n| n.kind() == SyntaxKind::CALL_EXPR) {
-        lasting_set_config(source, &node, found);
     }
     if subject.no_transaction {
         alone(source, found);
     } else {
-        for statement in source.statements.iter().filter(|s| refuses_transaction(&s.stmt)) {
+        for statement in source.running().filter(|s| refuses_transaction(&s.stmt)) {
             let help = "move it to a file of its own with `-- progress: no-transaction` in its head";
             let message = "this statement cannot run inside a transaction";
             found.push(Finding::error("needs-no-transaction", statement.line, message, help));
@@ -30,38 +23,20 @@ pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Find
 }
 
 fn controls(statement: &Statement, found: &mut Vec<Finding>) {
-    use ast::Stmt::{Begin, Commit, PrepareTransaction, ReleaseSavepoint, Rollback, SavepointCreate};
+    use ast::Stmt as S;
     if matches!(
         statement.stmt,
-        Begin(_) | Commit(_) | Rollback(_) | PrepareTransaction(_) | SavepointCreate(_) | ReleaseSavepoint(_)
+        S::Begin(_)
+            | S::Commit(_)
+            | S::Rollback(_)
+            | S::PrepareTransaction(_)
+            | S::SavepointCreate(_)
+            | S::ReleaseSavepoint(_)
+            | S::SetTransaction(_)
     ) {
         // A COMMIT in the file would part the change from its row in the history.
         let help = "remove it: the runner opens the transaction and commits it together with the history";
         found.push(Finding::error("transaction-control", statement.line, "transaction control in a migration", help));
-    }
-}
-
-fn settings(statement: &Statement, found: &mut Vec<Finding>) {
-    let is_local = |scope: Option<ast::SetScope>| matches!(scope, Some(ast::SetScope::LocalScope(_)));
-    let lasts = match &statement.stmt {
-        ast::Stmt::Set(it) => !is_local(it.set_scope()),
-        ast::Stmt::SetRole(it) => !is_local(it.set_scope()),
-        ast::Stmt::SetSessionAuth(it) => !is_local(it.set_scope()),
-        ast::Stmt::Reset(_) | ast::Stmt::ResetRole(_) | ast::Stmt::ResetSessionAuth(_) | ast::Stmt::Discard(_) => true,
-        _ => false,
-    };
-    if lasts {
-        let help = "write SET LOCAL, which ends with the migration";
-        found.push(Finding::error("session-setting", statement.line, "a setting that outlives the migration", help));
-    }
-}
-
-fn lasting_set_config(source: &Source, call: &squawk_syntax::SyntaxNode, found: &mut Vec<Finding>) {
-    let text: String = call.text().to_string().to_lowercase().split_whitespace().collect();
-    if text.trim_start_matches("pg_catalog.").starts_with("set_config(") && text.ends_with(",false)") {
-        let line = source.line_at(call.text_range().start().into());
-        let message = "a setting that outlives the migration";
-        found.push(Finding::error("session-setting", line, message, "pass true as set_config's third argument"));
     }
 }
 
@@ -123,19 +98,6 @@ mod tests {
     }
 
     #[test]
-    fn settings_end_with_the_migration() {
-        for bad in ["SET search_path = a;", "SET SESSION ROLE x;", "RESET ALL;", "DISCARD ALL;"] {
-            tells_apart(DATA, "session-setting", bad, "SET LOCAL search_path = a; SET LOCAL ROLE x;");
-        }
-        tells_apart(
-            DATA,
-            "session-setting",
-            "SELECT set_config('app.tenant_id', '', false);",
-            "SELECT set_config('app.tenant_id', '', true);",
-        );
-    }
-
-    #[test]
     fn concurrent_work_needs_a_file_outside_a_transaction() {
         let rule = "needs-no-transaction";
         let plain = "SELECT 1;";
@@ -143,11 +105,16 @@ mod tests {
             "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON progress.t (a);",
             "REINDEX INDEX CONCURRENTLY progress.i;",
             "VACUUM progress.t;",
-            "ALTER TABLE progress.t DETACH PARTITION progress.u CONCURRENTLY;",
         ] {
             tells_apart(RELEASE, rule, bad, plain);
             assert_eq!(rules_of(&Subject { no_transaction: true, ..file(RELEASE, bad) }), [""; 0], "{bad}");
         }
+    }
+
+    #[test]
+    fn a_partition_is_detached_concurrently_in_no_transaction() {
+        let sql = "ALTER TABLE progress.t DETACH PARTITION progress.u CONCURRENTLY;";
+        assert!(rules_of(&file(RELEASE, sql)).contains(&"needs-no-transaction".to_owned()));
     }
 
     #[test]

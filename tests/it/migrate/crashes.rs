@@ -51,12 +51,15 @@ async fn runs(client: &Client, statement: &str) {
     .await;
 }
 
+/// In the head of a file that waits to be killed.
+const SLEEPS: &str = "-- progress: allow dangerous-call because somebody ends it";
+
 fn table() -> (&'static str, String) {
     ("001_table.sql", sql("CREATE TABLE alpha.t (a int); INSERT INTO alpha.t SELECT generate_series(1, 100);"))
 }
 
 async fn killed_in_a_transaction(db: TestDatabase) {
-    let slow = ("002_slow.sql", sql("CREATE TABLE alpha.half (a int); SELECT pg_sleep(600);"));
+    let slow = ("002_slow.sql", headed(SLEEPS, "CREATE TABLE alpha.half (a int); SELECT pg_sleep(600);"));
     let folder = plugins("alpha", &[table(), slow]);
     let mut process = Process::start(migrations(&db.owner_url(), folder.path(), &["run", "--module", "alpha"]));
     let client = db.superuser().await;
@@ -112,7 +115,7 @@ on_each_server! {
     }
 
     async fn a_first_start_that_was_killed_goes_on_at_the_next(db: TestDatabase) {
-        let slow = ("100_slow.sql", sql("SELECT pg_sleep(600);"));
+        let slow = ("100_slow.sql", headed(SLEEPS, "SELECT pg_sleep(600);"));
         let starting = runner(&db, vec![module("alpha", &[table(), slow])]);
         let task = tokio::spawn(async move { starting.startup("node", &silent).await });
         let client = db.superuser().await;
@@ -144,8 +147,9 @@ on_each_server! {
 async fn the_server_dies_half_way() {
     let mut server = PgServer::start().await;
     let endpoint = Endpoint { url: Secret::new(server.url()), ca_file: None };
-    let slow =
-        |seconds: u32| ("002_slow.sql", sql(&format!("CREATE TABLE alpha.half (a int); SELECT pg_sleep({seconds});")));
+    let slow = |seconds: u32| {
+        ("002_slow.sql", headed(SLEEPS, &format!("CREATE TABLE alpha.half (a int); SELECT pg_sleep({seconds});")))
+    };
     let first = Runner::new(vec![module("alpha", &[table(), slow(600)])], endpoint.clone(), settings());
     let running = tokio::spawn(async move { first.run(&everything(), &silent).await });
     runs(&server.client().await, "pg_sleep(600)").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use progress_service::{
-    migrate::{Module, Request, RunReport, Runner, Settings, Wish, modules::ModuleError, silent},
+    migrate::{Module, Request, RunReport, Runner, Settings, Wish, lint::lock_taken, modules::ModuleError, silent},
     model::Secret,
     store::{Endpoint, migrations::Budget},
 };
@@ -16,9 +16,16 @@ pub fn sql(body: &str) -> String {
     headed("", body)
 }
 
-/// A migration's text with more lines in its head.
+/// A migration's text with more lines in its head, and the lock it takes.
 pub fn headed(more: &str, body: &str) -> String {
-    format!("-- Description: for a test\n-- Breaking: no\n-- Manual: no\n{more}\n{body}\n")
+    let more = if more.is_empty() { String::new() } else { format!("{more}\n") };
+    let lock = if more.contains("Lock:") { String::new() } else { format!("-- Lock: {}\n", lock_taken(body)) };
+    format!("-- Description: for a test\n-- Breaking: no\n-- Manual: no\n{more}{lock}{body}\n")
+}
+
+/// The same text of a file that takes something away, and that a person has to start.
+pub fn breaking(text: &str) -> String {
+    text.replace("Breaking: no", "Breaking: yes").replace("Manual: no", "Manual: yes")
 }
 
 pub fn module(name: &str, files: &[(&str, String)]) -> Module {

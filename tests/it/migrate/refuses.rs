@@ -13,7 +13,9 @@ use progress_service::{
     store::Endpoint,
 };
 
-use super::fixture::{count, everything, headed, history, module, owner, run_all, runner, settings, sql, try_module};
+use super::fixture::{
+    breaking, count, everything, headed, history, module, owner, run_all, runner, settings, sql, try_module,
+};
 
 fn two() -> Vec<(&'static str, String)> {
     vec![
@@ -70,7 +72,7 @@ on_each_server! {
         let report = run_all(&runner(&db, vec![module("alpha", &files)])).await;
         let failed = report.failed.unwrap();
         assert_eq!((failed.file.as_str(), failed.code.as_deref()), ("002_more.sql", Some("42P01")));
-        // The head has three lines and an empty one; the insert is the third line after it.
+        // The head has four lines; the insert is the third line after it.
         assert_eq!(failed.line, Some(7), "{}", failed.error);
         let client = db.owner().await;
         assert_eq!(history(&client, "alpha").await, ["001_table.sql"]);
@@ -133,7 +135,7 @@ on_each_server! {
     async fn destructive_files_without_a_name(db: TestDatabase) {
         run_all(&runner(&db, vec![module("alpha", &two())])).await;
         let mut files = two();
-        files.push(("100_drop.sql", headed("", "ALTER TABLE alpha.t DROP COLUMN b;").replace("Breaking: no", "Breaking: yes")));
+        files.push(("100_drop.sql", breaking(&sql("ALTER TABLE alpha.t DROP COLUMN b;"))));
         let runner = runner(&db, vec![module("alpha", &files)]);
         let mut request = everything();
         request.wish = Wish { force: true, ..Wish::default() };
@@ -156,7 +158,7 @@ on_each_server! {
     async fn ones_own_approval_is_none(db: TestDatabase) {
         run_all(&runner(&db, vec![module("alpha", &two())])).await;
         let mut files = two();
-        files.push(("100_drop.sql", headed("", "ALTER TABLE alpha.t DROP COLUMN b;").replace("Breaking: no", "Breaking: yes")));
+        files.push(("100_drop.sql", breaking(&sql("ALTER TABLE alpha.t DROP COLUMN b;"))));
         let runner = runner(&db, vec![module("alpha", &files)]);
         let own = |requested: &str, approved: Option<&str>| Request {
             wish: Wish { force: true, approved_by: approved.map(str::to_owned), ..Wish::default() },

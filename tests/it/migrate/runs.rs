@@ -11,7 +11,7 @@ use super::fixture::{count, everything, headed, history, impatient, module, owne
 fn files() -> Vec<(&'static str, String)> {
     vec![
         ("001_table.sql", sql("CREATE TABLE alpha.t (a int); INSERT INTO alpha.t VALUES (1);")),
-        ("002_more.sql", sql("ALTER TABLE t ADD COLUMN b text;")),
+        ("002_more.sql", sql("ALTER TABLE alpha.t ADD COLUMN b text;")),
         ("100_release.sql", sql("CREATE TABLE alpha.u (a int);")),
         (
             "101_index.sql",

@@ -12,7 +12,7 @@ fn files() -> Vec<(&'static str, String)> {
     vec![
         ("001_table.sql", sql("CREATE TABLE alpha.t (a int);")),
         ("001_table.down.sql", "DROP TABLE alpha.t;".into()),
-        ("100_column.sql", sql("ALTER TABLE t ADD COLUMN b text NOT NULL DEFAULT 'x';")),
+        ("100_column.sql", sql("ALTER TABLE alpha.t ADD COLUMN b text NOT NULL DEFAULT 'x';")),
         ("100_column.down.sql", "ALTER TABLE alpha.t DROP COLUMN b;".into()),
         (
             "101_index.sql",

@@ -14,7 +14,7 @@ use crate::support::pg::TestDatabase;
 
 const PEOPLE: &str = "CREATE TABLE alpha.people (tenant_id uuid, name text);
     ALTER TABLE alpha.people ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-    CREATE POLICY everybody ON alpha.people USING (true) WITH CHECK (true);";
+    CREATE POLICY everybody ON alpha.people TO CURRENT_USER USING (true) WITH CHECK (true);";
 
 fn files() -> Vec<(&'static str, String)> {
     let pairs = [
