@@ -1,3 +1,5 @@
+-- progress: allow function-search-path because these are the functions as the release before had them
+-- progress: allow definer-revoked because functions that are replaced keep who may call them
 CREATE OR REPLACE FUNCTION ledger.reserve(wanted bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog

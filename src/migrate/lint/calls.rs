@@ -16,6 +16,10 @@ pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Find
             let Some(function) = callee(&node) else { continue };
             let line = source.line_in(part, &node);
             let at_once = part.place != Place::Body;
+            if at_once && is_system(&function) && function.name == "setval" {
+                let help = "a sequence only goes on by itself; START WITH when it is created";
+                found.push(Finding::error("sequence-value", line, "sets the place of a sequence", help));
+            }
             if is_system(&function)
                 && let Some(why) = danger(&function.name, at_once)
             {

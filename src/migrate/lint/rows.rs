@@ -7,7 +7,6 @@ use squawk_syntax::{
 
 use super::{
     Finding, Script, Subject,
-    bodies::callee,
     names::{Object, object_in, object_of},
     source::{Source, Statement},
 };
@@ -196,9 +195,7 @@ fn sequences(statement: &Statement, source: &Source, found: &mut Vec<Finding>) {
         }
         _ => false,
     };
-    let set = !is_stored(&statement.stmt)
-        && node.descendants().any(|n| callee(&n).is_some_and(|function| function.name == "setval"));
-    if altered || set {
+    if altered {
         let help = "a sequence only goes on by itself; START WITH when it is created";
         found.push(Finding::error("sequence-value", statement.line, "sets the place of a sequence", help));
     }

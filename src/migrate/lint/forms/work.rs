@@ -47,6 +47,7 @@ pub(super) const ROWS: &[Form] = &[
     ("unbounded-rows", DATA, "MERGE INTO progress.t USING progress.s ON t.a = s.a WHEN MATCHED THEN UPDATE SET b = 1;"),
     ("sequence-value", DATA, "SELECT setval('progress.q', 1);"),
     ("sequence-value", SEED, "SELECT pg_catalog.setval('progress.q', max(a)) FROM progress.t WHERE a > 1;"),
+    ("sequence-value", DATA, "DO $$ DECLARE x bigint; BEGIN x := setval('progress.q', 1); END $$;"),
     ("sequence-value", STARTUP, "ALTER SEQUENCE progress.q RESTART;"),
     ("sequence-value", RELEASE, "ALTER TABLE progress.t ALTER COLUMN a RESTART WITH 1;"),
     ("enum-use", STARTUP, "ALTER TYPE progress.k ADD VALUE 'late'; INSERT INTO progress.t VALUES ('late');"),
