@@ -205,7 +205,7 @@ impl<'a> Parser<'a> {
 
     /// Behind a comma.
     fn next(&mut self) -> Result<(), Fault> {
-        if self.stack.len() == 1 {
+        if let [Open::Array(_)] = self.stack.as_slice() {
             self.start = self.scanner.at;
         }
         if let Some(Open::Object { .. }) = self.stack.last() {
