@@ -1,6 +1,9 @@
 //! Log lines to standard error, as JSON or for people. Standard output stays free for what commands print.
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::ParseError, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::LogFormat;
 
@@ -15,7 +18,7 @@ pub enum LogError {
 /// Starts logging for the whole process; a second call is an error.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
     let filter = self::filter(filter)?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_told));
     match format {
         LogFormat::Json => {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
@@ -34,6 +37,25 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
 fn filter(asked: &str) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::try_new(asked)?;
     Ok(if asked.contains("refinery_core") { filter } else { filter.add_directive("refinery_core=warn".parse()?) })
+}
+
+/// How much a library may say, whatever the operator asks for: only so much as was read through, and found to hold no
+/// statement, no name and no secret. The driver of the database tells all it is given to send, passwords as well; what sets
+/// text tells the text. [`OTHERS`] is for all that stand here by no name.
+const LIBRARIES: [(&str, Level); 6] = [
+    ("progress_service", Level::TRACE),
+    ("refinery_core", Level::TRACE),
+    ("actix_server", Level::INFO),
+    ("rdkafka", Level::INFO),
+    ("librdkafka", Level::INFO),
+    ("cosmic_text", Level::ERROR),
+];
+const OTHERS: Level = Level::WARN;
+
+fn may_be_told(line: &Metadata<'_>) -> bool {
+    let library = line.target().split("::").next().unwrap_or_default();
+    let most = LIBRARIES.iter().find(|(name, _)| *name == library).map_or(OTHERS, |(_, most)| *most);
+    *line.level() <= most
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod deaths;
 mod refusals;
 mod starts;
+mod takeover;
 
 use std::{
     fs,
@@ -52,6 +53,23 @@ async fn connect(url: &Secret) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::Config::connect(&url.expose().parse()?, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// What the file of this login says.
+fn password(data_dir: &Path, login: &str) -> String {
+    fs::read_to_string(data_dir.join(format!("postgres/{login}.password"))).unwrap().trim().to_owned()
+}
+
+/// The way of the superuser into the service's database, which the service itself does not have.
+fn superuser_url(server: &Embedded, data_dir: &Path) -> Secret {
+    let owner = format!("progress_schema:{}", password(data_dir, "progress_schema"));
+    let superuser = format!("progress_owner:{}", password(data_dir, "progress_owner"));
+    assert!(server.owner_url().expose().contains(&owner));
+    Secret::new(server.owner_url().expose().replace(&owner, &superuser))
+}
+
+async fn superuser(server: &Embedded, data_dir: &Path) -> Client {
+    connect(&superuser_url(server, data_dir)).await.unwrap()
 }
 
 async fn text(client: &Client, query: &str) -> String {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Months, Utc};
 
-use super::{Check, Status, some_of};
+use super::{Check, Status, functions::functions, some_of};
 use crate::store::checks::{AfterFacts, TenantTable};
 
 /// One line for each thing that has to be right. `problems` is what is wrong between files and history; `pending`
@@ -12,6 +12,7 @@ pub fn after(facts: &AfterFacts, pending: usize, problems: &[String], now: DateT
     checks.push(indexes(facts));
     checks.push(constraints(facts));
     checks.push(row_security(&facts.tenant_tables));
+    checks.push(functions(&facts.functions));
     checks.push(detached(facts));
     checks.extend(facts.months.as_ref().map(|months| ahead(months.until, now)));
     checks

@@ -2,6 +2,7 @@
 
 mod after;
 mod before;
+mod functions;
 mod gather;
 mod overrides;
 mod preconditions;

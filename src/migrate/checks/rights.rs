@@ -5,7 +5,7 @@ use crate::store::checks::ServiceRights;
 
 /// One line for each demand on the login the data plane runs with.
 pub fn rights(facts: &ServiceRights) -> Vec<Check> {
-    vec![groups(facts), bound(facts), owner(facts), ledger(facts)]
+    vec![groups(facts), bound(facts), owner(facts), ledger(facts), temporary(facts)]
 }
 
 fn groups(facts: &ServiceRights) -> Check {
@@ -47,6 +47,15 @@ fn ledger(facts: &ServiceRights) -> Check {
     Check::of(Status::Fail, "append-only", format!("{} may {rights} on the ledger", facts.user), todo)
 }
 
+/// Nothing of the service makes them, and they are how a name is taken for another.
+fn temporary(facts: &ServiceRights) -> Check {
+    if facts.superuser || facts.owned_tables > 0 || !facts.temporary {
+        return Check::pass("temporary-objects", "no right to make temporary objects is granted");
+    }
+    let todo = format!("as the database's owner: REVOKE TEMPORARY ON DATABASE … FROM PUBLIC, {}", facts.user);
+    Check::of(Status::Warn, "temporary-objects", format!("{} may make temporary objects", facts.user), todo)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,13 +68,14 @@ mod tests {
     fn a_bound_member_without_tables_passes() {
         use Status::{Fail, Pass, Warn};
         let good = ServiceRights { user: "app".into(), ..ServiceRights::default() };
-        assert_eq!(statuses(&good), [Pass; 4]);
+        assert_eq!(statuses(&good), [Pass; 5]);
         let ungrouped = ServiceRights { missing_groups: vec!["progress_worker".into()], ..good.clone() };
-        assert_eq!(statuses(&ungrouped), [Fail, Pass, Pass, Pass]);
+        assert_eq!(statuses(&ungrouped), [Fail, Pass, Pass, Pass, Pass]);
         assert!(rights(&ungrouped)[0].todo.contains("GRANT progress_worker TO app"));
         let mighty = ServiceRights { superuser: true, owned_tables: 3, ..good.clone() };
-        assert_eq!(statuses(&mighty), [Pass, Warn, Warn, Pass]);
-        let eraser = ServiceRights { ledger_rights: vec!["DELETE".into()], ..good };
-        assert_eq!(statuses(&eraser), [Pass, Pass, Pass, Fail]);
+        assert_eq!(statuses(&mighty), [Pass, Warn, Warn, Pass, Pass]);
+        let eraser = ServiceRights { ledger_rights: vec!["DELETE".into()], ..good.clone() };
+        assert_eq!(statuses(&eraser), [Pass, Pass, Pass, Fail, Pass]);
+        assert_eq!(statuses(&ServiceRights { temporary: true, ..good }), [Pass, Pass, Pass, Pass, Warn]);
     }
 }

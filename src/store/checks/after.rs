@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::{StoreError, ddl::Session};
+use super::{
+    super::{StoreError, ddl::Session},
+    functions::{self, Function},
+};
 
 #[derive(Clone, Debug, Default)]
 pub struct AfterFacts {
@@ -10,6 +13,7 @@ pub struct AfterFacts {
     /// `schema.table.constraint` of constraints that were never validated.
     pub unvalidated: Vec<String>,
     pub tenant_tables: Vec<TenantTable>,
+    pub functions: Vec<Function>,
     /// Partitions whose detaching was broken off half-way.
     pub detach_pending: Vec<String>,
     /// Absent where there is no ledger.
@@ -84,6 +88,7 @@ async fn read(session: &Session, schemas: &[String]) -> Result<AfterFacts, tokio
     let indexes = client.query(INDEXES, &[&schemas]).await?;
     let unvalidated = client.query(CONSTRAINTS, &[&schemas]).await?;
     let tables = client.query(TENANT_TABLES, &[&schemas]).await?;
+    let functions = functions::read(client, schemas).await?;
     let detaching = client.query(DETACHING, &[&schemas]).await?;
     let ledger = "/* checks_ledger */ SELECT to_regclass('ledger.partitions') IS NOT NULL";
     let has_ledger: bool = client.query_one(ledger, &[]).await?.get(0);
@@ -107,6 +112,7 @@ async fn read(session: &Session, schemas: &[String]) -> Result<AfterFacts, tokio
                 is_partition: row.get(4),
             })
             .collect(),
+        functions,
         detach_pending: detaching.iter().map(|row| row.get(0)).collect(),
         months,
     })

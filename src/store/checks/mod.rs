@@ -2,8 +2,10 @@
 
 mod after;
 mod before;
+mod functions;
 mod rights;
 
 pub use after::{AfterFacts, InvalidIndex, Months, TenantTable, after};
 pub use before::{BeforeFacts, GroupRole, OldTransaction, Replica, SchemaOwner, before};
+pub use functions::Function;
 pub use rights::{ServiceRights, service};

@@ -13,12 +13,15 @@ pub struct ServiceRights {
     pub owned_tables: i64,
     /// Rights on the ledger that would let it change or remove a statement.
     pub ledger_rights: Vec<String>,
+    /// May make temporary tables and types, which come before the system's own where a name does not say its schema.
+    pub temporary: bool,
 }
 
 const LOGIN: &str = "/* checks_login */
     SELECT rolname::text, rolsuper, rolbypassrls,
            (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND c.relowner = r.oid)
+            WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND c.relowner = r.oid),
+           has_database_privilege(current_database(), 'TEMPORARY')
     FROM pg_roles r WHERE rolname = current_user";
 
 const GROUPS: &str = "/* checks_groups */
@@ -51,6 +54,7 @@ async fn read(
         superuser: login.get(1),
         bypass_row_security: login.get(2),
         owned_tables: login.get(3),
+        temporary: login.get(4),
         missing_groups: names(client.query(GROUPS, &[&groups]).await?),
         ledger_rights: names(client.query(LEDGER, &[&groups]).await?),
     })

@@ -3,10 +3,9 @@
 use std::{fs, path::Path};
 
 use super::{
-    cluster::OWNER,
     error::EmbeddedError,
     home::Home,
-    roles::SERVICE,
+    roles::{OWNER, SERVICE},
     server::connect,
     settings::{DATABASE, Listen},
 };

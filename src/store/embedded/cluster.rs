@@ -19,8 +19,9 @@ use super::{
 };
 use crate::model::Ids;
 
-/// The bootstrap superuser, who owns every object.
-pub(super) const OWNER: &str = "progress_owner";
+/// The bootstrap superuser. It makes the other roles at each start and owns nothing of the service's; no session of the
+/// service is given its password. Its name is older than this duty: once it was the owner as well.
+pub(super) const SUPERUSER: &str = "progress_owner";
 /// Half-made databases carry this name, and the next start removes them.
 const UNFINISHED: &str = "unfinished-";
 
@@ -68,14 +69,14 @@ impl Home {
         private_folder(unfinished)?;
         private_folder(&folder)?;
         // one that is there is kept: it opens a database that was moved away and may come back
-        let password = self.password(OWNER)?.map_or_else(|| self.new_password(OWNER, ids), Ok)?;
+        let password = self.password(SUPERUSER)?.map_or_else(|| self.new_password(SUPERUSER, ids), Ok)?;
         write_private(&word, password.expose())?;
         for path in [unfinished, &folder, &word] {
             run_as.own(path)?;
         }
         let door = run_as.door(&folder)?;
         let mut command = run_as.command(&programs.path("initdb"));
-        command.arg("-D").arg(&door.name).arg("--pwfile").arg(door.name.join("../password")).args(["-U", OWNER]);
+        command.arg("-D").arg(&door.name).arg("--pwfile").arg(door.name.join("../password")).args(["-U", SUPERUSER]);
         command.args(["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--no-instructions"]);
         // A start that is given up in the middle leaves nothing behind that still writes.
         command.args(locale(programs.major)).stdin(Stdio::null()).current_dir(&door.entry).kill_on_drop(true);

@@ -4,7 +4,7 @@
 //! data/postgres.lock            who runs here
 //! data/postgres/progress.toml   this folder is ours, and of which form
 //!               cluster/        PostgreSQL's own
-//!               *.password      of the owner and of the service, needed to start again
+//!               *.password      of the superuser, the owner and the service, needed to start again
 //!               run/ log/       socket and server log
 //! ```
 

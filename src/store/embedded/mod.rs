@@ -16,6 +16,7 @@ mod run_as;
 mod server;
 mod settings;
 mod supervise;
+mod takeover;
 
 use std::path::PathBuf;
 
@@ -25,11 +26,11 @@ pub use attach::{Logins, attach};
 pub use error::EmbeddedError;
 
 use self::{
-    cluster::OWNER,
+    cluster::SUPERUSER,
     fetch::Programs,
     home::Home,
     lock::FolderLock,
-    roles::SERVICE,
+    roles::{OWNER, SERVICE},
     run_as::RunAs,
     server::{Plan, Server},
     settings::{DATABASE, Listen},
@@ -64,7 +65,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// The connection string of the owner of all objects: for migrations, never for requests.
+    /// The connection string of the owner of all objects, who is no superuser: for migrations, never for requests.
     pub fn owner_url(&self) -> &Secret {
         &self.owner
     }
@@ -97,16 +98,16 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
         home.init(&programs, &run_as, ids).await?;
     }
     home.settle_owner(&run_as)?;
-    let password = home.password(OWNER)?;
-    let password = password.ok_or_else(|| EmbeddedError::PasswordLost { file: home.password_file(OWNER) })?;
+    let password = home.password(SUPERUSER)?;
+    let password = password.ok_or_else(|| EmbeddedError::PasswordLost { file: home.password_file(SUPERUSER) })?;
     orphan::settle(&home.cluster()).await?;
     let reachable = run_as.door(&home.cluster())?.is_open();
     let listen =
         Listen::choose(&home.run_dir(), reachable, options.port).map_err(io_at("find a port for", home.path()))?;
     let plan = Plan { home, programs, run_as, listen, password };
     let server = Server::start(&plan).await?;
-    let service = match roles::prepare(&plan, ids).await {
-        Ok(password) => plan.listen.url(SERVICE, &password, DATABASE),
+    let passwords = match roles::prepare(&plan, ids).await {
+        Ok(passwords) => passwords,
         Err(error) => {
             server.stop(&plan.home.cluster()).await?;
             return Err(error);
@@ -114,8 +115,8 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
     };
     info!(version = plan.programs.version, folder = %plan.home.path().display(), "the embedded PostgreSQL runs");
     Ok(Embedded {
-        owner: plan.listen.url(OWNER, &plan.password, DATABASE),
-        service,
+        owner: plan.listen.url(OWNER, &passwords.owner, DATABASE),
+        service: plan.listen.url(SERVICE, &passwords.service, DATABASE),
         version: plan.programs.version.clone(),
         supervisor: Supervisor::watch(plan, server, lock),
     })

@@ -17,7 +17,7 @@ use tokio_postgres::{Client, NoTls, error::SqlState};
 use tracing::{info, warn};
 
 use super::{
-    cluster::{OWNER, last_lines},
+    cluster::{SUPERUSER, last_lines},
     error::{EmbeddedError, io_at},
     fetch::Programs,
     home::{Home, private_folder},
@@ -43,6 +43,7 @@ pub(super) struct Plan {
     pub programs: Programs,
     pub run_as: RunAs,
     pub listen: Listen,
+    /// The superuser's.
     pub password: Secret,
 }
 
@@ -110,10 +111,10 @@ impl Server {
                 let log = plan.home.log();
                 return Err(EmbeddedError::Exited { status, tail: tail(&log), log });
             }
-            match connect(&plan.listen.url(OWNER, &plan.password, "postgres")).await {
+            match connect(&plan.listen.url(SUPERUSER, &plan.password, "postgres")).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
-                    return Err(EmbeddedError::PasswordRejected { file: plan.home.password_file(OWNER) });
+                    return Err(EmbeddedError::PasswordRejected { file: plan.home.password_file(SUPERUSER) });
                 }
                 Err(_) => sleep(Duration::from_millis(50)).await,
             }

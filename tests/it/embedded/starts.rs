@@ -8,7 +8,8 @@ use progress_service::{
 };
 
 use super::{
-    assert_the_row_is_there, await_ready, connect, folder, helper, leave_a_row, options, refusal, start, text,
+    assert_the_row_is_there, await_ready, connect, folder, helper, leave_a_row, options, password, refusal, start,
+    superuser, text,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,15 +58,18 @@ async fn the_service_logs_in_as_a_role_that_owns_nothing() {
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, true, 0_i64));
     assert!(service.batch_execute("CREATE TABLE public.mine ()").await.is_err());
 
-    let owner = connect(server.owner_url()).await.unwrap();
-    owner.batch_execute("CREATE EXTENSION pg_stat_statements").await.unwrap();
+    let superuser = superuser(&server, data.path()).await;
+    superuser.batch_execute("CREATE EXTENSION pg_stat_statements").await.unwrap();
     let remembered =
         "SELECT coalesce(string_agg(query, ';'), '') FROM pg_stat_statements WHERE query ILIKE '%password%'";
-    let password = fs::read_to_string(data.path().join("postgres/progress_app.password")).unwrap();
-    assert!(!text(&owner, remembered).await.contains(password.trim()));
+    let remembered = text(&superuser, remembered).await;
     server.stop().await.unwrap();
     let log = fs::read_to_string(data.path().join("postgres/log/server.log")).unwrap();
-    assert!(log.contains("database system is shut down") && !log.contains(password.trim()), "{log}");
+    assert!(log.contains("database system is shut down"), "{log}");
+    for login in ["progress_app", "progress_schema", "progress_owner"] {
+        let password = password(data.path(), login);
+        assert!(!remembered.contains(&password) && !log.contains(&password), "{login}: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,10 +79,11 @@ async fn a_second_start_finds_everything_and_mends_a_lost_service_password() {
     leave_a_row(&server).await;
     server.stop().await.unwrap();
     let kept = |name: &str| data.path().join(format!("postgres/{name}.password"));
-    for name in ["progress_owner", "progress_app"] {
+    for name in ["progress_owner", "progress_schema", "progress_app"] {
         assert_eq!(fs::metadata(kept(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }
     fs::remove_file(kept("progress_app")).unwrap();
+    fs::remove_file(kept("progress_schema")).unwrap();
     let server = start(data.path()).await;
     assert_the_row_is_there(&server).await;
     connect(server.service_url()).await.unwrap();

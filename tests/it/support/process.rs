@@ -133,7 +133,13 @@ pub struct Service {
 impl Service {
     /// Starts it with these `PROGRESS_…` variables and waits until it listens.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_in(variables, |_| ()).await
+    }
+
+    /// The same, with a data folder that is made ready first.
+    pub async fn start_in(variables: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let data = Arc::new(tempfile::tempdir().expect("a folder"));
+        prepare(data.path());
         let mut all = BTreeMap::from([
             ("PROGRESS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PROGRESS_DATA_DIR".to_owned(), data.path().to_string_lossy().into_owned()),
