@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    ingest::settle,
+    ingest::settle::References,
     model::Clock,
     partitions, projections,
     relay::{Relay, SHARES, Share},
@@ -14,7 +14,7 @@ use crate::{
 
 /// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
 pub fn all(store: &Store, clock: &Clock, metrics: &Metrics, relay: Option<Arc<Relay>>) -> Vec<Loop> {
-    let mut loops = vec![months(store, clock, metrics), references(store), progress(store)];
+    let mut loops = vec![months(store, clock, metrics), references(store, metrics), progress(store)];
     if let Some(relay) = relay {
         loops.extend(EVENTS.iter().zip(0..).map(|(name, index)| events(name, Share { index, of: SHARES }, &relay)));
         loops.push(pruning(relay));
@@ -54,11 +54,11 @@ fn months(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
     })
 }
 
-fn references(store: &Store) -> Loop {
-    let store = store.clone();
+fn references(store: &Store, metrics: &Metrics) -> Loop {
+    let references = Arc::new(References::new(store.clone(), metrics.clone()));
     Loop::new("references", Duration::from_secs(2), move |_| {
-        let store = store.clone();
-        async move { Ok(if settle::step(&store).await? > 0 { Step::More } else { Step::Idle }) }
+        let references = Arc::clone(&references);
+        async move { Ok(if references.step().await? > 0 { Step::More } else { Step::Idle }) }
     })
 }
 

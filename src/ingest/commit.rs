@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     IngestError, Job, Submission, attach,
+    link::link,
     plan::{self, Fate},
     seen::{Seen, Unseen, Written},
     verbs::UnregisteredVerbs,
@@ -143,17 +144,16 @@ impl Writer {
                 attach::store(tx, tenant, attachments, authority).await?;
             }
         }
-        let linked: Vec<Uuid> = entries
-            .iter()
-            .map(|entry| entry.statement)
-            .filter(|s| s.refers_to.is_some() || before.awaited.contains(&s.id))
-            .map(|s| s.id)
-            .collect();
-        if linked.is_empty() {
+        let those = |which: &dyn Fn(&Prepared) -> bool| -> Vec<Uuid> {
+            entries.iter().map(|entry| entry.statement).filter(|s| which(s)).map(|s| s.id).collect()
+        };
+        let referring = those(&|s| s.refers_to.is_some());
+        let awaited = those(&|s| before.awaited.contains(&s.id));
+        if referring.is_empty() && awaited.is_empty() {
             statements::append_last(tx, tenant, &entries).await?;
         } else {
             statements::append(tx, tenant, &entries).await?;
-            statements::link(tx, tenant, &linked).await?;
+            link(tx, tenant, &referring, &awaited).await?;
         }
         Ok((fates, written))
     }
@@ -226,7 +226,7 @@ fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Ite
 
 /// Whether what some caller brought may be the cause: nothing else failed, or the server gave up on the work they
 /// brought together.
-fn may_be_of_one(error: &StoreError) -> bool {
+pub(super) fn may_be_of_one(error: &StoreError) -> bool {
     let is_fault = error.outcome() == Outcome::Final && !error.is_temporary();
     is_fault || error.code() == Some("57014")
 }

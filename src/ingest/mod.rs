@@ -6,6 +6,7 @@
 mod attach;
 mod commit;
 mod group;
+mod link;
 mod plan;
 mod seen;
 pub mod settle;

@@ -17,6 +17,7 @@ mod fate;
 pub mod inbox;
 pub mod jobs;
 pub mod leases;
+pub mod links;
 pub mod migrations;
 pub mod months;
 pub mod pages;

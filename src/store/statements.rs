@@ -202,8 +202,15 @@ impl Relations {
 
 /// The keys a statement is found by beside those in its own columns.
 pub fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
-    let related = statement.related.iter().copied().map(related_form);
-    statement.other_agent_keys.iter().copied().chain(related).chain([authority_form(statement.authority_key)])
+    found_by(&statement.other_agent_keys, &statement.related, statement.authority_key)
+}
+
+/// The same of the parts: the authority first, whom every statement has, then agents, then what is merely related.
+pub(super) fn found_by(other_agents: &[Uuid], related: &[Uuid], authority: Uuid) -> impl Iterator<Item = Uuid> {
+    [authority_form(authority)]
+        .into_iter()
+        .chain(other_agents.iter().copied())
+        .chain(related.iter().copied().map(related_form))
 }
 
 /// The form in which a key stands in `relations` when the agent or activity is merely related: a filter without
@@ -278,35 +285,6 @@ pub async fn under_others(
         )
         .await?;
     rows.iter().map(|row| column(row, "id")).collect()
-}
-
-/// Follows the references that the arrival of `ids` completes.
-pub async fn link(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<i64, StoreError> {
-    let row = tx.query_one("/* link */ SELECT ledger.link($1, $2) AS written", &[&tenant.0, &ids]).await?;
-    column(&row, "written")
-}
-
-/// References below the safe bound that nobody has looked at again; each needs it once, because the referrer and
-/// its target may have been written side by side, neither seeing the other. Answers how many were settled.
-pub async fn settle_refs(tx: &Tx<'_>, bound: DateTime<Utc>, most: i64) -> Result<usize, StoreError> {
-    let rows = tx
-        .query(
-            "/* settle_refs */ UPDATE ledger.refs r SET settled = true
-             FROM (SELECT tenant_id, target_id, referrer_id FROM ledger.refs WHERE NOT settled AND stored < $1
-                   ORDER BY stored LIMIT $2 FOR UPDATE SKIP LOCKED) due
-             WHERE r.tenant_id = due.tenant_id AND r.target_id = due.target_id AND r.referrer_id = due.referrer_id
-             RETURNING r.tenant_id, r.referrer_id",
-            &[&bound, &most],
-        )
-        .await?;
-    let mut by_tenant: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
-    for row in &rows {
-        by_tenant.entry(column(row, "tenant_id")?).or_default().push(column(row, "referrer_id")?);
-    }
-    for (tenant, referrers) in by_tenant {
-        link(tx, TenantId(tenant), &referrers).await?;
-    }
-    Ok(rows.len())
 }
 
 /// Asks for the moment before which everything stored is visible now or never will be. Takes an earlier answer, as a

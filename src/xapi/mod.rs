@@ -23,6 +23,7 @@ pub mod rules;
 pub mod schema;
 pub mod signature;
 pub mod statement;
+pub mod stored;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Statement, Version, convert, digest, keys, payload,
-    relations::{AttachmentRef, Relations, SeenActivity, SeenAgent, uuid},
+    relations::{AttachmentRef, Direct, Relations, SeenActivity, SeenAgent, uuid},
     syntax::timestamp,
     write,
 };
@@ -109,12 +109,7 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
 
     // From here on the document is taken apart.
     let verb = seen_verb(doc.get_mut("verb"));
-    let mut relations = Relations::new(author.tenant);
-    let direct = relations.statement(&mut doc);
-    // A single agent is found by the authority's key; the members of an OAuth group are related like any other.
-    let related_alone = (author.agents.len() == 1).then(|| relations.related(&direct));
-    relations.agents.extend_from_slice(&author.agents);
-    let related = related_alone.unwrap_or_else(|| relations.related(&direct));
+    let (mut relations, direct, related) = related(&mut doc, author);
     relations.settle();
 
     Prepared {
@@ -141,6 +136,17 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         attachments: relations.attachments,
         _proof: Proof,
     }
+}
+
+/// Everybody and everything in a statement, what it is directly about, and the keys of the rest.
+pub(super) fn related(doc: &mut Map<String, Value>, author: &Author) -> (Relations, Direct, Vec<Uuid>) {
+    let mut relations = Relations::new(author.tenant);
+    let direct = relations.statement(doc);
+    // A single agent is found by the authority's key; the members of an OAuth group are related like any other.
+    let related_alone = (author.agents.len() == 1).then(|| relations.related(&direct));
+    relations.agents.extend_from_slice(&author.agents);
+    let related = related_alone.unwrap_or_else(|| relations.related(&direct));
+    (relations, direct, related)
 }
 
 /// What a statement without a version gets: 1.0.3 wants exactly `1.0.0` (part two, 2.4.10).

@@ -18,6 +18,8 @@ pub struct IngestMetrics {
     pub group_size: Histogram,
     /// Statements by what became of them: `new`, `same`, `conflict`.
     pub statements: IntCounterVec,
+    /// References that could not be followed. Any is an alarm: it should be possible.
+    pub references_given_up: IntCounter,
 }
 
 impl IngestMetrics {
@@ -35,6 +37,10 @@ impl IngestMetrics {
                 IntCounter::new("progress_ingest_spool_failures_total", "requests whose attachments found no room"),
             )?,
             group_size: register(registry, Histogram::with_opts(group.buckets(SIZES.to_vec())))?,
+            references_given_up: register(
+                registry,
+                IntCounter::new("progress_references_given_up_total", "references that could not be followed"),
+            )?,
             statements: register(registry, IntCounterVec::new(statements, &["outcome"]))?,
         })
     }

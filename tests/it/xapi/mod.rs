@@ -12,6 +12,7 @@ mod paging;
 mod plans;
 mod references;
 mod registries;
+mod rings;
 mod texts;
 mod versions;
 mod writing;

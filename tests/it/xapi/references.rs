@@ -1,10 +1,9 @@
 //! Voiding and StatementRefs, in whatever order the statements arrive.
 
-use progress_service::ingest::settle;
 use serde_json::json;
 
-use super::{about, id, identified, ids, voiding};
-use crate::support::{app::TestApp, background};
+use super::{about, id, identified, ids, rings::settle, voiding};
+use crate::support::app::TestApp;
 
 const COMMENTED: &str = "http://adlnet.gov/expapi/verbs/commented";
 
@@ -53,6 +52,7 @@ on_each_server! {
         let chain = (1..70).map(|n| about(&id(n), COMMENTED, &id(n - 1)));
         let batch: Vec<_> = std::iter::once(identified(&id(0), "ann", "a")).chain(chain).collect();
         app.post_statements(&json!(batch)).await.expect(200);
+        settle(&app).await;
         let found = app.get_statements(&[("agent", r#"{"mbox":"mailto:ann@example.com"}"#), ("limit", "0")]).await;
         let within: Vec<String> = (0..=64).rev().map(id).collect();
         assert_eq!(ids(&found.expect(200).json()), within);
@@ -77,8 +77,7 @@ on_each_server! {
         let activity = [("activity", "http://example.com/activities/a")];
         assert_eq!(ids(&app.get_statements(&activity).await.expect(200).json()), [id(1)]);
         app.db.superuser().await.execute("UPDATE ledger.refs SET settled = false", &[]).await.unwrap();
-        let store = app.service().rooms.store.clone();
-        background::runtime().spawn(async move { settle::step(&store).await }).await.unwrap().unwrap();
+        settle(&app).await;
         assert_eq!(ids(&app.get_statements(&activity).await.expect(200).json()), [id(1), id(2)]);
     }
 }
