@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     ingest::settle::References,
     model::Clock,
-    partitions, projections,
+    partitions,
+    projections::{self, silence::Patience},
     relay::{Relay, SHARES, Share},
     store::Store,
     telemetry::Metrics,
@@ -13,8 +14,15 @@ use crate::{
 };
 
 /// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
-pub fn all(store: &Store, clock: &Clock, metrics: &Metrics, relay: Option<Arc<Relay>>) -> Vec<Loop> {
-    let mut loops = vec![months(store, clock, metrics), references(store, metrics), progress(store)];
+pub fn all(
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    relay: Option<Arc<Relay>>,
+    patience: Patience,
+) -> Vec<Loop> {
+    let mut loops =
+        vec![months(store, clock, metrics), references(store, metrics), progress(store), silences(store, clock, patience)];
     if let Some(relay) = relay {
         loops.extend(EVENTS.iter().zip(0..).map(|(name, index)| events(name, Share { index, of: SHARES }, &relay)));
         loops.push(pruning(relay));
@@ -59,6 +67,17 @@ fn references(store: &Store, metrics: &Metrics) -> Loop {
     Loop::new("references", Duration::from_secs(2), move |_| {
         let references = Arc::clone(&references);
         async move { Ok(if references.step().await? > 0 { Step::More } else { Step::Idle }) }
+    })
+}
+
+fn silences(store: &Store, clock: &Clock, patience: Patience) -> Loop {
+    let (store, clock) = (store.clone(), clock.clone());
+    Loop::new("silences", Duration::from_secs(600), move |_| {
+        let (store, clock) = (store.clone(), clock.clone());
+        async move {
+            projections::silence::look(&store, patience, clock.now()).await?;
+            Ok(Step::Idle)
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Rooms, loops,
     schema::{self, AGAIN, Said, Standing},
+    settings,
 };
 use crate::{
     config::Config,
@@ -142,7 +143,7 @@ impl Opening {
     fn serve(&mut self) {
         let Rooms { store, clock, edge, worker, relay, .. } = &self.rooms;
         let shift = worker.shift();
-        for work in loops::all(store, clock, &edge.metrics, relay.clone()) {
+        for work in loops::all(store, clock, &edge.metrics, relay.clone(), settings::silence(&self.config)) {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;

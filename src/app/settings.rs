@@ -7,6 +7,7 @@ use crate::{
     identity::{IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
+    projections::silence::Patience,
     store::{Endpoint, PoolSettings, StoreSettings, embedded, migrations::Budget},
 };
 
@@ -64,6 +65,11 @@ pub fn ingest(config: &Config) -> IngestSettings {
             bounded => bounded,
         },
     }
+}
+
+/// When a registration counts as silent.
+pub fn silence(config: &Config) -> Patience {
+    Patience { met: config.cmi5.met_after, unmet: config.cmi5.silent_after }
 }
 
 /// The migration runner's patience.

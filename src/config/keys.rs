@@ -270,6 +270,14 @@ keys! {
         /// Transactions that write at the same time.
         writers: usize = "2",
     }
+    /// When a cmi5 registration counts as left, because nobody speaks of it any more.
+    "cmi5." cmi5: Cmi5 {
+        /// Silence after which a registration closes as passed whose only unit met its `moveOn`, for an LMS that never says
+        /// `satisfied`. `0s`: never.
+        met_after: Duration = "1d",
+        /// Silence after which any other registration closes as incomplete or abandoned. `0s`: never.
+        silent_after: Duration = "0s",
+    }
     /// What browsers and single credentials may do.
     "limits." limits: RateLimits {
         /// Origins whose pages may call the service; `*` means any that hold a key of their own (`security.md`).

@@ -18,13 +18,32 @@ pub enum Effect {
     Completed,
     Terminated,
     Abandoned,
-    /// It speaks of a course, a waiver or another statement, and is no part of an attempt.
+    /// cmi5: a session begins.
+    Launched,
+    /// cmi5: the LMS says that the course is done.
+    Satisfied,
+    /// cmi5: the LMS lets the learner off a unit.
+    Waived,
+    /// No verb: nothing was said of a registration for so long that it is taken as left.
+    Silent,
+    /// It speaks of something else than an attempt.
     Apart,
 }
 
 impl Effect {
-    const ALL: [Self; 7] =
-        [Self::Belongs, Self::Passed, Self::Failed, Self::Completed, Self::Terminated, Self::Abandoned, Self::Apart];
+    const ALL: [Self; 11] = [
+        Self::Belongs,
+        Self::Passed,
+        Self::Failed,
+        Self::Completed,
+        Self::Terminated,
+        Self::Abandoned,
+        Self::Launched,
+        Self::Satisfied,
+        Self::Waived,
+        Self::Silent,
+        Self::Apart,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +53,10 @@ impl Effect {
             Self::Completed => "completed",
             Self::Terminated => "terminated",
             Self::Abandoned => "abandoned",
+            Self::Launched => "launched",
+            Self::Satisfied => "satisfied",
+            Self::Waived => "waived",
+            Self::Silent => "silent",
             Self::Apart => "apart",
         }
     }
@@ -105,6 +128,47 @@ pub struct Fact {
     /// `result.duration`, in whole seconds.
     pub seconds: Option<i64>,
     pub voided: bool,
+    /// Present in a cmi5 statement, which is folded by that specification's rules.
+    pub cmi5: Option<Cmi5>,
+}
+
+/// What a cmi5 statement says beside its verb.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cmi5 {
+    /// The key of the assignable unit; absent where the statement is about something inside of it, or the course.
+    pub unit: Option<Uuid>,
+    pub session: Option<String>,
+    /// Of a `launched` statement.
+    pub move_on: Option<MoveOn>,
+}
+
+/// What a unit asks of a learner before it counts as satisfied (cmi5 10.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MoveOn {
+    Passed,
+    Completed,
+    CompletedAndPassed,
+    CompletedOrPassed,
+    NotApplicable,
+}
+
+impl MoveOn {
+    pub const ALL: [Self; 5] =
+        [Self::Passed, Self::Completed, Self::CompletedAndPassed, Self::CompletedOrPassed, Self::NotApplicable];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "Passed",
+            Self::Completed => "Completed",
+            Self::CompletedAndPassed => "CompletedAndPassed",
+            Self::CompletedOrPassed => "CompletedOrPassed",
+            Self::NotApplicable => "NotApplicable",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|move_on| move_on.as_str() == name)
+    }
 }
 
 /// An attempt as its facts make it. What is closed has an outcome: there is no other way to write it down.
@@ -151,6 +215,7 @@ mod tests {
             assert_eq!(serde_json::to_value(effect).unwrap(), effect.as_str());
         }
         assert_eq!(Effect::named("Passed"), None);
+        assert!(MoveOn::ALL.into_iter().all(|move_on| MoveOn::named(move_on.as_str()) == Some(move_on)));
         assert!(Outcome::ALL.into_iter().all(|outcome| Outcome::named(outcome.as_str()) == Some(outcome)));
     }
 }

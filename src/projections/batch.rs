@@ -76,12 +76,16 @@ pub async fn settle(tx: &Tx<'_>, of: Of, ids: &[String], until: DateTime<Utc>) -
     }
     let names = rows::names(tx, of, ids).await?;
     let facts = rows::facts(tx, of, ids, until).await?;
-    let by_hand = closures::facts(tx, of.tenant, ids, until).await?;
+    let of_service = closures::facts(tx, of.tenant, ids, until).await?;
     let mut standing = Vec::with_capacity(names.len());
     for named in names {
         let id = &named.name.id;
         // One whose facts are all voided is gone.
-        let Some(attempt) = facts.get(id).and_then(|facts| fold::fold(facts, by_hand.get(id))) else { continue };
+        let Some(attempt) =
+            facts.get(id).and_then(|facts| fold::fold(facts, of_service.get(id).map_or(&[][..], Vec::as_slice)))
+        else {
+            continue;
+        };
         let events = events(of.tenant, &named.name, named.number, &attempt).map_err(ProjectionError::Event)?;
         let is_passed = attempt.closing.as_ref().is_some_and(|closing| closing.outcome == Outcome::Passed);
         let completion = is_passed.then(|| completion_id(of.tenant, &named.name.id));

@@ -8,7 +8,7 @@ use crate::model::attempt::Effect;
 
 /// The table in force.
 pub static EFFECTS: LazyLock<Effects> =
-    LazyLock::new(|| Effects::of(include_str!("../../schemas/attempt-effects/1.json")));
+    LazyLock::new(|| Effects::of(include_str!("../../schemas/attempt-effects/2.json")));
 
 /// One version of the table.
 #[derive(Debug, Default, Deserialize)]
@@ -35,10 +35,10 @@ mod tests {
 
     #[test]
     fn the_released_table_reads_whole() {
-        assert_eq!(EFFECTS.version, 1);
-        assert_eq!(EFFECTS.effects.len(), 9);
+        assert_eq!(EFFECTS.version, 2);
+        assert_eq!(EFFECTS.effects.len(), 10);
         assert_eq!(EFFECTS.of_verb("http://adlnet.gov/expapi/verbs/passed"), Effect::Passed);
-        assert_eq!(EFFECTS.of_verb("https://w3id.org/xapi/adl/verbs/satisfied"), Effect::Apart);
+        assert_eq!(EFFECTS.of_verb("https://w3id.org/xapi/adl/verbs/satisfied"), Effect::Satisfied);
         assert_eq!(EFFECTS.of_verb("http://example.com/verbs/juggled"), Effect::Belongs);
     }
 }

@@ -1,5 +1,6 @@
 //! What a statement says of an attempt, if it names one.
 
+mod cmi5;
 mod excerpt;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -45,7 +46,14 @@ const LOOKED_AT: Wanted = {
     Wanted::Members(&[
         ("actor", Wanted::Whole),
         ("verb", ID),
-        ("object", Wanted::Members(&[("objectType", Wanted::Whole), ("id", Wanted::Whole)])),
+        (
+            "object",
+            Wanted::Members(&[
+                ("objectType", Wanted::Whole),
+                ("id", Wanted::Whole),
+                ("definition", Wanted::Members(&[("type", Wanted::Whole)])),
+            ]),
+        ),
         (
             "result",
             Wanted::Members(&[
@@ -59,7 +67,10 @@ const LOOKED_AT: Wanted = {
             Wanted::Members(&[
                 ("registration", Wanted::Whole),
                 ("extensions", Wanted::Whole),
-                ("contextActivities", Wanted::Members(&[("grouping", ACTIVITY), ("parent", ACTIVITY)])),
+                (
+                    "contextActivities",
+                    Wanted::Members(&[("grouping", ACTIVITY), ("parent", ACTIVITY), ("category", ID)]),
+                ),
             ]),
         ),
         ("timestamp", Wanted::Whole),
@@ -84,12 +95,15 @@ fn of(
     id: Uuid,
     stored: DateTime<Utc>,
 ) -> Option<AttemptFact> {
-    let verb = text(object(statement, "verb")?, "id")?;
-    let effect = EFFECTS.of_verb(verb);
-    if effect == Effect::Apart {
-        return None;
-    }
-    let attempt = name(tenant, pseudonyms, statement)?;
+    let context = object(statement, "context")?;
+    let said = cmi5::read(tenant, statement, context);
+    let effect = match (EFFECTS.of_verb(text(object(statement, "verb")?, "id")?), &said) {
+        (Effect::Apart, _) | (Effect::Satisfied | Effect::Waived, None) => return None,
+        (Effect::Launched, None) => Effect::Belongs,
+        (effect, None) => effect,
+        (effect, Some(said)) => said.effect(effect),
+    };
+    let attempt = name(tenant, pseudonyms, statement, context, said.is_some())?;
     let result = object(statement, "result");
     let scaled = result.and_then(|result| object(result, "score")).and_then(|score| score.get("scaled"));
     let occurred = text(statement, "timestamp").and_then(timestamp::parse).unwrap_or(stored);
@@ -103,13 +117,20 @@ fn of(
         seconds: result.and_then(|result| text(result, "duration")).and_then(whole_seconds),
         // Whether it is voided is asked when the attempt is folded.
         voided: false,
+        cmi5: said.map(|said| said.cmi5),
     };
     Some(AttemptFact { attempt, fact })
 }
 
-/// The attempt by the platform's extensions, else by registration, actor and course.
-fn name(tenant: TenantId, pseudonyms: &Pseudonyms, statement: &Map<String, Value>) -> Option<AttemptName> {
-    let context = object(statement, "context")?;
+/// The attempt by the platform's extensions, else by registration and actor. In cmi5 the registration is the attempt, for
+/// its statements name now a unit, now the course; elsewhere one registration may hold several courses.
+fn name(
+    tenant: TenantId,
+    pseudonyms: &Pseudonyms,
+    statement: &Map<String, Value>,
+    context: &Map<String, Value>,
+    is_cmi5: bool,
+) -> Option<AttemptName> {
     let actor = Ifi::of(object(statement, "actor")?)?;
     let extensions = object(context, "extensions");
     let extension = |name: &str| extensions.and_then(|all| all.get(&format!("{EXTENSIONS}{name}")));
@@ -131,7 +152,10 @@ fn name(tenant: TenantId, pseudonyms: &Pseudonyms, statement: &Map<String, Value
         }
         (None, enrollment, Some(registration)) => {
             let registration = registration.to_string();
-            let id = derived(tenant, "attempt by registration", &[&registration, &pseudonym, course?]);
+            let id = match is_cmi5 {
+                true => derived(tenant, "cmi5 registration", &[&registration, &pseudonym]),
+                false => derived(tenant, "attempt by registration", &[&registration, &pseudonym, course?]),
+            };
             (id.to_string(), enrollment.unwrap_or(registration))
         }
         (None, _, None) => return None,
@@ -152,22 +176,36 @@ fn name(tenant: TenantId, pseudonyms: &Pseudonyms, statement: &Map<String, Value
 pub fn course<'a>(statement: &'a Map<String, Value>, context: &'a Map<String, Value>) -> Option<&'a str> {
     let related = object(context, "contextActivities");
     for relation in ["grouping", "parent"] {
-        let activities: Vec<&Map<String, Value>> = match related.and_then(|related| related.get(relation)) {
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_object).collect(),
-            Some(Value::Object(one)) => vec![one],
-            _ => Vec::new(),
-        };
-        let says_course = |activity: &&&Map<String, Value>| {
-            let kind = object(activity, "definition").and_then(|definition| text(definition, "type"));
-            kind.is_some_and(|kind| COURSE_TYPES.contains(&kind))
-        };
-        if let Some(course) = activities.iter().find(says_course).or(activities.first()) {
-            return text(course, "id");
+        let first = || activities(related, relation).next().and_then(|activity| text(activity, "id"));
+        if let Some(course) = course_among(activities(related, relation)).or_else(first) {
+            return Some(course);
         }
     }
     let own = object(statement, "object")?;
     let is_activity = own.get("objectType").is_none_or(|kind| kind == "Activity");
     is_activity.then(|| text(own, "id")).flatten()
+}
+
+/// The first of the activities that says it is a course.
+fn course_among<'a>(mut activities: impl Iterator<Item = &'a Map<String, Value>>) -> Option<&'a str> {
+    let says_course = |activity: &&Map<String, Value>| {
+        let kind = object(activity, "definition").and_then(|definition| text(definition, "type"));
+        kind.is_some_and(|kind| COURSE_TYPES.contains(&kind))
+    };
+    activities.find(says_course).and_then(|activity| text(activity, "id"))
+}
+
+/// The activities of one relation, in whichever of the two forms they stand.
+fn activities<'a>(
+    related: Option<&'a Map<String, Value>>,
+    relation: &str,
+) -> impl Iterator<Item = &'a Map<String, Value>> {
+    let (many, one) = match related.and_then(|related| related.get(relation)) {
+        Some(Value::Array(all)) => (all.as_slice(), None),
+        Some(Value::Object(one)) => (&[][..], Some(one)),
+        _ => (&[][..], None),
+    };
+    many.iter().filter_map(Value::as_object).chain(one)
 }
 
 fn object<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {

@@ -2,7 +2,8 @@
 //!
 //! `facts` reads what a statement says of an attempt, `fold` makes the attempt of its facts, `events` says what is told
 //! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand,
-//! `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
+//! `silence` ends
+//! what nobody speaks of any more, `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
 
 mod batch;
 pub mod close;
@@ -12,5 +13,6 @@ pub mod facts;
 pub mod fold;
 pub mod rebuild;
 pub mod run;
+pub mod silence;
 
 pub use close::{CloseError, CloseRequest, ClosedByHand, close_attempt};

@@ -127,7 +127,7 @@ fn may_change(found: &AttemptFact, standing: &HashMap<String, Standing>) -> bool
     match standing.get(&found.attempt.id) {
         Some(Standing { is_closed: true, .. }) => false,
         Some(Standing { started_at: Some(started), .. }) => {
-            found.fact.occurred < *started || fold::verdict(&found.fact).is_some()
+            found.fact.occurred < *started || fold::may_close(&found.fact)
         }
         Some(Standing { started_at: None, .. }) | None => true,
     }

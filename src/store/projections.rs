@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{StoreError, Tx, tx::column, voids::voids_at};
 use crate::model::{
     TenantId,
-    attempt::{AttemptName, Effect, Fact},
+    attempt::{AttemptName, Cmi5, Effect, Fact, MoveOn},
     score::Score,
 };
 
@@ -66,7 +66,7 @@ pub struct Numbered {
     pub first_stored: DateTime<Utc>,
 }
 
-/// Tenants with statements, or closings by hand, beyond their cursor and below the bound.
+/// Tenants with statements, closings by hand or silences beyond their cursor and below the bound.
 pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
     let rows = tx
         .query(
@@ -77,6 +77,8 @@ pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<Ten
                     AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1
                     ORDER BY s.stored LIMIT 1) IS NOT NULL
                 OR EXISTS (SELECT FROM progress.attempt_closures a WHERE a.tenant_id = t.tenant_id
+                           AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
+                OR EXISTS (SELECT FROM progress.silences a WHERE a.tenant_id = t.tenant_id
                            AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
              ORDER BY t.tenant_id",
             &[&bound],
@@ -228,15 +230,35 @@ pub async fn insert_facts(tx: &Tx<'_>, of: Of, facts: &[(&str, &Fact)]) -> Resul
     let successes: Vec<Option<bool>> = facts.iter().map(|(_, fact)| fact.success).collect();
     let scores: Vec<Option<i32>> = facts.iter().map(|(_, fact)| fact.score.map(Score::ten_thousandths)).collect();
     let seconds: Vec<Option<i64>> = facts.iter().map(|(_, fact)| fact.seconds).collect();
+    let cmi5 = || facts.iter().map(|(_, fact)| fact.cmi5.as_ref());
+    let are_cmi5: Vec<Option<bool>> = cmi5().map(|cmi5| cmi5.map(|_| true)).collect();
+    let units: Vec<Option<Uuid>> = cmi5().map(|cmi5| cmi5?.unit).collect();
+    let sessions: Vec<Option<&str>> = cmi5().map(|cmi5| cmi5?.session.as_deref()).collect();
+    let move_ons: Vec<Option<&str>> = cmi5().map(|cmi5| Some(cmi5?.move_on?.as_str())).collect();
     tx.execute(
         &of.sql(
             "/* insert_attempt_statements */ INSERT INTO progress.attempt_statements
-             (tenant_id, attempt_id, statement_id, stored, occurred, effect, success, score, seconds)
+             (tenant_id, attempt_id, statement_id, stored, occurred, effect, success, score, seconds, is_cmi5, unit_key,
+              session_id, move_on)
          SELECT $1, new.* FROM unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[],
-             $7::bool[], $8::int[], $9::bigint[]) AS new
+             $7::bool[], $8::int[], $9::bigint[], $10::bool[], $11::uuid[], $12::text[], $13::text[]) AS new
          ON CONFLICT DO NOTHING",
         ),
-        &[&of.tenant.0, &attempts, &statements, &stored, &occurred, &effects, &successes, &scores, &seconds],
+        &[
+            &of.tenant.0,
+            &attempts,
+            &statements,
+            &stored,
+            &occurred,
+            &effects,
+            &successes,
+            &scores,
+            &seconds,
+            &are_cmi5,
+            &units,
+            &sessions,
+            &move_ons,
+        ],
     )
     .await
     .map(drop)
@@ -301,7 +323,8 @@ pub async fn facts(
                 voids_at!("a.stored"),
                 " LIMIT 1), false) AS voided
              FROM unnest($2::text[]) AS wanted (id)
-             CROSS JOIN LATERAL (SELECT attempt_id, statement_id, stored, occurred, effect, success, score, seconds
+             CROSS JOIN LATERAL (SELECT attempt_id, statement_id, stored, occurred, effect, success, score, seconds,
+                                        is_cmi5, unit_key, session_id, move_on
                                  FROM progress.attempt_statements a
                                  WHERE a.tenant_id = $1 AND a.attempt_id = wanted.id AND a.stored <= $3 OFFSET 0) a",
             )),
@@ -327,6 +350,19 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         score: column::<Option<i32>>(row, "score")?.and_then(Score::from_ten_thousandths),
         seconds: column(row, "seconds")?,
         voided: column(row, "voided")?,
+        cmi5: match column(row, "is_cmi5")? {
+            Some(true) => Some(cmi5(row)?),
+            Some(false) | None => None,
+        },
+    })
+}
+
+fn cmi5(row: &Row) -> Result<Cmi5, StoreError> {
+    let move_on: Option<&str> = column(row, "move_on")?;
+    Ok(Cmi5 {
+        unit: column(row, "unit_key")?,
+        session: column(row, "session_id")?,
+        move_on: move_on.and_then(MoveOn::named),
     })
 }
 

@@ -153,3 +153,10 @@ pub async fn remember_verbs(
     .await
     .map(drop)
 }
+
+/// Whether a statement of the tenant ever used the verb.
+pub async fn has_seen_verb(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {
+    let sql =
+        "/* has_seen_verb */ SELECT EXISTS (SELECT FROM ledger.verbs_seen WHERE tenant_id = $1 AND key = $2) AS seen";
+    column(&tx.query_one(sql, &[&tenant.0, &key]).await?, "seen")
+}

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{keys, syntax::timestamp};
+use super::{decimal::Decimal, keys, syntax::timestamp};
 
 /// What a JSON value is within a statement; it decides which of its parts count and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,22 +194,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A JSON number by its value: digits without zeros at either end, and a power of ten. `1`, `1.0` and `10e-1` are all `1e0`.
+/// A JSON number by its value; one whose exponent is beyond all bounds as it was sent.
 fn decimal(text: &str) -> String {
-    let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_end_matches('0');
-    let dropped = digits.len() - significant.len();
-    let significant = significant.trim_start_matches('0');
-    if significant.is_empty() {
-        return "0".to_owned();
-    }
-    match exponent.parse::<i64>().ok().and_then(|e| e.checked_add(dropped as i64 - fraction.len() as i64)) {
-        Some(power) => format!("{sign}{significant}e{power}"),
-        None => text.to_owned(),
-    }
+    Decimal::exact(text).map_or_else(|_| text.to_owned(), |number| number.to_string())
 }
 
 /// A duration cut (not rounded) to hundredths of its last component, zeros at the end dropped.

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod canonical;
 pub mod compare;
 pub mod convert;
+mod decimal;
 pub mod digest;
 pub mod document;
 pub mod format;

@@ -1,6 +1,13 @@
 //! A cmi5 session from both sides: the LMS launches, the content reports, and the attempt follows.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{TimeDelta, Utc};
+use progress_service::projections::{
+    rebuild::Rebuild,
+    silence::{self, Patience},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +20,7 @@ use crate::{
 const AU: &str = "http://lms.example/activities/au-1";
 const COURSE: &str = "http://publisher.example/course";
 const CMI5: &str = "https://w3id.org/xapi/cmi5/context/categories/cmi5";
+const COURSE_TYPE: &str = "https://w3id.org/xapi/cmi5/activitytype/course";
 const MOVE_ON: &str = "https://w3id.org/xapi/cmi5/context/categories/moveon";
 
 fn learner() -> Value {
@@ -64,7 +72,7 @@ impl<'a> Session<'a> {
             "registration": self.registration,
             "contextActivities": {
                 "grouping": [
-                    {"id": COURSE, "definition": {"type": "https://w3id.org/xapi/cmi5/activitytype/course",
+                    {"id": COURSE, "definition": {"type": COURSE_TYPE,
                                                   "name": {"en": "Analytical engines"}}},
                     {"id": "http://publisher.example/au-1"},
                 ],
@@ -85,10 +93,17 @@ impl<'a> Session<'a> {
             "abandoned" | "satisfied" | "waived" => "https://w3id.org/xapi/adl/verbs",
             _ => "http://adlnet.gov/expapi/verbs",
         };
+        if verb == "launched" {
+            context["extensions"]["https://w3id.org/xapi/cmi5/context/extensions/moveon"] = json!("CompletedAndPassed");
+        }
+        let object = match verb {
+            "satisfied" => json!({"id": "http://lms.example/course-7", "definition": {"type": COURSE_TYPE}}),
+            _ => json!({"id": AU}),
+        };
         let mut statement = json!({
             "actor": learner(),
             "verb": {"id": format!("{vocabulary}/{verb}"), "display": {"en": verb}},
-            "object": {"id": AU},
+            "object": object,
             "context": context,
             "timestamp": format!("2026-11-01T10:{n:02}:00Z"),
         });
@@ -175,9 +190,9 @@ on_each_server! {
         assert_eq!((&progress["overallState"], &progress["userId"]), (&json!("completed"), &json!(ADA)));
         assert_eq!(progress["attempts"].as_array().unwrap().len(), 1, "one attempt, found by its registration");
         let attempt = &progress["attempts"][0];
-        assert_eq!((&attempt["outcome"], &attempt["score"], &attempt["durationSeconds"]), (&json!("passed"), &decimals("0.9000"), &json!(540)));
-        assert_eq!((&attempt["startedAt"], &attempt["endedAt"]), (&json!("2026-11-01T10:01:00Z"), &json!("2026-11-01T10:11:00Z")));
-        assert_eq!(progress["completion"]["evidenceStatementIds"].as_array().unwrap().len(), 2);
+        assert_eq!((&attempt["outcome"], &attempt["score"], &attempt["durationSeconds"]), (&json!("passed"), &decimals("0.9000"), &json!(600)));
+        assert_eq!((&attempt["startedAt"], &attempt["endedAt"]), (&json!("2026-11-01T10:01:00Z"), &json!("2026-11-01T10:13:00Z")));
+        assert_eq!(progress["completion"]["evidenceStatementIds"].as_array().unwrap().len(), 3);
 
         let path = format!("/api/v1/enrollments/{}/transcript", session.registration);
         let transcript = api.get_as(&api.token(ADA, "transcript:read"), &path).await.expect(200).json();
@@ -186,40 +201,79 @@ on_each_server! {
         assert_eq!(transcript["attempts"], progress["attempts"]);
     }
 
-    async fn a_session_that_fails_can_be_launched_again(db: TestDatabase) {
+    async fn a_session_that_fails_or_is_left_can_be_followed_by_one_that_passes(db: TestDatabase) {
         let api = Api::start(db).await;
-        let first = Session::launch(&api, id(1)).await;
-        first.begin().await;
-        first.au("failed", 10, score(0.3, false)).await;
-        first.au("terminated", 11, json!({"duration": "PT9M"})).await;
-        let progress = first.progress().await;
-        assert_eq!((&progress["overallState"], &progress["latestAttempt"]["outcome"]), (&json!("failed"), &json!("failed")));
-        assert_eq!((&progress["latestAttempt"]["score"], &progress["completion"]), (&decimals("0.3000"), &Value::Null));
+        let session = Session::launch(&api, id(1)).await;
+        session.begin().await;
+        session.au("failed", 10, score(0.3, false)).await;
+        session.au("terminated", 11, json!({"duration": "PT9M"})).await;
+        session.lms("launched", 12, json!({})).await.expect(200);
+        session.lms("abandoned", 15, json!({"duration": "PT2M"})).await.expect(200);
+        let progress = session.progress().await;
+        assert_eq!((&progress["overallState"], &progress["latestAttempt"]["state"]), (&json!("in_progress"), &json!("open")));
 
-        let second = Session::launch(&api, id(2)).await;
-        second.begin().await;
-        second.au("passed", 20, score(1.0, true)).await;
-        assert_eq!(second.progress().await["overallState"], "completed");
-        assert_eq!(first.progress().await["overallState"], "failed");
-        assert_eq!(api.all(&format!("/api/v1/attempts?filter[userId]={ADA}")).await.len(), 2);
+        let again = Session::launch(&api, id(1)).await;
+        again.au("completed", 20, completed()).await;
+        again.au("passed", 21, score(1.0, true)).await;
+        assert_eq!(again.progress().await["overallState"], "in_progress", "the LMS has the last word");
+        again.lms("satisfied", 22, json!({})).await.expect(200);
+        let progress = again.progress().await;
+        assert_eq!((&progress["overallState"], &progress["completion"]["score"]), (&json!("completed"), &decimals("1.0000")));
+        assert_eq!(api.all(&format!("/api/v1/attempts?filter[userId]={ADA}")).await.len(), 1);
     }
 
-    async fn a_session_that_is_left_is_abandoned_and_one_that_only_ends_is_incomplete(db: TestDatabase) {
+    async fn a_course_that_is_waived_is_done(db: TestDatabase) {
         let api = Api::start(db).await;
-        let left = Session::launch(&api, id(1)).await;
-        left.begin().await;
-        left.lms("abandoned", 30, json!({"duration": "PT29M"})).await.expect(200);
-        let progress = left.progress().await;
-        assert_eq!((&progress["overallState"], &progress["latestAttempt"]["outcome"]), (&json!("in_progress"), &json!("abandoned")));
-        // What the content still says is late.
-        left.au("passed", 31, score(1.0, true)).await;
-        assert_eq!(left.progress().await["latestAttempt"], progress["latestAttempt"]);
+        let session = Session::launch(&api, id(1)).await;
+        session.lms("waived", 10, json!({"success": true, "completion": true})).await.expect(200);
+        session.lms("satisfied", 11, json!({})).await.expect(200);
+        let progress = session.progress().await;
+        assert_eq!((&progress["overallState"], &progress["latestAttempt"]["outcome"]), (&json!("completed"), &json!("passed")));
+        assert_eq!(progress["latestAttempt"]["score"], Value::Null, "nobody gave a verdict");
+    }
 
-        let ended = Session::launch(&api, id(2)).await;
-        ended.begin().await;
-        ended.au("completed", 5, completed()).await;
-        ended.au("terminated", 6, json!({"duration": "PT4M"})).await;
-        assert_eq!(ended.progress().await["latestAttempt"]["outcome"], "incomplete");
+    async fn a_registration_of_which_nobody_speaks_closes_and_a_rebuild_closes_it_alike(db: TestDatabase) {
+        let api = Api::start(db).await;
+        let store = &api.app.service().rooms.store;
+        let passed = Session::launch(&api, id(1)).await;
+        passed.au("completed", 5, completed()).await;
+        passed.au("passed", 6, score(0.9, true)).await;
+        let left = Session::launch(&api, id(2)).await;
+        left.lms("abandoned", 30, json!({"duration": "PT29M"})).await.expect(200);
+        settle(&api.app).await;
+
+        let patience = Patience { met: Duration::from_secs(3_600), unmet: Duration::from_secs(86_400) };
+        let later = |hours| Utc::now() + TimeDelta::hours(hours);
+        let mut found = Vec::new();
+        for hours in [0, 2, 2, 25] {
+            found.push(silence::look(store, patience, later(hours)).await.unwrap());
+            settle(&api.app).await;
+        }
+        assert_eq!(found, [0, 1, 0, 1], "each once, when its time has come");
+        let progress = passed.progress().await;
+        assert_eq!((&progress["overallState"], &progress["completion"]["completedAt"]), (&json!("completed"), &json!("2026-11-01T10:06:00Z")));
+        assert_eq!(left.progress().await["latestAttempt"]["outcome"], "abandoned");
+
+        let rebuild = Rebuild::begin(store, None).await.unwrap();
+        rebuild.build(&|_| ()).await.unwrap();
+        for tenant in rebuild.tenants() {
+            assert_eq!(rebuild.compare(tenant).await.unwrap(), []);
+        }
+        rebuild.end().await.unwrap();
+    }
+
+    async fn an_lms_that_says_satisfied_is_waited_for(db: TestDatabase) {
+        let api = Api::start(db).await;
+        let other = Session::launch(&api, id(1)).await;
+        other.lms("satisfied", 9, json!({})).await.expect(200);
+        let session = Session::launch(&api, id(2)).await;
+        session.au("completed", 5, completed()).await;
+        session.au("passed", 6, score(0.9, true)).await;
+        settle(&api.app).await;
+        let patience = Patience { met: Duration::from_secs(1), unmet: Duration::ZERO };
+        let found = silence::look(&api.app.service().rooms.store, patience, Utc::now() + TimeDelta::days(900)).await.unwrap();
+        assert_eq!(found, 0, "it may be the first unit of several");
+        assert_eq!(session.progress().await["overallState"], "in_progress");
     }
 
     async fn a_sessions_token_is_good_for_its_session_only(db: TestDatabase) {

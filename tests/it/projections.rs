@@ -29,15 +29,11 @@ pub fn statement(n: u128, verb: &str, context: &Value) -> Value {
     })
 }
 
-/// The context of a cmi5 session.
-fn session() -> Value {
+/// The context of a statement that names its attempt by registration and course.
+fn registered() -> Value {
     json!({
         "registration": REGISTRATION,
-        "contextActivities": {
-            "grouping": [{"id": "http://x.example/course"}],
-            "category": [{"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"}],
-        },
-        "extensions": {"https://w3id.org/xapi/cmi5/context/extensions/sessionid": "s1"},
+        "contextActivities": {"grouping": [{"id": "http://x.example/course"}]},
     })
 }
 
@@ -117,13 +113,13 @@ async fn close(app: &TestApp, attempt: &str, outcome: Outcome) -> Result<ClosedB
 }
 
 on_each_server! {
-    async fn a_cmi5_session_becomes_a_passed_attempt_with_its_record_and_events(db: TestDatabase) {
+    async fn a_registration_becomes_a_passed_attempt_with_its_record_and_events(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        let mut passed = statement(4, "passed", &session());
+        let mut passed = statement(4, "passed", &registered());
         passed["result"] = json!({"success": true, "score": {"scaled": 0.875}, "duration": "PT3M"});
-        store(&app, &[statement(1, "initialized", &session())]).await;
+        store(&app, &[statement(1, "initialized", &registered())]).await;
         assert_eq!(attempts(&app).await, ["1|open|-|-|-"]);
-        store(&app, &[statement(3, "completed", &session()), passed, statement(5, "terminated", &session())]).await;
+        store(&app, &[statement(3, "completed", &registered()), passed, statement(5, "terminated", &registered())]).await;
         assert_eq!(attempts(&app).await, ["1|closed|passed|0.8750|180"]);
         assert_eq!(told(&app).await, ["attempt.started", "attempt.closed", "score.recorded", "completion.recorded"]);
 
@@ -150,29 +146,29 @@ on_each_server! {
 
     async fn a_late_statement_is_stored_and_reopens_nothing(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        store(&app, &[statement(1, "initialized", &session()), statement(2, "failed", &session())]).await;
+        store(&app, &[statement(1, "initialized", &registered()), statement(2, "failed", &registered())]).await;
         let (before, told_before) = (attempts(&app).await, told(&app).await);
-        store(&app, &[statement(3, "passed", &session()), statement(4, "answered", &session())]).await;
+        store(&app, &[statement(3, "passed", &registered()), statement(4, "answered", &registered())]).await;
         assert_eq!((attempts(&app).await, told(&app).await), (before, told_before));
         assert_eq!(rows(&app.db, "SELECT count(*) FROM progress.attempt_statements").await, ["4"]);
     }
 
     async fn what_is_voided_leaves_the_projections_whenever_its_voiding_arrives(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        store(&app, &[statement(1, "initialized", &session()), statement(2, "passed", &session())]).await;
+        store(&app, &[statement(1, "initialized", &registered()), statement(2, "passed", &registered())]).await;
         assert_eq!(attempts(&app).await, ["1|closed|passed|-|60"]);
         store(&app, &[voiding(&id(20), &id(2))]).await;
         assert_eq!(attempts(&app).await, ["1|open|-|-|-"]);
         assert!(rows(&app.db, "SELECT id FROM progress.completion_records").await.is_empty());
         // Voided before it arrives.
-        store(&app, &[voiding(&id(21), &id(3)), statement(3, "failed", &session())]).await;
+        store(&app, &[voiding(&id(21), &id(3)), statement(3, "failed", &registered())]).await;
         assert_eq!(attempts(&app).await, ["1|open|-|-|-"]);
         store(&app, &[voiding(&id(22), &id(1))]).await;
         assert!(attempts(&app).await.is_empty());
         let kinds = ["attempt.started", "attempt.closed", "completion.recorded"];
         assert_eq!(told(&app).await, kinds);
         // A statement that still stands brings it back, under its number, and tells nothing twice.
-        store(&app, &[statement(5, "passed", &session())]).await;
+        store(&app, &[statement(5, "passed", &registered())]).await;
         assert_eq!(attempts(&app).await, ["1|closed|passed|-|0"]);
         assert_eq!(told(&app).await, kinds);
     }
@@ -181,7 +177,7 @@ on_each_server! {
         let app = TestApp::start(db).await;
         store(&app, &[statement(1, "initialized", &platform("a", 2)), statement(2, "completed", &platform("a", 2))]).await;
         store(&app, &[statement(3, "initialized", &platform("b", 2)), statement(4, "passed", &platform("a", 2))]).await;
-        store(&app, &[voiding(&id(20), &id(3)), statement(5, "failed", &session()), statement(6, "abandoned", &platform("c", 1))]).await;
+        store(&app, &[voiding(&id(20), &id(3)), statement(5, "failed", &registered()), statement(6, "abandoned", &platform("c", 1))]).await;
         let before = (everything(&app).await, rows(&app.db, "SELECT * FROM progress.outbox ORDER BY position").await);
         assert_eq!(before.0.len(), 4 + 6 + 3 + 1);
         forget(&app).await;
@@ -209,7 +205,7 @@ on_each_server! {
             CREATE TRIGGER stop BEFORE UPDATE ON progress.projection_cursors FOR EACH ROW EXECUTE FUNCTION public.stop()";
         let superuser = app.db.superuser().await;
         superuser.batch_execute(stop).await.unwrap();
-        app.post_statements(&json!([statement(1, "passed", &session())])).await.expect(200);
+        app.post_statements(&json!([statement(1, "passed", &registered())])).await.expect(200);
         let service = app.service().rooms.store.clone();
         let died = background::runtime().spawn(async move { run::step(&service).await }).await.unwrap();
         assert!(died.unwrap_err().to_string().contains("stopped"));
@@ -295,7 +291,7 @@ on_each_server! {
 
     async fn other_tenants_see_nothing_of_it(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        store(&app, &[statement(1, "passed", &session())]).await;
+        store(&app, &[statement(1, "passed", &registered())]).await;
         let service = app.db.service().await;
         service.batch_execute("SET ROLE progress_service").await.unwrap();
         for table in ["attempt_names", "attempt_statements", "attempts", "completion_records", "outbox", "projection_cursors"] {

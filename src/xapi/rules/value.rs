@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::xapi::syntax;
+use crate::xapi::{decimal::Decimal, syntax};
 
 use super::report::{Path, Report, excerpt};
 use super::table as rule;
@@ -50,8 +50,8 @@ pub(super) fn boolean(value: &Value, at: &Path, report: &mut Report) {
 }
 
 /// A number to compare with others; its digits stay in the value.
-pub(super) fn number(value: &Value, at: &Path, report: &mut Report) -> Option<f64> {
-    let found = value.as_number().and_then(|number| number.as_str().parse().ok());
+pub(super) fn number(value: &Value, at: &Path, report: &mut Report) -> Option<Decimal> {
+    let found = value.as_number().map(|number| Decimal::of(number.as_str()));
     if found.is_none() {
         mistyped(value, at, report, rule::TYPE_NUMBER, "a number");
     }

@@ -6,7 +6,7 @@ use progress_service::projections::rebuild::{Progress, Rebuild, RebuildError, Re
 use progress_service::store::rebuild::Difference;
 use serde_json::{Value, json};
 
-use super::{attempts, close, everything, forget, platform, rows, session, settle, statement, store};
+use super::{attempts, close, everything, forget, platform, registered, rows, settle, statement, store};
 use crate::{
     support::{app::TestApp, background, patience, process::command},
     xapi::{id, voiding},
@@ -16,10 +16,10 @@ use crate::{
 async fn history(app: &TestApp) {
     store(app, &[statement(1, "initialized", &platform("a", 2)), statement(2, "completed", &platform("a", 2))]).await;
     store(app, &[statement(3, "initialized", &platform("b", 2)), statement(4, "passed", &platform("a", 2))]).await;
-    let mut scored = statement(5, "failed", &session());
+    let mut scored = statement(5, "failed", &registered());
     scored["result"] = json!({"score": {"scaled": 0.25}});
     store(app, &[voiding(&id(20), &id(3)), scored, statement(6, "abandoned", &platform("c", 1))]).await;
-    store(app, &[statement(7, "passed", &session()), statement(8, "initialized", &platform("d", 9))]).await;
+    store(app, &[statement(7, "passed", &registered()), statement(8, "initialized", &platform("d", 9))]).await;
     close(app, "d", progress_service::model::attempt::Outcome::Incomplete).await.unwrap();
 }
 
@@ -91,7 +91,7 @@ on_each_server! {
         assert_eq!((everything(&app).await, outbox(&app).await), before);
         assert!(rebuild(&app, false, async || {}).await.unwrap().0.is_empty());
         let audit = "SELECT actor, detail FROM platform.audit WHERE action = 'projections.rebuild'";
-        assert_eq!(rows(&app.db, audit).await, [r#"a test|{"added": 5, "removed": 3, "effectsVersion": 1}"#]);
+        assert_eq!(rows(&app.db, audit).await, [r#"a test|{"added": 5, "removed": 3, "effectsVersion": 2}"#]);
     }
 
     async fn what_happens_during_a_rebuild_is_in_it(db: TestDatabase) {

@@ -41,6 +41,9 @@ fn scores_lie_where_they_say() {
     }
     accepts("/result/score/scaled", &[json!(-1), json!(1.0), json!(0), json!(-0.5), json!(0.12123434)]);
     refuses("/result/score/scaled", &[json!(-1.0001), json!(1.0001), json!(50)], rule::SCORE_SCALED);
+    let precise = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    accepts("/result/score/scaled", &[precise("1.00000000000000000000"), precise("-100e-2")]);
+    refuses("/result/score/scaled", &[precise("1.00000000000000000001"), precise("1e400")], rule::SCORE_SCALED);
     accepts("/result/score/raw", &[json!(0), json!(100), json!(45.45)]);
     refuses("/result/score/raw", &[json!(-0.5), json!(100.5), json!(1e300)], rule::SCORE_RAW);
     accepts("/result/score", &[json!({}), json!({ "raw": -5 }), json!({ "min": 5 }), json!({ "max": -5, "raw": -6 })]);
@@ -54,7 +57,6 @@ fn scores_lie_where_they_say() {
 fn numbers_beyond_a_double_are_compared_and_kept() {
     let text = everything().to_string().replace("\"raw\":95", "\"raw\":1e400").replace("\"max\":100", "\"max\":1e401");
     let batch = read::statements(text.as_bytes(), Version::V1_0_3, &Limits::default());
-    // Both are infinite as doubles, and equal: 1e400 does not exceed 1e401.
     let score = batch.map(|batch| batch.statements[0].doc()["result"]["score"].to_string());
     assert_eq!(score.as_deref(), Ok("{\"scaled\":0.95,\"raw\":1e+400,\"min\":0,\"max\":1e+401}"));
 }
