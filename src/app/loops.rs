@@ -21,8 +21,12 @@ pub fn all(
     relay: Option<Arc<Relay>>,
     patience: Patience,
 ) -> Vec<Loop> {
-    let mut loops =
-        vec![months(store, clock, metrics), references(store, metrics), progress(store), silences(store, clock, patience)];
+    let mut loops = vec![
+        months(store, clock, metrics),
+        references(store, metrics),
+        progress(store),
+        silences(store, clock, patience),
+    ];
     if let Some(relay) = relay {
         loops.extend(EVENTS.iter().zip(0..).map(|(name, index)| events(name, Share { index, of: SHARES }, &relay)));
         loops.push(pruning(relay));

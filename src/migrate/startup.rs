@@ -135,6 +135,10 @@ fn why(held: &Withheld<'_>) -> String {
         Because::Approval => format!("{file} (destructive: it needs a name, --approved-by)"),
         Because::Behind { file: first } => format!("{file} (after {first})"),
         Because::Steps => format!("{file} (later)"),
+        Because::Unfit { findings } => {
+            let first = findings.first().map(ToString::to_string).unwrap_or_default();
+            format!("{file} (the linter refuses it: {first})")
+        }
     }
 }
 
