@@ -75,6 +75,14 @@ fn a_declared_lock_is_a_fact_to_check() {
     }
 }
 
+/// What is put together at run time may take the lock that is declared.
+#[test]
+fn a_lock_that_nobody_can_read_may_be_declared() {
+    let sql = "DO $$ BEGIN EXECUTE format('ALTER TABLE progress.%I ADD COLUMN a int', 't'); END $$;";
+    let subject = Subject { lock: super::LockClass::ExclusiveBrief, ..file(RELEASE, sql) };
+    assert_eq!(rules_as_declared(&subject), ["dynamic-sql"]);
+}
+
 fn rules_as_declared(subject: &Subject<'_>) -> Vec<String> {
     lint(subject).into_iter().filter(|f| f.severity == Severity::Error).map(|f| f.rule).collect()
 }

@@ -15,7 +15,7 @@ use super::{
 pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Finding>) {
     let all: Vec<(&Statement, Vec<Effect>)> =
         source.running().map(|statement| (statement, effects::of(statement, source))).collect();
-    declared(subject, &all, found);
+    declared(subject, &all, source, found);
     for (statement, effects) in &all {
         held_long(statement, effects, found);
         lock_table(statement, found);
@@ -27,7 +27,7 @@ pub(super) fn check(subject: &Subject<'_>, source: &Source, found: &mut Vec<Find
 }
 
 /// The strongest lock taken is the one that the head declares: neither a weaker one nor a stronger.
-fn declared(subject: &Subject<'_>, all: &[(&Statement, Vec<Effect>)], found: &mut Vec<Finding>) {
+fn declared(subject: &Subject<'_>, all: &[(&Statement, Vec<Effect>)], source: &Source, found: &mut Vec<Finding>) {
     let each = all.iter().flat_map(|(s, effects)| effects.iter().map(|effect| (effect.class, s.line)));
     // Of equals the first, which is where a reader looks.
     let (class, line) = each.rev().max_by_key(|(class, _)| *class).unwrap_or((LockClass::None, 1));
@@ -35,7 +35,8 @@ fn declared(subject: &Subject<'_>, all: &[(&Statement, Vec<Effect>)], found: &mu
     if class > subject.lock {
         let message = format!("takes the lock class {class} ({}), declared is {}", class.effect(), subject.lock);
         found.push(Finding::error("lock-class", line, message, format!("split the work, or {help}")));
-    } else if class < subject.lock {
+    } else if class < subject.lock && source.unread.is_empty() {
+        // What cannot be read may take more than what can.
         let message = format!("declares the lock class {}, but takes no more than {class}", subject.lock);
         found.push(Finding::error("lock-class", line, message, help));
     }
