@@ -1,3 +1,6 @@
+-- progress: allow dynamic-sql because months have other names in each database
+-- progress: allow function-search-path because these are the functions as the release before had them
+-- progress: allow definer-revoked because functions that are replaced keep who may call them
 DROP TABLE IF EXISTS ledger.links_due;
 
 DO $$

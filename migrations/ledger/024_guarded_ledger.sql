@@ -2,6 +2,7 @@
 -- Breaking: no
 -- Manual: no
 -- Lock: share
+-- progress: allow dynamic-sql because months have other names in each database, and each gets the same trigger
 
 -- The search path: see platform/020.
 ALTER FUNCTION ledger.reserve(bigint) SET search_path = pg_catalog, pg_temp;

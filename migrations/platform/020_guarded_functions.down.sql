@@ -1,3 +1,5 @@
+-- progress: allow function-search-path because these are the functions as the release before had them
+
 -- What was taken from everybody on the database and on `public` stays taken: nothing of ours needs it.
 GRANT EXECUTE ON FUNCTION platform.current_tenant(), platform.refuse_change() TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION platform.current_tenant() FROM progress_service, progress_worker;

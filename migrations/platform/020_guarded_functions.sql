@@ -2,6 +2,8 @@
 -- Breaking: no
 -- Manual: no
 -- Lock: none
+-- progress: allow dynamic-sql because the name of the database is only known where it runs
+-- progress: allow other-module because everybody may create in public of databases that are older than PostgreSQL 15
 
 -- A temporary table or type is found before one of the system's own, unless the search path says otherwise. A function
 -- that runs with its owner's rights would then run a stranger's code with them.
