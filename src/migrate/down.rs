@@ -114,7 +114,7 @@ impl Runner {
         }
         if let Some(step) = steps.iter().find(|s| s.down.destructive).filter(|_| request.approved_by.is_none()) {
             let (module, file) = (&step.module.name, step.file.file());
-            let why = format!("undoing {module}/{file} loses data: say who approved it (--approved-by NAME)");
+            let why = format!("undoing {module}/{file} takes something away: say who approved it (--approved-by NAME)");
             return Err(MigrateError::Refused(why));
         }
         if world.server.read_only {

@@ -44,7 +44,7 @@ pub struct File {
 pub struct Down {
     pub text: String,
     pub no_transaction: bool,
-    /// Takes rows or the objects that hold them away.
+    /// Takes something away that was there before it.
     pub destructive: bool,
 }
 

@@ -191,8 +191,7 @@ async fn a_file_that_a_start_withholds_is_named_with_the_reason_and_the_data_pla
     let readiness = get(&service, "/readyz").await.expect(503).json();
     assert_eq!(readiness["phase"], "maintenance", "{readiness}");
     let pending = readiness["pending"].to_string();
-    for waiting in
-        ["extra/002_drop.sql (destructive", "extra/S001_clear.sql (destructive", "extra/S002_fill.sql (after"]
+    for waiting in ["extra/002_drop.sql (the linter", "extra/S001_clear.sql (the linter", "extra/S002_fill.sql (after"]
     {
         assert!(pending.contains(waiting), "{waiting}: {pending}");
     }

@@ -152,7 +152,7 @@ impl Output {
         }
         if !report.applied {
             for step in &report.planned {
-                let loss = if step.destructive { ", loses data" } else { "" };
+                let loss = if step.destructive { ", takes something away" } else { "" };
                 say!("would undo {}/{}{loss}", step.module, step.file);
             }
             say!("{}", if report.planned.is_empty() { "nothing to undo" } else { "nothing done: add --apply" });
