@@ -218,27 +218,14 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let order = Arc::new(Mutex::new(Vec::new()));
-        let jobs: Vec<_> = [1, 1, 1, 2, 3]
-            .into_iter()
-            .enumerate()
-            .map(|(index, n)| {
-                let (work, order) = (work.clone(), order.clone());
-                let queued = index + 1;
-                let job = tokio::spawn({
-                    let work = work.clone();
-                    async move { work.run(tenant(n), move || order.lock().unwrap().push(n)).await }
-                });
-                async move {
-                    while work.0.turns().tenants.values().map(|queue| queue.waiting.len()).sum::<usize>() < queued {
-                        tokio::task::yield_now().await;
-                    }
-                    job
-                }
-            })
-            .collect();
         let mut running = Vec::new();
-        for job in jobs {
-            running.push(job.await);
+        for n in [1, 1, 1, 2, 3] {
+            let (queue, order) = (work.clone(), order.clone());
+            let job = async move { queue.run(tenant(n), move || order.lock().unwrap().push(n)).await };
+            running.push(tokio::spawn(job));
+            while work.0.turns().tenants.values().map(|queue| queue.waiting.len()).sum::<usize>() < running.len() {
+                tokio::task::yield_now().await;
+            }
         }
         drop(hold);
         first.await.unwrap().unwrap();
