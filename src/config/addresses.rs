@@ -4,6 +4,7 @@
 use url::Url;
 
 use super::{Config, Problem};
+use crate::model::Secret;
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
 const WEB: &[&str] = &["http", "https"];
@@ -14,8 +15,8 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut ask = |key: &str, value: Option<&str>, check: fn(&str) -> Result<(), String>| {
         found.extend(value.and_then(|value| check(value).err()).map(|why| Problem::value(key, why)));
     };
-    ask("database.url", config.database.url.as_ref().map(|url| url.expose()), database);
-    ask("database.migration_url", config.database.migration_url.as_ref().map(|url| url.expose()), database);
+    ask("database.url", config.database.url.as_ref().map(Secret::expose), database);
+    ask("database.migration_url", config.database.migration_url.as_ref().map(Secret::expose), database);
     ask("archive.url", config.archive.url.as_deref(), archive);
     ask("archive.s3_endpoint", config.archive.s3_endpoint.as_deref(), web);
     ask("auth.issuer", config.auth.issuer.as_deref(), web);

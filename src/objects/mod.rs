@@ -160,11 +160,13 @@ fn s3(archive: &config::Archive, bucket: &str) -> Result<object_store::aws::Amaz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, read};
+    use crate::config::{Archive, Environment, read};
 
     fn open(url: &str, data_dir: &FilePath) -> Result<Objects, ObjectsError> {
-        let environment = Environment::of([("PROGRESS_ARCHIVE_URL", url)]);
-        Objects::open(&read(&environment, FilePath::new("/nowhere")).unwrap().config.archive, data_dir)
+        let environment = Environment::of([("PROGRESS_LISTEN", "127.0.0.1:0")]);
+        let archive = read(&environment, FilePath::new("/nowhere")).unwrap().config.archive;
+        // As if the configuration had not looked at it before.
+        Objects::open(&Archive { url: Some(url.to_owned()).filter(|url| !url.is_empty()), ..archive }, data_dir)
     }
 
     #[tokio::test]

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{TimeDelta, Utc};
-use progress_service::projections::{
-    rebuild::Rebuild,
-    silence::{self, Patience},
+use chrono::TimeDelta;
+use progress_service::{
+    model::Clock,
+    projections::{
+        rebuild::Rebuild,
+        silence::{self, Patience},
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -243,7 +246,7 @@ on_each_server! {
         settle(&api.app).await;
 
         let patience = Patience { met: Duration::from_secs(3_600), unmet: Duration::from_secs(86_400) };
-        let later = |hours| Utc::now() + TimeDelta::hours(hours);
+        let later = |hours| Clock::system().now() + TimeDelta::hours(hours);
         let mut found = Vec::new();
         for hours in [0, 2, 2, 25] {
             found.push(silence::look(store, patience, later(hours)).await.unwrap());
@@ -271,7 +274,7 @@ on_each_server! {
         session.au("passed", 6, score(0.9, true)).await;
         settle(&api.app).await;
         let patience = Patience { met: Duration::from_secs(1), unmet: Duration::ZERO };
-        let found = silence::look(&api.app.service().rooms.store, patience, Utc::now() + TimeDelta::days(900)).await.unwrap();
+        let found = silence::look(&api.app.service().rooms.store, patience, Clock::system().now() + TimeDelta::days(900)).await.unwrap();
         assert_eq!(found, 0, "it may be the first unit of several");
         assert_eq!(session.progress().await["overallState"], "in_progress");
     }

@@ -63,7 +63,11 @@ async fn migrated(server: &'static Server) -> TestDatabase {
 }
 
 fn plugin(body: &str) -> Module {
-    let text = format!("-- Description: a plug-in of a test\n-- Breaking: no\n-- Manual: no\n\n{body}\n");
+    // The linter would not let it come so far.
+    let excused = ["function-search-path", "definer-revoked"]
+        .map(|rule| format!("-- progress: allow {rule} because the check behind it is tried\n"))
+        .concat();
+    let text = format!("-- Description: a plug-in of a test\n-- Breaking: no\n-- Manual: no\n{excused}\n{body}\n");
     Module::new("shop", [("001_function.sql", text.as_str())], true).unwrap()
 }
 

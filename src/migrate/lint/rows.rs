@@ -1,7 +1,7 @@
 //! Rules about rows: no statement works through a whole table that others use, and sequences keep their place.
 
 use squawk_syntax::{
-    SyntaxKind, SyntaxNode,
+    SyntaxElement, SyntaxKind, SyntaxNode,
     ast::{self, AstNode},
 };
 
@@ -73,7 +73,7 @@ fn is_always_true(expr: &ast::Expr) -> bool {
 }
 
 fn operator_between(node: &SyntaxNode) -> String {
-    let tokens = node.children_with_tokens().filter_map(|child| child.into_token());
+    let tokens = node.children_with_tokens().filter_map(SyntaxElement::into_token);
     tokens.filter(|token| !token.kind().is_trivia()).map(|token| token.text().to_owned()).collect()
 }
 
@@ -164,7 +164,8 @@ fn table(object: Option<Object>, statement: &Statement, source: &Source) -> Opti
         let names = statement.stmt.syntax().descendants().filter(|n| n.kind() == SyntaxKind::CTE_NAME);
         names.map(|n| ast::normalize_name_node(&n)).any(|name| name == object.name)
     };
-    (!object.is_system() && !(object.schema.is_none() && local())).then_some(object)
+    let is_apart = object.is_system() || object.schema.is_none() && local();
+    (!is_apart).then_some(object)
 }
 
 /// Whether a statement reads rows of, or changes rows in, a table that was there before.

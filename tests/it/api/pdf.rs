@@ -198,7 +198,7 @@ fn names_without_end_cost_little_more_than_others_and_end_in_an_ellipsis() {
         format!("e{}", "\u{301}".repeat(30_000)).repeat(4),
     ] {
         let (elapsed, pdf) = print(&name);
-        assert!(elapsed < ordinary * 40, "{:.20}…: {elapsed:?}, others {ordinary:?}", name);
+        assert!(elapsed < ordinary * 40, "{name:.20}…: {elapsed:?}, others {ordinary:?}");
         assert!(pdf.len() < 1 << 20);
     }
     let (_, pdf) = print(&"x".repeat(900_000));

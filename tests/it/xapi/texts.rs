@@ -10,7 +10,30 @@ const AGENT: &str = r#"{"mbox":"mailto:ann@example.com"}"#;
 
 /// Requests with a text that must not come in.
 fn hostile(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
+    [in_addresses, in_administration, in_xapi].into_iter().flat_map(|of| of(app)).collect()
+}
+
+/// In an address.
+fn in_addresses(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
     let get = |path: &str| app.request(Method::GET, path);
+    let post = |path: &str, body: Value| app.request(Method::POST, path).json(&body);
+    vec![
+        ("an attempt's id", get("/api/v1/attempts/a%00b")),
+        ("an id that is no UTF-8", get("/api/v1/attempts/a%FFb")),
+        ("an enrollment's id", get("/api/v1/enrollments/%00/progress")),
+        ("an enrollment's id", get("/api/v1/enrollments/%00/transcript")),
+        ("a user's id", get("/api/v1/users/%00/transcripts")),
+        ("a user's id", get("/api/v1/users/%00/statements")),
+        ("an attempt to close", post("/api/v1/attempts/%00/close", json!({"outcome": "failed", "reason": "r"}))),
+        ("a run's id", get("/api/v1/admin/migrations/runs/%00")),
+        ("a credential's id", post("/api/v1/admin/credentials/%00/revoke", json!({}))),
+        ("an address of xAPI", get("/xapi/statements/%00")),
+        ("a filter", get("/api/v1/attempts?filter[userId]=%00")),
+    ]
+}
+
+/// In what an administrator sends.
+fn in_administration(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
     let post = |path: &str, body: Value| app.request(Method::POST, path).json(&body);
     let credential = |field: &str, value: Value| {
         let mut body = json!({"scopes": ["all"]});
@@ -24,6 +47,37 @@ fn hostile(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
     };
     let launch =
         |actor: Value| post("/api/v1/admin/credentials/launch", json!({"registration": id(1), "actor": actor}));
+    vec![
+        ("a reason", post("/api/v1/attempts/a/close", json!({"outcome": "failed", "reason": "a\0b"}))),
+        ("a verb's name", post("/api/v1/verbs", registered("name", "a\0b"))),
+        ("a verb's name in lines", post("/api/v1/verbs", registered("name", "a\nb"))),
+        ("a vocabulary", post("/api/v1/verbs", registered("vocabulary", "a\0b"))),
+        ("a long vocabulary", post("/api/v1/verbs", registered("vocabulary", &"x".repeat(501)))),
+        ("a verb's IRI", post("/api/v1/verbs", registered("iri", "http://example.com/\0"))),
+        ("an extension's name", post("/api/v1/extensions", registered("name", "a\0b"))),
+        ("a label", credential("label", json!("a\0b"))),
+        ("an agent's name", credential("agent", json!({"mbox": "mailto:a@example.com", "name": "a\0b"}))),
+        ("an agent's mailbox", credential("agent", json!({"mbox": "mailto:a\0@example.com"}))),
+        (
+            "an agent's account",
+            credential("agent", json!({"account": {"homePage": "http://example.com", "name": "a\0b"}})),
+        ),
+        ("an agent's property", credential("agent", json!({"mbox": "mailto:a@example.com", "a\0b": 1}))),
+        ("an agent that is none", credential("agent", json!({"mbox": "a"}))),
+        (
+            "an agent without end",
+            credential("agent", json!({"mbox": "mailto:a@example.com", "name": "x".repeat(9_000)})),
+        ),
+        ("a learner's name", launch(json!({"mbox": "mailto:a@example.com", "name": "a\0b"}))),
+        ("a learner's account", launch(json!({"account": {"homePage": "http://example.com", "name": "\0"}}))),
+        ("a tenant's name", post("/api/v1/admin/tenants", json!({"name": "a\0b"}))),
+        ("who approved", post("/api/v1/admin/migrations/run", json!({"dry_run": true, "approved_by": "a\0b"}))),
+        ("a module", post("/api/v1/admin/migrations/run", json!({"dry_run": true, "module": "a\0b"}))),
+    ]
+}
+
+/// In what the resources of xAPI take.
+fn in_xapi(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
     let state = |query: &[(&str, &str)]| {
         let place = [("activityId", "http://example.com/a")];
         app.xapi(Method::PUT, "/activities/state").query(&place).query(query).json(&json!({}))
@@ -51,42 +105,6 @@ fn hostile(app: &TestApp) -> Vec<(&'static str, RequestBuilder)> {
         app.xapi(Method::POST, "/statements").json(&statement)
     };
     vec![
-        ("an attempt's id", get("/api/v1/attempts/a%00b")),
-        ("an id that is no UTF-8", get("/api/v1/attempts/a%FFb")),
-        ("an enrollment's id", get("/api/v1/enrollments/%00/progress")),
-        ("an enrollment's id", get("/api/v1/enrollments/%00/transcript")),
-        ("a user's id", get("/api/v1/users/%00/transcripts")),
-        ("a user's id", get("/api/v1/users/%00/statements")),
-        ("an attempt to close", post("/api/v1/attempts/%00/close", json!({"outcome": "failed", "reason": "r"}))),
-        ("a run's id", get("/api/v1/admin/migrations/runs/%00")),
-        ("a credential's id", post("/api/v1/admin/credentials/%00/revoke", json!({}))),
-        ("an address of xAPI", get("/xapi/statements/%00")),
-        ("a filter", get("/api/v1/attempts?filter[userId]=%00")),
-        ("a reason", post("/api/v1/attempts/a/close", json!({"outcome": "failed", "reason": "a\0b"}))),
-        ("a verb's name", post("/api/v1/verbs", registered("name", "a\0b"))),
-        ("a verb's name in lines", post("/api/v1/verbs", registered("name", "a\nb"))),
-        ("a vocabulary", post("/api/v1/verbs", registered("vocabulary", "a\0b"))),
-        ("a long vocabulary", post("/api/v1/verbs", registered("vocabulary", &"x".repeat(501)))),
-        ("a verb's IRI", post("/api/v1/verbs", registered("iri", "http://example.com/\0"))),
-        ("an extension's name", post("/api/v1/extensions", registered("name", "a\0b"))),
-        ("a label", credential("label", json!("a\0b"))),
-        ("an agent's name", credential("agent", json!({"mbox": "mailto:a@example.com", "name": "a\0b"}))),
-        ("an agent's mailbox", credential("agent", json!({"mbox": "mailto:a\0@example.com"}))),
-        (
-            "an agent's account",
-            credential("agent", json!({"account": {"homePage": "http://example.com", "name": "a\0b"}})),
-        ),
-        ("an agent's property", credential("agent", json!({"mbox": "mailto:a@example.com", "a\0b": 1}))),
-        ("an agent that is none", credential("agent", json!({"mbox": "a"}))),
-        (
-            "an agent without end",
-            credential("agent", json!({"mbox": "mailto:a@example.com", "name": "x".repeat(9_000)})),
-        ),
-        ("a learner's name", launch(json!({"mbox": "mailto:a@example.com", "name": "a\0b"}))),
-        ("a learner's account", launch(json!({"account": {"homePage": "http://example.com", "name": "\0"}}))),
-        ("a tenant's name", post("/api/v1/admin/tenants", json!({"name": "a\0b"}))),
-        ("who approved", post("/api/v1/admin/migrations/run", json!({"dry_run": true, "approved_by": "a\0b"}))),
-        ("a module", post("/api/v1/admin/migrations/run", json!({"dry_run": true, "module": "a\0b"}))),
         ("a document's id", state(&[("agent", AGENT), ("stateId", "a\0b")])),
         (
             "a document's agent",
