@@ -64,7 +64,12 @@ on_each_server! {
                 (TENANT, false),
             ] {
                 client.batch_execute(setting).await.unwrap();
-                let seen: i64 = client.query_one(&count, &[]).await.unwrap().get(0);
+                let seen: i64 = match client.query_one(&count, &[]).await {
+                    Ok(row) => row.get(0),
+                    // What the request path has no business with.
+                    Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => 0,
+                    Err(error) => panic!("{table}: {error}"),
+                };
                 assert!(!expected_none || seen == 0, "{table} shows {seen} rows after {setting}");
             }
         }
