@@ -44,7 +44,7 @@ impl PartialSchema for AgentGiven {
         let mbox = r#"^mailto:[^@\s\x00-\x1f\x7f-\x9f<>\\"{}^`]+@[^\s\x00-,/;-@\\^`{-\x9f]+$"#;
         let account = ObjectBuilder::new()
             .property("homePage", text().format(Some(iri())))
-            .property("name", text().min_length(Some(1)))
+            .property("name", text())
             .required("homePage")
             .required("name")
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
