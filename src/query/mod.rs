@@ -20,7 +20,9 @@ use crate::{
     model::TenantId,
     store::{
         As, Store, StoreError, attachments,
+        audit::Reading,
         pages::{self, Filter, Span},
+        person_reads::StatementPage,
         statements, vocabulary,
     },
     xapi::{
@@ -130,6 +132,22 @@ impl Reader {
             .await?;
         let through = self.bounds.note(answer.bound);
         Ok(Consistent { value: cut(answer.found, query, self.page_bytes, through), through })
+    }
+
+    /// A page of what a person did, newest first. With `reading` the read leaves an entry, or does not happen.
+    pub async fn page_of_person(
+        &self,
+        tenant: TenantId,
+        user: &str,
+        before: Option<DateTime<Utc>>,
+        most: usize,
+        reading: Option<&Reading>,
+    ) -> Result<Page, StoreError> {
+        let bytes = i64::try_from(self.page_bytes).unwrap_or(i64::MAX);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX - 1) + 1;
+        let page = StatementPage { user: user.to_owned(), before, limit, bytes };
+        let found = self.store.statements_of(tenant, &page, reading).await?;
+        Ok(end(found, most, self.page_bytes))
     }
 
     pub async fn activity(&self, tenant: TenantId, iri: &str) -> Result<Option<Activity>, StoreError> {
@@ -247,7 +265,12 @@ fn cut(mut found: Vec<Found>, query: &StatementsQuery, bytes: usize, through: Da
         // Who reads forward must not be led past a statement that is still being written.
         found.truncate(found.partition_point(|statement| statement.stored <= through));
     }
-    let fit = fitting(&found, bytes).min(query.limit);
+    end(found, query.limit, bytes)
+}
+
+/// Ends a page after `most` statements, or before `bytes`.
+fn end(mut found: Vec<Found>, most: usize, bytes: usize) -> Page {
+    let fit = fitting(&found, bytes).min(most);
     // One that fills a page by itself comes without a witness for what follows.
     let is_cut = found.len() > fit || found.first().is_some_and(|statement| statement.payload.len() >= bytes);
     found.truncate(fit);

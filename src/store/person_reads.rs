@@ -21,6 +21,8 @@ pub struct StatementPage {
     /// `stored` of the last statement on the page before.
     pub before: Option<DateTime<Utc>>,
     pub limit: i64,
+    /// The page ends with the statement that reaches so many bytes.
+    pub bytes: i64,
 }
 
 impl Store {
@@ -66,7 +68,8 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        concat!("/* statements_of */ SELECT s.stored, s.has_timestamp, s.converts, s.payload
+                        concat!("/* statements_of */ SELECT stored, has_timestamp, converts, payload FROM (
+                         SELECT s.*, sum(octet_length(s.payload)) OVER (ORDER BY s.stored DESC) - octet_length(s.payload) AS before
                          FROM unnest($2::uuid[]) AS own (key) CROSS JOIN LATERAL (
                              SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload
                              FROM ledger.statements s
@@ -75,8 +78,9 @@ impl Store {
                                    SELECT FROM ledger.refs v
                                    WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND ", voids_at!("s.stored"), "))
                              ORDER BY s.stored DESC LIMIT $4) s
-                         ORDER BY s.stored DESC LIMIT $4"),
-                        &[&tenant.0, &keys, &page.before, &page.limit],
+                         ORDER BY s.stored DESC LIMIT $4) page
+                         WHERE before < $5 ORDER BY stored DESC"),
+                        &[&tenant.0, &keys, &page.before, &page.limit, &page.bytes],
                     )
                     .await?;
                 if let Some(reading) = reading {

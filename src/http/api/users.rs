@@ -24,7 +24,7 @@ use crate::{
     identity::Caller,
     model::Scope,
     query::Found,
-    store::{audit::Reading, person_reads::StatementPage, progress_reads::EnrollmentPage},
+    store::{audit::Reading, progress_reads::EnrollmentPage},
     transcript::Transcript,
     xapi::{Version, format::Stored, language::Languages},
 };
@@ -104,12 +104,11 @@ async fn list_statements(
         moment.ok_or_else(|| refuse(PAGE_CURSOR, "it leads nowhere"))
     };
     let before = pages.place()?.map(moment).transpose()?;
-    let page = StatementPage { user, before, limit: one_more(size) };
     let reading = reading(&caller, &api, &reach, READ_STATEMENTS).await?;
-    let found = api.store.statements_of(caller.tenant, &page, reading.as_ref()).await?;
-    let found = Page::cut(found, size, |last| pages.link(&last.stored.timestamp_micros().to_string()));
-    let data = found.data.iter().map(shown).collect::<Result<_, _>>()?;
-    Ok(HttpResponse::Ok().json(Statements { data, links: found.links }))
+    let page = api.reader.page_of_person(caller.tenant, &user, before, size, reading.as_ref()).await?;
+    let next = page.next.map(|last| pages.link(&last.timestamp_micros().to_string()));
+    let data = page.found.iter().map(shown).collect::<Result<_, _>>()?;
+    Ok(HttpResponse::Ok().json(Statements { data, links: Links { next } }))
 }
 
 /// What the read leaves behind, if it is of others.

@@ -121,6 +121,20 @@ on_each_server! {
         assert_eq!(api.all(&format!("/api/v1/users/{EVE}/transcripts")).await, Vec::<Value>::new());
     }
 
+    async fn a_page_of_large_statements_ends_before_its_bytes_and_the_next_goes_on(db: TestDatabase) {
+        let api = Api::start(db).await;
+        for n in 1..=12 {
+            let mut large = statement(n, ADA, "experienced", "e", "a");
+            large["context"]["extensions"]["http://x.example/large"] = json!("x".repeat(900_000));
+            api.app.post_statements(&large).await.expect(200);
+        }
+        let path = format!("/api/v1/users/{ADA}/statements?page[size]=500");
+        let first = api.get(&path).await.expect(200);
+        assert!(first.body.len() < 9 << 20, "a page of {} bytes", first.body.len());
+        let all = api.all(&path).await;
+        assert_eq!(all.iter().map(|s| s["id"].clone()).collect::<Vec<_>>(), (1..=12).rev().map(|n| json!(id(n))).collect::<Vec<_>>());
+    }
+
     async fn a_persons_statements_come_newest_first_whatever_the_home_page(db: TestDatabase) {
         let api = three_attempts(db).await;
         let mut elsewhere = crate::xapi::identified(&id(30), "x", "a");
