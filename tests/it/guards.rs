@@ -241,9 +241,9 @@ on_each_server! {
         let made = months(&client).await;
         assert!(made.contains(&"ledger.statements_2033_05".to_owned()) && made.contains(&"ledger.relations_2033_05".to_owned()));
         let whole = ["statements", "relations", "statement_ids", "refs", "reaches", "activities", "agents", "verbs_seen",
-            "documents", "attachments", "attachment_pieces", "partitions"].map(|table| format!("ledger.{table}"));
+            "documents", "attachments", "attachment_pieces", "attachment_bringers", "partitions"].map(|table| format!("ledger.{table}"));
         let others = ["platform.audit", "progress.verbs", "progress.extension_namespaces", "progress.attempt_closures",
-            "progress.inbox", "progress.saga_requests"].map(str::to_owned);
+            "progress.inbox", "progress.saga_requests", "progress.silences"].map(str::to_owned);
         for table in made.iter().chain(&whole).chain(&others) {
             refuses_truncation(&client, table).await;
         }

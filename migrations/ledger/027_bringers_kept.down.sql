@@ -1,0 +1,1 @@
+DROP TRIGGER IF EXISTS attachment_bringers_are_not_truncated ON ledger.attachment_bringers;

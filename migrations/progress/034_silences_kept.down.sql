@@ -1,0 +1,1 @@
+DROP TRIGGER IF EXISTS silences_are_not_truncated ON progress.silences;
