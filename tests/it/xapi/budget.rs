@@ -60,16 +60,17 @@ async fn hold(url: &str, head: String, bytes: usize) -> ((OwnedReadHalf, OwnedWr
     stream.write_all(format!("{head}Host: {address}\r\n\r\n").as_bytes()).await.unwrap();
     let (mut reader, writer) = stream.into_split();
     let piece = vec![b'x'; 64 << 10];
-    let mut answer = vec![0; 4096];
-    for _ in 0..bytes / piece.len() {
+    let (mut answer, mut sent) = (vec![0; 4096], 0);
+    while sent < bytes {
         tokio::select! {
             biased;
             read = reader.read(&mut answer) => {
                 let length = read.unwrap_or_default();
                 return ((reader, writer), Some(String::from_utf8_lossy(&answer[..length]).into_owned()));
             }
+            // The other side takes as much as it likes; where it has closed, its answer can be read.
             written = async { writer.writable().await.and_then(|()| writer.try_write(&piece)) } => {
-                let _ = written;
+                sent += written.unwrap_or_default();
             }
         }
     }
