@@ -3,7 +3,7 @@
 //! `facts` reads what a statement says of an attempt, `fold` makes the attempt of its facts, `events` says what is told
 //! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand,
 //! `silence` ends
-//! what nobody speaks of any more, `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
+//! what nobody speaks of any more, `units` shows what a cmi5 attempt is made of, `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
 
 mod batch;
 pub mod close;
@@ -14,5 +14,6 @@ pub mod fold;
 pub mod rebuild;
 pub mod run;
 pub mod silence;
+pub mod units;
 
 pub use close::{CloseError, CloseRequest, ClosedByHand, close_attempt};

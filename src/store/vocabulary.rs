@@ -160,3 +160,12 @@ pub async fn has_seen_verb(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<b
         "/* has_seen_verb */ SELECT EXISTS (SELECT FROM ledger.verbs_seen WHERE tenant_id = $1 AND key = $2) AS seen";
     column(&tx.query_one(sql, &[&tenant.0, &key]).await?, "seen")
 }
+
+/// The IRIs of activities, by key.
+pub async fn iris(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreError> {
+    let sql = "/* activity_iris */ SELECT a.key, a.iri FROM unnest($2::uuid[]) AS wanted (key)
+        CROSS JOIN LATERAL (SELECT key, iri FROM ledger.activities a
+                            WHERE a.tenant_id = $1 AND a.key = wanted.key OFFSET 0) a";
+    let rows = tx.query(sql, &[&tenant.0, &keys]).await?;
+    rows.iter().map(|row| Ok((column(row, "key")?, column(row, "iri")?))).collect()
+}

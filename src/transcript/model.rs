@@ -89,6 +89,27 @@ impl OverallState {
     }
 }
 
+/// How far a learner is in one assignable unit of a cmi5 course.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitProgress {
+    /// As the LMS launches it.
+    pub activity_id: String,
+    /// `in_progress`, `failed`, `completed`, `passed` or `waived`. Other values may come.
+    #[schema(examples("passed"))]
+    pub state: String,
+    /// Whether it asks no more of the learner: it meets its `moveOn`, or is waived.
+    pub satisfied: bool,
+    /// What the latest launch says it asks for; null where none says so.
+    #[schema(required, examples("CompletedOrPassed"))]
+    pub move_on: Option<String>,
+    /// Of its latest verdict. Four decimals.
+    #[schema(required, value_type = Option<f64>, minimum = 0, maximum = 1)]
+    pub score: Option<Score>,
+    #[schema(minimum = 0)]
+    pub sessions: u32,
+}
+
 /// A learner's place in a course.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +126,9 @@ pub struct Progress {
     /// The first one.
     #[schema(required)]
     pub completion: Option<Completion>,
+    /// Of the latest attempt, in the order in which they were first spoken of; empty outside of cmi5. Units that nobody has
+    /// launched or waived yet are not among them.
+    pub units: Vec<UnitProgress>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -183,6 +207,7 @@ impl From<EnrollmentRow> for Progress {
             attempts,
             overall_state,
             completion: enrollment.completion.map(Completion::from),
+            units: Vec::new(),
         }
     }
 }

@@ -197,6 +197,9 @@ on_each_server! {
         assert_eq!((&attempt["startedAt"], &attempt["endedAt"]), (&json!("2026-11-01T10:01:00Z"), &json!("2026-11-01T10:13:00Z")));
         assert_eq!(progress["completion"]["evidenceStatementIds"].as_array().unwrap().len(), 3);
 
+        let unit = json!({"activityId": AU, "state": "passed", "satisfied": true, "moveOn": "CompletedAndPassed", "score": 0.9, "sessions": 1});
+        assert_eq!(progress["units"].to_string(), json!([unit]).to_string().replace("0.9", "0.9000"));
+
         let path = format!("/api/v1/enrollments/{}/transcript", session.registration);
         let transcript = api.get_as(&api.token(ADA, "transcript:read"), &path).await.expect(200).json();
         assert_eq!((&transcript["learner"]["name"], &transcript["course"]["title"]), (&json!("Ada Lovelace"), &json!("Analytical engines")));
@@ -214,6 +217,8 @@ on_each_server! {
         session.lms("abandoned", 15, json!({"duration": "PT2M"})).await.expect(200);
         let progress = session.progress().await;
         assert_eq!((&progress["overallState"], &progress["latestAttempt"]["state"]), (&json!("in_progress"), &json!("open")));
+        let unit = &progress["units"][0];
+        assert_eq!((&unit["state"], &unit["satisfied"], &unit["sessions"]), (&json!("failed"), &json!(false), &json!(1)));
 
         let again = Session::launch(&api, id(1)).await;
         again.au("completed", 20, completed()).await;

@@ -21,9 +21,9 @@ use crate::{
     http::{HttpError, Problem},
     identity::Caller,
     model::{Scope, TenantId},
-    projections::facts,
+    projections::{facts, fold::cmi5::Unit, units},
     store::progress_reads::EnrollmentRow,
-    transcript::{PrintError, Progress, Transcript, model::Names},
+    transcript::{PrintError, Progress, Transcript, UnitProgress, model::Names},
     xapi::language::Languages,
 };
 
@@ -56,7 +56,23 @@ async fn get_progress(
     let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
     let found = api.store.enrollment(caller.tenant, &eid, None).await?;
-    Ok(HttpResponse::Ok().json(Progress::from(within(found, &reach)?)))
+    let mut progress = Progress::from(within(found, &reach)?);
+    if let Some(latest) = &progress.latest_attempt {
+        let units = units::of_attempt(&api.store, caller.tenant, &latest.id).await?;
+        progress.units = units.into_iter().map(shown).collect();
+    }
+    Ok(HttpResponse::Ok().json(progress))
+}
+
+fn shown((activity_id, unit): (String, Unit)) -> UnitProgress {
+    UnitProgress {
+        activity_id,
+        state: unit.state().as_str().to_owned(),
+        satisfied: unit.is_satisfied(),
+        move_on: unit.move_on.map(|move_on| move_on.as_str().to_owned()),
+        score: unit.score,
+        sessions: u32::try_from(unit.sessions).unwrap_or(u32::MAX),
+    }
 }
 
 /// The transcript of an enrollment, as JSON or as a PDF to keep.

@@ -36,6 +36,18 @@ pub enum UnitState {
     Waived,
 }
 
+impl UnitState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+            Self::Passed => "passed",
+            Self::Waived => "waived",
+        }
+    }
+}
+
 impl Unit {
     fn new(key: Uuid) -> Self {
         let (move_on, completed, passed, waived, score) = (None, None, None, None, None);
