@@ -11,6 +11,7 @@ pub mod xapi;
 
 // floor 1: doors
 pub mod bus;
+pub mod embedded;
 pub mod objects;
 pub mod store;
 

@@ -7,7 +7,7 @@ use progress_service::{
     model::TenantId,
     store::{
         As, Store, StoreError, Tx,
-        statements::{self, Entry},
+        ledger::statements::{self, Entry},
     },
     xapi::Prepared,
 };

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use progress_service::{
     model::TenantId,
-    store::pages::{Filter, Query, Span},
+    store::ledger::pages::{Filter, Query, Span},
     xapi::keys::{self, Ifi},
 };
 use rand::{Rng, rngs::SmallRng};

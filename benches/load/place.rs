@@ -9,11 +9,9 @@ use std::{
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use progress_service::{
+    embedded::{self, Embedded, Options},
     model::{Clock, Ids, Secret},
-    store::{
-        Endpoint, PoolSettings, Store, StoreSettings,
-        embedded::{self, Embedded, Options},
-    },
+    store::{Endpoint, PoolSettings, Store, StoreSettings},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

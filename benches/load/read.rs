@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use progress_service::{
     model::TenantId,
-    store::{pages, pool::PLANNER},
+    store::{door::pool::PLANNER, ledger::pages},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};

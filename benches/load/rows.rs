@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::SinkExt;
 use progress_service::{
     model::TenantId,
-    store::statements::relation_keys,
+    store::ledger::statements::relation_keys,
     xapi::{Author, Limits, Prepared, Version, keys::Ifi, prepare, read},
 };
 use rand::rngs::SmallRng;

@@ -5,14 +5,11 @@ use std::time::{Duration, Instant};
 use super::settings;
 use crate::{
     config::Config,
+    embedded::{self, Embedded, EmbeddedError},
     identity::{Identity, IdentityError},
     migrate::{self, MigrateError, Module, Runner, checks::Place},
     model::{Clock, Ids, Secret},
-    store::{
-        Endpoint, Store, StoreError, StoreSettings,
-        embedded::{self, Embedded, EmbeddedError},
-        pooler,
-    },
+    store::{Endpoint, Store, StoreError, StoreSettings, door::pooler},
 };
 
 /// How long a command waits for a service beside it that starts or stops just now.

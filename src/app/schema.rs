@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     migrate::{MigrateError, Module, Runner, Verdict, checked},
-    store::{Store, StoreError, migrations::standing::Wanted},
+    store::{Store, StoreError, schema::migrations::standing::Wanted},
     telemetry::Metrics,
 };
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::{
     config::Config,
+    embedded,
     identity::{IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
     projections::silence::Patience,
-    store::{Endpoint, PoolSettings, StoreSettings, embedded, migrations::Budget},
+    store::{Endpoint, PoolSettings, StoreSettings, schema::migrations::Budget},
 };
 
 /// The doors' settings for these two logins.

@@ -13,7 +13,7 @@ use crate::{
     bus::connection,
     config::{self, Config, Plan},
     objects::Objects,
-    store::{Endpoint, pooler},
+    store::{Endpoint, door::pooler},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);

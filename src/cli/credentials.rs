@@ -11,7 +11,7 @@ use crate::{
     config::Setting,
     identity::{Identity, Issued, NewCredential},
     model::{Clock, Scopes, TenantId},
-    store::credentials::Credential,
+    store::platform::credentials::Credential,
     xapi::{Limits, json},
 };
 

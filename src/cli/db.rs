@@ -20,8 +20,8 @@ use crate::{
     model::Clock,
     store::{
         Endpoint,
-        ddl::Session,
-        reindex::{self, Candidate},
+        door::ddl::Session,
+        schema::reindex::{self, Candidate},
     },
 };
 

@@ -24,7 +24,7 @@ use crate::{
         stale,
     },
     model::{Clock, Ids},
-    store::migrations::blockers,
+    store::schema::migrations::blockers,
 };
 
 #[derive(ClapArgs)]

@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         PoolSettings, Store, StoreSettings,
-        rebuild::{Difference, Standing},
+        progress::rebuild::{Difference, Standing},
     },
 };
 

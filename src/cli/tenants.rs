@@ -8,7 +8,7 @@ use serde_json::json;
 use super::access::{self, BY};
 use crate::{
     identity::Identity,
-    store::tenants::{Tenant, TenantStatus},
+    store::platform::tenants::{Tenant, TenantStatus},
 };
 
 #[derive(clap::Args)]

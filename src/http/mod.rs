@@ -1,8 +1,5 @@
 //! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
 
-pub mod admin_credentials;
-pub mod admin_migrations;
-pub mod admin_tenants;
 pub mod answer;
 pub mod api;
 pub mod body;
@@ -16,7 +13,6 @@ pub mod health;
 pub mod lifecycle;
 pub mod problem;
 pub mod rate_limit;
-pub mod registries;
 pub mod server;
 pub mod tls;
 pub mod work;

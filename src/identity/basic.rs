@@ -27,7 +27,10 @@ use super::{
 };
 use crate::{
     model::{Clock, Ids, Secret},
-    store::{Store, credentials::Found, tenants::TenantStatus},
+    store::{
+        Store,
+        platform::{credentials::Found, tenants::TenantStatus},
+    },
 };
 
 const REMEMBERED: u64 = 50_000;

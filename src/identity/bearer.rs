@@ -24,7 +24,7 @@ use crate::{
     model::{Clock, TenantId},
     store::{
         Store,
-        tenants::{Tenant, TenantStatus},
+        platform::tenants::{Tenant, TenantStatus},
     },
 };
 

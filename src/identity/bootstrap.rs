@@ -5,7 +5,7 @@ use crate::{
     model::{Scope, Scopes, Secret, TenantId},
     store::{
         As,
-        credentials::{self, Credential},
+        platform::credentials::{self, Credential},
     },
 };
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::AuthError;
 use crate::{
     model::{Scope, Scopes, TenantId},
-    store::credentials::Launch,
+    store::platform::credentials::Launch,
 };
 
 /// What a caller proved themselves with.

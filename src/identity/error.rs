@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     model::{Scope, TenantId},
-    store::{StoreError, run_tx::AsStoreError},
+    store::{StoreError, door::run_tx::AsStoreError},
 };
 
 /// The answer to "who is this?" when it is not a caller.

@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
 use super::{AuthError, IdentityError, jwk::KeySet};
-use crate::{model::Clock, store::tls};
+use crate::{model::Clock, store::door::tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(5);

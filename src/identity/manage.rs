@@ -13,9 +13,11 @@ use crate::{
     model::{Scope, Scopes, Secret, TenantId},
     store::{
         As,
-        audit::{self, Entry},
-        credentials::{self, Credential, Launch},
-        tenants,
+        platform::{
+            audit::{self, Entry},
+            credentials::{self, Credential, Launch},
+            tenants,
+        },
     },
     xapi::{Limits, Version, read},
 };

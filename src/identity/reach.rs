@@ -218,7 +218,7 @@ mod tests {
     use crate::{
         identity::CredentialRef,
         model::{Scopes, TenantId},
-        store::credentials::Launch,
+        store::platform::credentials::Launch,
         xapi::{
             Limits,
             prepare::{VOIDED, prepare},

@@ -5,8 +5,10 @@ use crate::{
     model::TenantId,
     store::{
         As,
-        audit::{self, Entry},
-        tenants::{self, Tenant, TenantStatus},
+        platform::{
+            audit::{self, Entry},
+            tenants::{self, Tenant, TenantStatus},
+        },
     },
 };
 

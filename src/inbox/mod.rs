@@ -25,7 +25,7 @@ use crate::{
     model::{Clock, Event, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
-        inbox::{Answer, Arrived, Taken},
+        progress::inbox::{Answer, Arrived, Taken},
     },
     telemetry::Metrics,
 };

@@ -7,7 +7,7 @@ use crate::{
     model::TenantId,
     store::{
         StoreError, Tx,
-        attachments::{self, PIECE_BYTES},
+        ledger::attachments::{self, PIECE_BYTES},
     },
 };
 

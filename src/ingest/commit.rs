@@ -17,8 +17,10 @@ use crate::{
     model::TenantId,
     store::{
         As, Outcome, Store, StoreError, Tx,
-        statements::{self, Entry},
-        vocabulary::{self, NamedAgent},
+        ledger::{
+            statements::{self, Entry},
+            vocabulary::{self, NamedAgent},
+        },
     },
     telemetry::Metrics,
     xapi::{

@@ -7,7 +7,7 @@ use crate::{
     model::TenantId,
     store::{
         StoreError, Tx,
-        links::{self, PIECE},
+        ledger::links::{self, PIECE},
     },
 };
 

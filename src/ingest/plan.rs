@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{store::statements::Known, xapi::prepare::Prepared};
+use crate::{store::ledger::statements::Known, xapi::prepare::Prepared};
 
 /// One caller's verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]

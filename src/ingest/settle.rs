@@ -15,8 +15,10 @@ use crate::{
     model::TenantId,
     store::{
         As, Store, StoreError, Tx,
-        links::{self, Due, PIECE},
-        statements,
+        ledger::{
+            links::{self, Due, PIECE},
+            statements,
+        },
     },
     telemetry::Metrics,
 };

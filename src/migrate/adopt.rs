@@ -11,8 +11,8 @@ use super::{
     run::{MigrateError, Progress, Runner},
 };
 use crate::store::{
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         facts::{Applied, HistoryTable},
         legacy::{self, Adopted, Legacy, LegacyRow},
         record::{self, NewAttempt, NewRow},

@@ -11,8 +11,8 @@ use super::{
     run::{self, MigrateError, Progress, Runner},
 };
 use crate::store::{
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         facts::Attempt,
         record::{self, NewAttempt, NewRow},
     },

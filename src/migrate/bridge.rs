@@ -16,8 +16,8 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         Budget, ExecuteError,
         blockers::{Blocker, Watcher},
         execute::{self, Entry, millis},

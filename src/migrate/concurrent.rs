@@ -1,7 +1,7 @@
 //! What a statement outside a transaction is, from its text: how it may wait depends on that. Pure.
 
 use super::statements::{Statement, split};
-use crate::store::migrations::concurrent::{Alone, IndexParts};
+use crate::store::schema::migrations::concurrent::{Alone, IndexParts};
 
 /// What the one statement of a no-transaction file is.
 pub fn alone(text: &str) -> Alone {

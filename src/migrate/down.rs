@@ -10,8 +10,8 @@ use super::{
     run::{self, MigrateError, Progress, Runner},
 };
 use crate::store::{
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         ExecuteError,
         blockers::Blocker,
         execute::{self, Entry, Timing, millis},

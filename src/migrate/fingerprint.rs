@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::store::catalog::Listing;
+use crate::store::schema::catalog::Listing;
 
 /// A listing with the one number that stands for it.
 #[derive(Clone, Debug)]

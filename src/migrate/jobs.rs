@@ -24,7 +24,11 @@ use super::{
 };
 use crate::{
     model::{Clock, Ids},
-    store::{As, Store, StoreError, audit, jobs, migrations::blockers::Blocker},
+    store::{
+        As, Store, StoreError,
+        platform::{audit, jobs},
+        schema::migrations::blockers::Blocker,
+    },
     telemetry::Metrics,
 };
 

@@ -1,7 +1,7 @@
 //! What happens around a run and not to one file: kept among the attempts of the first module.
 
 use super::run::{MigrateError, Runner};
-use crate::store::migrations::{
+use crate::store::schema::migrations::{
     facts::HistoryTable,
     record::{self, NewAttempt},
 };

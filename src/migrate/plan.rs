@@ -11,7 +11,7 @@ use super::{
     names::{Category, Name},
     shape::{self, Kind},
 };
-use crate::store::migrations::facts::{Attempt, HistoryTable, SchemaFacts};
+use crate::store::schema::migrations::facts::{Attempt, HistoryTable, SchemaFacts};
 
 /// A module beside what its schema says.
 #[derive(Clone, Copy, Debug)]
@@ -362,7 +362,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::store::migrations::facts::Applied;
+    use crate::store::schema::migrations::facts::Applied;
 
     const HEAD: &str = "-- Description: d\n-- Breaking: no\n-- Manual: no\n";
 

@@ -7,8 +7,8 @@ use super::{
     run::{MigrateError, Runner},
 };
 use crate::store::{
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         execute::millis,
         rehearse::{Rehearsal, Rehearsed},
     },

@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     model::Ids,
-    store::{Endpoint, StoreError, catalog, ddl::Session, scratch::Scratch},
+    store::{
+        Endpoint, StoreError,
+        door::ddl::Session,
+        schema::{catalog, scratch::Scratch},
+    },
 };
 
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use super::{
     plan::{self, Action, Because, Known, Plan, Problem},
     shape::Kind,
 };
-use crate::store::migrations::{
+use crate::store::schema::migrations::{
     ExecuteError,
     blockers::{self, Blocker},
     facts::Neighbour,

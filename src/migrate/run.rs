@@ -15,8 +15,8 @@ use super::{
 };
 use crate::store::{
     Endpoint, StoreError,
-    ddl::Session,
-    migrations::{
+    door::ddl::Session,
+    schema::migrations::{
         Budget, ExecuteError,
         blockers::Watcher,
         execute::{self, millis},

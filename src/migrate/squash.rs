@@ -8,7 +8,7 @@ use super::{
     modules::{File, Module},
     names::{Category, Name},
 };
-use crate::store::migrations::concurrent::Alone;
+use crate::store::schema::migrations::concurrent::Alone;
 
 /// A new file and its rollback script, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]

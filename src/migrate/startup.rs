@@ -9,8 +9,8 @@ use super::{
     run::{self, MigrateError, Progress, Request, Runner, World},
 };
 use crate::store::{
-    ddl::Session,
-    migrations::record::{self, NewAttempt},
+    door::ddl::Session,
+    schema::migrations::record::{self, NewAttempt},
 };
 
 /// Whether this node may serve.

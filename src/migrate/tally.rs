@@ -8,7 +8,7 @@ use super::modules::Module;
 use crate::{
     store::{
         As, Store, StoreError,
-        migrations::told::{self, Told},
+        schema::migrations::told::{self, Told},
     },
     telemetry::Metrics,
 };

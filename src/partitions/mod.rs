@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 
 use crate::{
-    store::{Store, StoreError, months::Month},
+    store::{Store, StoreError, ledger::partitions::Month},
     telemetry::Metrics,
 };
 

@@ -17,9 +17,11 @@ use crate::{
     },
     store::{
         StoreError, Tx,
-        attempts::{self, Projected},
-        closures,
-        projections::{self as rows, Line, Numbered, Of, Standing},
+        progress::{
+            attempts::{self, Projected},
+            closures,
+            projections::{self as rows, Line, Numbered, Of, Standing},
+        },
     },
 };
 

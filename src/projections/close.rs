@@ -11,9 +11,9 @@ use crate::{
     model::{TenantId, attempt::Outcome, names::derived},
     store::{
         As, Store, StoreError, Tx,
-        audit::{self, Entry},
-        closures::{self, Closure},
-        run_tx::AsStoreError,
+        door::run_tx::AsStoreError,
+        platform::audit::{self, Entry},
+        progress::closures::{self, Closure},
     },
 };
 

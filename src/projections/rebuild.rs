@@ -14,10 +14,12 @@ use crate::{
     model::{Pseudonyms, TenantId},
     store::{
         As, Store, StoreError, Tx,
-        audit::{self, Entry},
-        projections::{self as rows, Line, Of, Place},
-        rebuild::{self, Difference, Shadow},
-        run_tx::AsStoreError,
+        door::run_tx::AsStoreError,
+        platform::audit::{self, Entry},
+        progress::{
+            projections::{self as rows, Line, Of, Place},
+            rebuild::{self, Difference, Shadow},
+        },
     },
 };
 

@@ -9,10 +9,13 @@ use super::{batch, effects::EFFECTS, facts::AttemptFact, fold};
 use crate::{
     model::{Pseudonyms, TenantId},
     store::{
-        As, Store, StoreError, Tx, closures,
-        projections::{self as rows, Of, Place, Standing},
-        run_tx::AsStoreError,
-        statements,
+        As, Store, StoreError, Tx,
+        door::run_tx::AsStoreError,
+        ledger::statements,
+        progress::{
+            closures,
+            projections::{self as rows, Of, Place, Standing},
+        },
     },
 };
 

@@ -10,9 +10,11 @@ use crate::{
     model::{TenantId, attempt::Fact, names::derived},
     store::{
         As, Store, StoreError,
-        closures::{self, Open, Silence},
-        projections::{self as rows, Of, Place},
-        vocabulary,
+        ledger::vocabulary,
+        progress::{
+            closures::{self, Open, Silence},
+            projections::{self as rows, Of, Place},
+        },
     },
     xapi::keys,
 };

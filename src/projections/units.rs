@@ -9,8 +9,8 @@ use crate::{
     model::TenantId,
     store::{
         As, Store, StoreError,
-        projections::{self as rows, Of, Place},
-        vocabulary,
+        ledger::vocabulary,
+        progress::projections::{self as rows, Of, Place},
     },
 };
 

@@ -12,18 +12,21 @@ use uuid::Uuid;
 
 use bounds::Bounds;
 
-pub use crate::store::{
+pub use crate::store::ledger::{
     pages::{Found, Sight},
     vocabulary::Activity,
 };
 use crate::{
     model::TenantId,
     store::{
-        As, Store, StoreError, attachments,
-        audit::Reading,
-        pages::{self, Filter, Span},
-        person_reads::StatementPage,
-        statements, vocabulary,
+        As, Store, StoreError,
+        ledger::{
+            attachments,
+            pages::{self, Filter, Span},
+            person_reads::StatementPage,
+            statements, vocabulary,
+        },
+        platform::audit::Reading,
     },
     xapi::{
         keys::{self, Ifi},

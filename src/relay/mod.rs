@@ -9,7 +9,7 @@ mod stored;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OnceCell;
 
-pub use crate::store::relay::Share;
+pub use crate::store::progress::relay::Share;
 pub use stored::STATEMENT_STORED;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     model::{Clock, Event, Pseudonyms, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
-        relay::{Outgoing, Position, Told},
+        progress::relay::{Outgoing, Position, Told},
     },
     telemetry::Metrics,
 };

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{Event, Pseudonyms, TenantId, names::given},
-    store::relay::Outgoing,
+    store::progress::relay::Outgoing,
     xapi::time,
 };
 

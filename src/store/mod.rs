@@ -1,55 +1,27 @@
-//! The door to PostgreSQL: all SQL lives here, one file per noun.
+//! The door to PostgreSQL: all SQL lives here, in folders that carry the names of the schemas.
 //!
-//! There is one way in for work (`Store::run_tx`, or `run_once` for what must not be made twice) and one for DDL (`ddl::Session`), which refuses transactions.
+//! There is one way in for work (`Store::run_tx`, or `run_once` for what must not be made twice) and one for DDL
+//! (`ddl::Session`), which refuses transactions. What is done to a table is a free function `verb(tx, …)` that borrows its
+//! transaction, in the one file that owns the table. Its SQL begins with its label, `/* file::verb */`, by which it is found in
+//! `pg_stat_statements` and in a log.
 
-pub mod attachments;
-pub mod attempts;
-pub mod audit;
-pub mod catalog;
-pub mod checks;
-pub mod closures;
-pub mod credentials;
-pub mod ddl;
-pub mod documents;
-pub mod embedded;
-pub mod error;
-mod fate;
-pub mod inbox;
-pub mod jobs;
-pub mod leases;
-pub mod links;
-pub mod migrations;
-pub mod months;
-pub mod pages;
-pub mod person_reads;
-pub mod pool;
-pub mod pooler;
-pub mod progress_reads;
-pub mod projections;
-pub mod rebuild;
-pub mod registries;
-pub mod reindex;
-pub mod relay;
-pub mod run_tx;
-pub mod scratch;
-pub mod signing_keys;
-pub mod statements;
-pub mod tenants;
-pub mod tls;
-pub mod tx;
-pub mod vocabulary;
-mod voids;
+pub mod door;
+pub mod ledger;
+pub mod platform;
+pub mod progress;
+pub mod schema;
 
 use deadpool_postgres::{Pool, Status};
 
 use crate::telemetry::{Metrics, metrics::PoolFigures};
 
-pub use error::{Outcome, StoreError};
-use pool::Plans;
-pub use pool::{Endpoint, PoolSettings};
-pub use run_tx::As;
-use run_tx::Patience;
-pub use tx::Tx;
+use door::{ddl, pool, pool::Plans, pooler, run_tx, run_tx::Patience};
+pub use door::{
+    error::{Outcome, StoreError},
+    pool::{Endpoint, PoolSettings},
+    run_tx::As,
+    tx::Tx,
+};
 
 /// Everything needed to open the door.
 #[derive(Clone, Debug)]

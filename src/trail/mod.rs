@@ -16,7 +16,7 @@ use crate::{
     model::{Clock, Pseudonyms, TenantId},
     store::{
         Store, StoreError,
-        audit::{Noted, Reading, person},
+        platform::audit::{Noted, Reading, person},
     },
     telemetry::Metrics,
     xapi::keys::{self, Ifi},

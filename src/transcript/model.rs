@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     model::score::Score,
-    store::progress_reads::{AttemptRow, CompletionRow, EnrollmentRow},
+    store::progress::reads::{AttemptRow, CompletionRow, EnrollmentRow},
 };
 
 /// One try of one learner at one course version.

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    store::{Store, StoreError, leases::Lease},
+    store::{Store, StoreError, platform::leases::Lease},
     telemetry::Metrics,
 };
 

@@ -1,6 +1,6 @@
 //! The catalog listing: the same for the same schema, different for every difference that matters.
 
-use progress_service::{migrate::fingerprint::Fingerprint, store::catalog};
+use progress_service::{migrate::fingerprint::Fingerprint, store::schema::catalog};
 
 use crate::support::pg::TestDatabase;
 

@@ -62,7 +62,7 @@ on_each_server! {
         // Old enough to be listed; a minute, from which on it is a warning, is for the unit test.
         other.batch_execute("SELECT pg_sleep(1.1)").await.unwrap();
         let session = fresh.store().ddl().await.unwrap();
-        let facts = progress_service::store::checks::before(&session, &[], &[]).await.unwrap();
+        let facts = progress_service::store::schema::checks::before(&session, &[], &[]).await.unwrap();
         assert_eq!(facts.old_transactions.len(), 1, "{facts:?}");
         assert!(facts.old_transactions[0].seconds >= 1);
         assert_eq!(facts.version / 10_000, i32::try_from(fresh.server().major).unwrap());

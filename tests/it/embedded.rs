@@ -14,8 +14,8 @@ use std::{
 };
 
 use progress_service::{
+    embedded::{self, Embedded, EmbeddedError, Options},
     model::{Clock, Ids, Secret},
-    store::embedded::{self, Embedded, EmbeddedError, Options},
 };
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};

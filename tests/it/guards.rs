@@ -7,7 +7,10 @@ use progress_service::{
         modules, silent,
     },
     model::{Clock, Ids, TenantId},
-    store::{As, Store, StoreError, pages, statements},
+    store::{
+        As, Store, StoreError,
+        ledger::{pages, statements},
+    },
 };
 use tokio_postgres::{Client, error::SqlState};
 use uuid::Uuid;

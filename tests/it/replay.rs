@@ -11,7 +11,7 @@ use progress_service::{
     model::{Ids, Secret},
     store::{
         Endpoint,
-        reindex::{Why, candidates, rebuild},
+        schema::reindex::{Why, candidates, rebuild},
     },
 };
 

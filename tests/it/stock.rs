@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use progress_service::store::{As, Store, StoreError, pool::PLANNER};
+use progress_service::store::{As, Store, StoreError, door::pool::PLANNER};
 use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::Client;

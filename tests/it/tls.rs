@@ -13,7 +13,7 @@ use progress_service::{
     config::{Config, Environment, read},
     model::Secret,
     objects::Objects,
-    store::{Endpoint, PoolSettings, Store, StoreSettings, ddl::Session},
+    store::{Endpoint, PoolSettings, Store, StoreSettings, door::ddl::Session},
 };
 use tempfile::TempDir;
 

@@ -22,7 +22,7 @@ use crate::{
     identity::Caller,
     model::{Scope, attempt::Outcome},
     projections::close::{self, CloseError, CloseRequest},
-    store::progress_reads::AttemptFilter,
+    store::progress::reads::AttemptFilter,
     transcript::Attempt,
     xapi::Violations,
 };

@@ -22,7 +22,7 @@ use crate::{
     identity::Caller,
     model::{Scope, TenantId},
     projections::{facts, fold::cmi5::Unit, units},
-    store::progress_reads::EnrollmentRow,
+    store::progress::reads::EnrollmentRow,
     transcript::{PrintError, Progress, Transcript, UnitProgress, model::Names},
     xapi::language::Languages,
 };

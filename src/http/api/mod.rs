@@ -2,6 +2,7 @@
 //! described by the annotation of its handler, and mounted from that same description.
 
 pub mod access;
+mod admin;
 mod attempts;
 pub mod body;
 pub mod cursor;
@@ -10,7 +11,9 @@ pub mod endpoint;
 mod enrollments;
 mod exact;
 pub mod openapi;
+mod path;
 pub mod query;
+mod registries;
 pub mod shown;
 pub mod stamp;
 mod texts;
@@ -19,7 +22,7 @@ mod users;
 use actix_web::web::{Data, ServiceConfig};
 
 use self::endpoint::Endpoint;
-use super::{Work, admin_credentials, admin_migrations, admin_tenants, registries};
+use super::Work;
 use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
 
 /// What the handlers work with.
@@ -39,9 +42,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         enrollments::Enrollments::endpoints(),
         users::Users::endpoints(),
         registries::Registries::endpoints(),
-        admin_credentials::Credentials::endpoints(),
-        admin_tenants::Tenants::endpoints(),
-        admin_migrations::Migrations::endpoints(),
+        admin::credentials::Credentials::endpoints(),
+        admin::tenants::Tenants::endpoints(),
+        admin::migrations::Migrations::endpoints(),
         openapi::Description::endpoints(),
     ]
     .into_iter()

@@ -12,11 +12,12 @@ use utoipa::{
     },
 };
 
-use super::{attempts, endpoint::endpoints, enrollments, exact, query::Parameters, stamp::API_VERSION, users};
+use super::{
+    admin, attempts, endpoint::endpoints, enrollments, exact, query::Parameters, registries, stamp::API_VERSION, users,
+};
 use crate::http::{
-    Problem, admin_credentials, admin_migrations, admin_tenants,
+    Problem,
     error::{ProblemDocument, ViolationDocument},
-    registries,
 };
 
 endpoints! {
@@ -58,9 +59,9 @@ pub fn document() -> openapi::OpenApi {
         enrollments::Enrollments::openapi(),
         users::Users::openapi(),
         registries::Registries::openapi(),
-        admin_credentials::Credentials::openapi(),
-        admin_tenants::Tenants::openapi(),
-        admin_migrations::Migrations::openapi(),
+        admin::credentials::Credentials::openapi(),
+        admin::tenants::Tenants::openapi(),
+        admin::migrations::Migrations::openapi(),
         Description::openapi(),
     ] {
         whole.merge(part);

@@ -24,7 +24,7 @@ use crate::{
     identity::Caller,
     model::Scope,
     query::Found,
-    store::{audit::Reading, progress_reads::EnrollmentPage},
+    store::{platform::audit::Reading, progress::reads::EnrollmentPage},
     transcript::Transcript,
     xapi::{Version, format::Stored, language::Languages},
 };

@@ -15,7 +15,7 @@ use crate::{
     model::TenantId,
     store::{
         As, StoreError,
-        documents::{self, Document, Kind, Place},
+        ledger::documents::{self, Document, Kind, Place},
     },
     xapi::{
         Violations, document,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Months, Utc};
 
 use super::{Check, Status, functions::functions, some_of};
-use crate::store::checks::{AfterFacts, TenantTable};
+use crate::store::schema::checks::{AfterFacts, TenantTable};
 
 /// One line for each thing that has to be right. `problems` is what is wrong between files and history; `pending`
 /// counts files that are not applied.
@@ -109,7 +109,7 @@ fn ahead(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::checks::{InvalidIndex, Months as LedgerMonths};
+    use crate::store::schema::checks::{InvalidIndex, Months as LedgerMonths};
 
     fn now() -> DateTime<Utc> {
         "2026-03-10T12:00:00Z".parse().unwrap()

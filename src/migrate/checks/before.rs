@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Status, bytes, preconditions, some_of};
-use crate::store::checks::BeforeFacts;
+use crate::store::schema::checks::BeforeFacts;
 
 /// Room left on the disk that holds the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ fn backup(around: &Surroundings, facts: Option<&BeforeFacts>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::checks::{GroupRole, OldTransaction, Replica, SchemaOwner};
+    use crate::store::schema::checks::{GroupRole, OldTransaction, Replica, SchemaOwner};
 
     fn healthy() -> (BeforeFacts, Surroundings) {
         let facts = BeforeFacts {

@@ -1,7 +1,7 @@
 //! Can a function be made to run a stranger's code, or be called by a stranger? Pure.
 
 use super::{Check, Status, some_of};
-use crate::store::checks::Function;
+use crate::store::schema::checks::Function;
 
 /// A session finds its own temporary tables and types before those of the system, so a function that does not say
 /// otherwise takes them for the real ones; if it runs with its owner's rights, the session has those.

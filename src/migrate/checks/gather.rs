@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     model::Clock,
-    store::{Endpoint, checks, ddl::Session},
+    store::{Endpoint, door::ddl::Session, schema::checks},
 };
 
 /// Where to look for what the database does not tell.

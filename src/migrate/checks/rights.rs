@@ -1,7 +1,7 @@
 //! May the service's login do what it has to, and nothing it must not? Pure.
 
 use super::{Check, Status};
-use crate::store::checks::ServiceRights;
+use crate::store::schema::checks::ServiceRights;
 
 /// One line for each demand on the login the data plane runs with.
 pub fn rights(facts: &ServiceRights) -> Vec<Check> {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use progress_service::{
+    embedded::{self, EmbeddedError, Options},
     model::{Clock, Ids},
-    store::embedded::{self, EmbeddedError, Options},
 };
 
 use super::{

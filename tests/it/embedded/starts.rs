@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use progress_service::{
+    embedded::{self, EmbeddedError, Options},
     model::{Clock, Ids},
-    store::embedded::{self, EmbeddedError, Options},
 };
 
 use super::{

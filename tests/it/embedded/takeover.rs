@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 use progress_service::{
+    embedded::Embedded,
     migrate::{Runner, Settings, Verdict, modules, silent},
     model::Secret,
-    store::{Endpoint, embedded::Embedded},
+    store::Endpoint,
 };
 
 use super::{connect, folder, start, superuser, superuser_url, text};

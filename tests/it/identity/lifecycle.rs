@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta};
 use progress_service::{
     identity::{AuthError, IdentityError, NewCredential},
     model::{Clock, Scope, Scopes, Secret, TenantId},
-    store::{credentials::Launch, tenants::TenantStatus},
+    store::platform::{credentials::Launch, tenants::TenantStatus},
 };
 use serde_json::json;
 use uuid::Uuid;

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use progress_service::{
     identity::{AuthError, Identity, Issued},
     model::{Secret, TenantId},
-    store::tenants::TenantStatus,
+    store::platform::tenants::TenantStatus,
 };
 
 use super::setup::{basic, clock, credential, header, node};

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use progress_service::{
     identity::{AuthError, Identity, IdentitySettings, IssuerSettings},
     model::{Clock, Ids, Scope, TenantId},
-    store::tenants::TenantStatus,
+    store::platform::tenants::TenantStatus,
 };
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A row for every table, whatever its columns: a rollback script that works on empty tables proves little.
 
-use progress_service::store::{Endpoint, catalog, ddl::Session};
+use progress_service::store::{Endpoint, door::ddl::Session, schema::catalog};
 use tokio_postgres::Client;
 
 /// What the filler adds to the catalog is told apart by this ending.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use progress_service::{
     migrate::{Module, Request, RunReport, Runner, Settings, Wish, lint::lock_taken, modules::ModuleError, silent},
     model::Secret,
-    store::{Endpoint, migrations::Budget},
+    store::{Endpoint, schema::migrations::Budget},
 };
 use tokio_postgres::Client;
 

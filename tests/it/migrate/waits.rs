@@ -11,7 +11,7 @@ use std::{
 
 use progress_service::{
     migrate::{Event, RunReport, Runner},
-    store::migrations::{Budget, blockers::Blocker},
+    store::schema::migrations::{Budget, blockers::Blocker},
 };
 use tokio_postgres::Client;
 

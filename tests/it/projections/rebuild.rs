@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use progress_service::projections::rebuild::{Progress, Rebuild, RebuildError, Replaced};
-use progress_service::store::rebuild::Difference;
+use progress_service::store::progress::rebuild::Difference;
 use serde_json::{Value, json};
 
 use super::{attempts, close, everything, forget, platform, registered, rows, settle, statement, store};

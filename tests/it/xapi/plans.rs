@@ -7,9 +7,11 @@ use progress_service::{
     model::TenantId,
     store::{
         As, Store, StoreError,
-        pages::{self, Filter, Query, Sight, Span},
-        pool::PLANNER,
-        statements::{self, Entry, authority_form},
+        door::pool::PLANNER,
+        ledger::{
+            pages::{self, Filter, Query, Sight, Span},
+            statements::{self, Entry, authority_form},
+        },
     },
     xapi::{Author, Limits, Prepared, Version, keys, keys::Ifi, prepare, read},
 };
@@ -170,7 +172,7 @@ fn faults(plan: &Value) -> Vec<String> {
     faults
 }
 
-async fn explained(client: &Client, sql: &str, params: &[progress_service::store::tx::Param<'_>]) -> Value {
+async fn explained(client: &Client, sql: &str, params: &[progress_service::store::door::tx::Param<'_>]) -> Value {
     let sql = format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}");
     let row = client.query_one(&sql, params).await.expect("a plan");
     let answer: Value = row.get(0);

@@ -9,8 +9,8 @@ use crate::{
     model::TenantId,
     store::{
         As, StoreError, Tx,
-        documents::{self, Document, Place},
-        run_tx::AsStoreError,
+        door::run_tx::AsStoreError,
+        ledger::documents::{self, Document, Place},
     },
     xapi::{
         Limits, Version, Violations,

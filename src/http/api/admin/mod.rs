@@ -1,0 +1,5 @@
+//! `/api/v1/admin`: what operators do over HTTP.
+
+pub mod credentials;
+pub mod migrations;
+pub mod tenants;

@@ -1,0 +1,10 @@
+//! How PostgreSQL is spoken to: sessions and their pools, transactions and when they are repeated, errors.
+
+pub mod ddl;
+pub mod error;
+pub mod fate;
+pub mod pool;
+pub mod pooler;
+pub mod run_tx;
+pub mod tls;
+pub mod tx;

@@ -1,0 +1,159 @@
+//! State and profile documents.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::model::TenantId;
+use crate::store::{StoreError, Tx, door::tx::column};
+
+/// Where a document stands: everything its row needs beside the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Hash of the whole name.
+    pub key: Uuid,
+    pub kind: Kind,
+    /// Hash of the place without registration and document id.
+    pub scope_key: Uuid,
+    pub registration: Option<Uuid>,
+    pub document_id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    State,
+    ActivityProfile,
+    AgentProfile,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::ActivityProfile => "activity_profile",
+            Self::AgentProfile => "agent_profile",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub content_type: String,
+    /// Bytes of the content.
+    pub length: usize,
+    /// Absent if it is longer than was asked for.
+    pub content: Option<Vec<u8>>,
+    /// SHA-1 of the content in hexadecimal, without quotes.
+    pub etag: String,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Serialises writers of one document, the first one included: there is no row yet that could be locked.
+pub async fn lock(tx: &Tx<'_>, key: Uuid) -> Result<(), StoreError> {
+    let (high, _) = key.as_u64_pair();
+    tx.execute("/* lock_document */ SELECT pg_advisory_xact_lock($1)", &[&high.cast_signed()]).await.map(drop)
+}
+
+/// A document, with its content if that has no more than `most` bytes.
+pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Result<Option<Document>, StoreError> {
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    let row = tx
+        .query_opt(
+            "/* get_document */ SELECT content_type, octet_length(content) AS length,
+                 CASE WHEN octet_length(content) <= $3 THEN content END AS content, etag, updated_at
+             FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
+            &[&tenant.0, &key, &most],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Document {
+            content_type: column(&row, "content_type")?,
+            length: usize::try_from(column::<i32>(&row, "length")?).unwrap_or_default(),
+            content: column(&row, "content")?,
+            etag: column(&row, "etag")?,
+            updated_at: column(&row, "updated_at")?,
+        })
+    })
+    .transpose()
+}
+
+pub async fn put(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    place: &Place,
+    content_type: &str,
+    content: &[u8],
+    etag: &str,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "/* put_document */ INSERT INTO ledger.documents
+             (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (tenant_id, key) DO UPDATE SET content_type = excluded.content_type,
+             content = excluded.content, etag = excluded.etag, updated_at = clock_timestamp()",
+        &[
+            &tenant.0,
+            &place.key,
+            &place.kind.as_str(),
+            &place.scope_key,
+            &place.registration,
+            &place.document_id,
+            &content_type,
+            &content,
+            &etag,
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn delete(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {
+    let deleted = tx
+        .execute(
+            "/* delete_document */ DELETE FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
+            &[&tenant.0, &key],
+        )
+        .await?;
+    Ok(deleted > 0)
+}
+
+/// The ids of the documents in a place, and when the newest of them changed.
+pub async fn list(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    scope_key: Uuid,
+    registration: Option<Uuid>,
+    since: Option<DateTime<Utc>>,
+) -> Result<(Vec<String>, Option<DateTime<Utc>>), StoreError> {
+    let rows = tx
+        .query(
+            "/* list_documents */ SELECT document_id, updated_at FROM ledger.documents
+             WHERE tenant_id = $1 AND scope_key = $2 AND ($3::uuid IS NULL OR registration = $3)
+               AND ($4::timestamptz IS NULL OR updated_at > $4)
+             ORDER BY document_id",
+            &[&tenant.0, &scope_key, &registration, &since],
+        )
+        .await?;
+    let mut ids: Vec<String> = rows.iter().map(|row| column(row, "document_id")).collect::<Result<_, _>>()?;
+    // The same id may stand under several registrations.
+    ids.dedup();
+    let mut newest = None;
+    for row in &rows {
+        newest = newest.max(Some(column(row, "updated_at")?));
+    }
+    Ok((ids, newest))
+}
+
+/// Deletes every document of a place, or those of one registration.
+pub async fn delete_all(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    scope_key: Uuid,
+    registration: Option<Uuid>,
+) -> Result<u64, StoreError> {
+    tx.execute(
+        "/* delete_documents */ DELETE FROM ledger.documents
+         WHERE tenant_id = $1 AND scope_key = $2 AND ($3::uuid IS NULL OR registration = $3)",
+        &[&tenant.0, &scope_key, &registration],
+    )
+    .await
+}

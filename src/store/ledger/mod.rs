@@ -1,0 +1,11 @@
+//! The schema `ledger`: statements and what belongs to them, documents, attachments, references, partitions.
+
+pub mod attachments;
+pub mod documents;
+pub mod links;
+pub mod pages;
+pub mod partitions;
+pub mod person_reads;
+pub mod statements;
+pub mod vocabulary;
+pub(in crate::store) mod voids;

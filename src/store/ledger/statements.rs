@@ -1,0 +1,328 @@
+//! Statements going into the ledger: what is known of their ids, and the pipelined write of a group.
+//!
+//! Ids are looked up one by one (`LATERAL … OFFSET 0`): `= ANY` may become a walk over all ids of the tenant for each
+//! of them, as it does on PostgreSQL 15 while nothing is known of the table.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::store::{
+    StoreError, Tx,
+    door::tx::{Param, column},
+};
+use crate::{model::TenantId, xapi::prepare::Prepared};
+
+/// What the ledger knows of an id that is not new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub digest: Vec<u8>,
+    /// Erased for good: nothing under this id may come back.
+    pub erased: bool,
+    /// The sender's own timestamp, where it gave one and the month is still at hand.
+    pub occurred: Option<DateTime<Utc>>,
+}
+
+/// What the first round trip of a write learns.
+#[derive(Debug, Default)]
+pub struct Beforehand {
+    /// The first of the reserved microseconds.
+    pub first_micros: i64,
+    pub known: HashMap<Uuid, Known>,
+    /// Those of the ids that somebody already refers to.
+    pub awaited: Vec<Uuid>,
+}
+
+/// Reserves a microsecond for each id, then reads what is known of them; in this order, so that whoever refers to
+/// one of them and is not seen here will see this transaction when it settles.
+pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<Beforehand, StoreError> {
+    let wanted = ids.len() as i64;
+    let (reserve, lookup): ([Param<'_>; 1], [Param<'_>; 2]) = ([&wanted], [&tenant.0, &ids]);
+    let (reserved, known, awaited) = futures_util::try_join!(
+        tx.query_one("/* reserve */ SELECT ledger.reserve($1) AS first", &reserve),
+        tx.query(
+            "/* known_ids */ SELECT s.* FROM unnest($2::uuid[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT id, digest, erased, stored FROM ledger.statement_ids s
+                                 WHERE s.tenant_id = $1 AND s.id = wanted.id OFFSET 0) s",
+            &lookup,
+        ),
+        tx.query(
+            "/* awaited_ids */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT FROM ledger.refs r
+                                 WHERE r.tenant_id = $1 AND r.target_id = wanted.id LIMIT 1) r",
+            &lookup,
+        ),
+    )?;
+    let mut all = HashMap::with_capacity(known.len());
+    for row in &known {
+        let stored: DateTime<Utc> = column(row, "stored")?;
+        let occurred = occurred(tx, tenant, stored).await?;
+        let known = Known { digest: column(row, "digest")?, erased: column(row, "erased")?, occurred };
+        all.insert(column(row, "id")?, known);
+    }
+    let awaited = awaited.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    Ok(Beforehand { first_micros: column(&reserved, "first")?, known: all, awaited })
+}
+
+async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let row = tx
+        .query_opt(
+            "/* occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
+            &[&tenant.0, &stored],
+        )
+        .await?;
+    row.map_or(Ok(None), |row| column(&row, "occurred"))
+}
+
+/// A new statement with the microsecond it got.
+pub struct Entry<'a> {
+    pub statement: &'a Prepared,
+    pub stored: DateTime<Utc>,
+}
+
+/// Writes the entries with the guard rows and relations they need, in one flight. A unique violation means that
+/// another transaction stored one of the ids meanwhile: the caller reads again and plans anew.
+pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+    let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
+    let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes = writes.iter().flatten().map(|write| tx.execute(write.sql, &write.params));
+    try_join_all(writes).await.map(drop)
+}
+
+/// Does what `append` does and commits, all in one flight. Nothing may follow in this transaction.
+pub async fn append_last(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+    let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
+    let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes: Vec<_> = writes.iter().flatten().map(|write| (write.sql, write.params.as_slice())).collect();
+    tx.last(&writes).await.map(drop)
+}
+
+/// One of the statements that write a group.
+struct Write<'a> {
+    sql: &'static str,
+    params: Vec<Param<'a>>,
+}
+
+/// The entries as arrays, one for each column.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+    digests: Vec<&'a [u8]>,
+    occurred: Vec<Option<DateTime<Utc>>>,
+    verbs: Vec<Uuid>,
+    agents: Vec<Option<Uuid>>,
+    activities: Vec<Option<Uuid>>,
+    registrations: Vec<Option<Uuid>>,
+    refers_to: Vec<Option<Uuid>>,
+    voiding: Vec<bool>,
+    converts: Vec<bool>,
+    payloads: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(entries: &'a [Entry<'_>]) -> Self {
+        Self {
+            ids: entries.iter().map(|e| e.statement.id).collect(),
+            stored: entries.iter().map(|e| e.stored).collect(),
+            digests: entries.iter().map(|e| e.statement.digest.as_slice()).collect(),
+            occurred: entries.iter().map(|e| e.statement.has_timestamp.then_some(e.statement.timestamp)).collect(),
+            verbs: entries.iter().map(|e| e.statement.verb_key).collect(),
+            agents: entries.iter().map(|e| e.statement.agent_key).collect(),
+            activities: entries.iter().map(|e| e.statement.activity_key).collect(),
+            registrations: entries.iter().map(|e| e.statement.registration_key).collect(),
+            refers_to: entries.iter().map(|e| e.statement.refers_to).collect(),
+            voiding: entries.iter().map(|e| e.statement.is_voiding).collect(),
+            converts: entries.iter().map(|e| e.statement.converts).collect(),
+            payloads: entries.iter().map(|e| e.statement.payload.as_str()).collect(),
+        }
+    }
+
+    /// Sorted by id, so that two groups that share ids wait for each other instead of deadlocking.
+    fn ids<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+        (!self.ids.is_empty()).then(|| Write {
+            sql: "/* insert_statement_ids */ INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest)
+                  SELECT $1, new.id, new.stored, new.digest
+                  FROM unnest($2::uuid[], $3::timestamptz[], $4::bytea[]) AS new (id, stored, digest) ORDER BY new.id",
+            params: vec![&tenant.0, &self.ids, &self.stored, &self.digests],
+        })
+    }
+
+    fn statements<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+        (!self.ids.is_empty()).then(|| Write {
+            sql: "/* insert_statements */ INSERT INTO ledger.statements
+                      (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key, registration_key,
+                       refers_to, voiding, converts, payload)
+                  SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[],
+                      $7::uuid[], $8::uuid[], $9::uuid[], $10::bool[], $11::bool[], $12::text[]) AS new",
+            params: vec![
+                &tenant.0,
+                &self.ids,
+                &self.stored,
+                &self.occurred,
+                &self.verbs,
+                &self.agents,
+                &self.activities,
+                &self.registrations,
+                &self.refers_to,
+                &self.voiding,
+                &self.converts,
+                &self.payloads,
+            ],
+        })
+    }
+}
+
+/// Agents and activities beside those in the statement's own columns.
+struct Relations {
+    keys: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+}
+
+impl Relations {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let related = entries.iter().flat_map(|e| relation_keys(e.statement).map(move |key| (key, e.stored)));
+        let mut all: Vec<(Uuid, DateTime<Utc>)> = related.collect();
+        // In the order of the index, neighbours go to the same page of it.
+        all.sort_unstable();
+        let (keys, stored) = all.into_iter().unzip();
+        Self { keys, stored }
+    }
+
+    fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+        (!self.keys.is_empty()).then(|| Write {
+            sql: "/* insert_relations */ INSERT INTO ledger.relations (tenant_id, key, stored)
+                  SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[]) AS new",
+            params: vec![&tenant.0, &self.keys, &self.stored],
+        })
+    }
+}
+
+/// The keys a statement is found by beside those in its own columns.
+pub fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
+    found_by(&statement.other_agent_keys, &statement.related, statement.authority_key)
+}
+
+/// The same of the parts: the authority first, whom every statement has, then agents, then what is merely related.
+pub(in crate::store) fn found_by(
+    other_agents: &[Uuid],
+    related: &[Uuid],
+    authority: Uuid,
+) -> impl Iterator<Item = Uuid> {
+    [authority_form(authority)]
+        .into_iter()
+        .chain(other_agents.iter().copied())
+        .chain(related.iter().copied().map(related_form))
+}
+
+/// The form in which a key stands in `relations` when the agent or activity is merely related: a filter without
+/// `related_…` must not walk over these rows, so they are apart from the direct ones in the index.
+pub fn related_form(key: Uuid) -> Uuid {
+    Uuid::from_u128(!key.as_u128())
+}
+
+/// The form of the authority's key, apart from both: `statements/read/mine` asks for it alone.
+pub fn authority_form(key: Uuid) -> Uuid {
+    Uuid::from_u128(key.as_u128().rotate_left(64))
+}
+
+/// Statements whose object is another statement.
+#[derive(Default)]
+struct Refs {
+    targets: Vec<Uuid>,
+    referrers: Vec<Uuid>,
+    stored: Vec<DateTime<Utc>>,
+    voids: Vec<bool>,
+    voids_only_of: Vec<Option<Uuid>>,
+}
+
+impl Refs {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let mut all = Self::default();
+        for Entry { statement, stored } in entries {
+            if let Some(target) = statement.refers_to {
+                all.targets.push(target);
+                all.referrers.push(statement.id);
+                all.stored.push(*stored);
+                all.voids.push(statement.is_voiding);
+                all.voids_only_of.push(statement.voids_only_of.map(authority_form));
+            }
+        }
+        all
+    }
+
+    fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+        (!self.targets.is_empty()).then(|| Write {
+            sql: "/* insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids, voids_only_of)
+                  SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[], $6::uuid[]) AS new",
+            params: vec![
+                &tenant.0,
+                &self.targets,
+                &self.referrers,
+                &self.stored,
+                &self.voids,
+                &self.voids_only_of,
+            ],
+        })
+    }
+}
+
+/// Which of these statements are at hand and under another authority than the one with this key.
+pub async fn under_others(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    ids: &[Uuid],
+    authority: Uuid,
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = tx
+        .query(
+            "/* under_others */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+             CROSS JOIN LATERAL (SELECT i.stored FROM ledger.statement_ids i
+                                 WHERE i.tenant_id = $1 AND i.id = wanted.id AND NOT i.erased OFFSET 0) i
+             CROSS JOIN LATERAL (SELECT FROM ledger.statements s
+                                 WHERE s.tenant_id = $1 AND s.stored = i.stored LIMIT 1) s
+             WHERE NOT EXISTS (SELECT FROM ledger.relations o
+                               WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = i.stored)",
+            &[&tenant.0, &ids, &authority_form(authority)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Asks for the moment before which everything stored is visible now or never will be. Takes an earlier answer, as a
+/// ledger microsecond, or 0.
+pub(in crate::store) const SAFE_BOUND: &str = "/* safe_bound */ SELECT ledger.settled($1) AS bound";
+
+/// Everything stored before this moment is visible now or never will be. Ask before reading the data.
+pub async fn safe_bound(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
+    safe_bound_after(tx, DateTime::UNIX_EPOCH).await
+}
+
+/// The same, at less cost where nothing was written since the answer was `seen`.
+pub async fn safe_bound_after(tx: &Tx<'_>, seen: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+    bound(&tx.query_one(SAFE_BOUND, &[&seen.timestamp_micros()]).await?)
+}
+
+/// Lets the ledger's clock catch up with the present, so that the safe bound does where nobody writes. For a transaction
+/// of its own: until its end no later bound is given to anybody.
+pub async fn catch_up(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.query_one("/* catch_up */ SELECT ledger.safe_bound()", &[]).await.map(drop)
+}
+
+/// What the ledger's clock says now: whatever is stored from here on is stored later.
+pub async fn now(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
+    bound(&tx.query_one("/* ledger_now */ SELECT ledger.reserve(1) AS bound", &[]).await?)
+}
+
+/// The answer to `SAFE_BOUND`.
+pub(in crate::store) fn bound(row: &Row) -> Result<DateTime<Utc>, StoreError> {
+    moment(column(row, "bound")?)
+}
+
+/// A ledger microsecond as a time.
+pub fn moment(micros: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| StoreError::Shape { name: "moment", detail: format!("{micros} is not a time") })
+}

@@ -1,0 +1,171 @@
+//! Activities, agents and verbs that statements have named: merged in sorted order, so that no two groups deadlock.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::store::{StoreError, Tx, door::tx::column};
+use crate::{model::TenantId, xapi::keys::Ifi};
+
+/// An activity with the definition merged over all statements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Activity {
+    pub iri: String,
+    pub definition: Option<Map<String, Value>>,
+}
+
+/// Makes a row for each unseen activity and locks them all; answers what is known of each. `activities` is sorted by key.
+pub async fn lock_activities(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    activities: &[(Uuid, &str)],
+) -> Result<HashMap<Uuid, Option<Map<String, Value>>>, StoreError> {
+    let (keys, iris): (Vec<Uuid>, Vec<&str>) = activities.iter().copied().unzip();
+    tx.execute(
+        "/* insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
+         SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
+         ON CONFLICT DO NOTHING",
+        &[&tenant.0, &keys, &iris],
+    )
+    .await?;
+    let rows = tx
+        .query(
+            "/* lock_activities */ SELECT key, definition FROM ledger.activities
+             WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE",
+            &[&tenant.0, &keys],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((column(row, "key")?, definition(column(row, "definition")?)?))).collect()
+}
+
+pub async fn write_definitions(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    definitions: &[(Uuid, String)],
+) -> Result<(), StoreError> {
+    if definitions.is_empty() {
+        return Ok(());
+    }
+    let (keys, texts): (Vec<Uuid>, Vec<&str>) = definitions.iter().map(|(key, text)| (*key, text.as_str())).unzip();
+    tx.execute(
+        "/* write_definitions */ UPDATE ledger.activities a SET definition = new.definition, updated_at = clock_timestamp()
+         FROM unnest($2::uuid[], $3::text[]) AS new (key, definition) WHERE a.tenant_id = $1 AND a.key = new.key",
+        &[&tenant.0, &keys, &texts],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Activity>, StoreError> {
+    let row = tx
+        .query_opt(
+            "/* activity */ SELECT iri, definition FROM ledger.activities WHERE tenant_id = $1 AND key = $2",
+            &[&tenant.0, &key],
+        )
+        .await?;
+    row.map(|row| Ok(Activity { iri: column(&row, "iri")?, definition: definition(column(&row, "definition")?)? }))
+        .transpose()
+}
+
+/// The merged definitions of those of the activities that have one, by IRI.
+pub async fn definitions(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    keys: &[Uuid],
+) -> Result<Vec<(String, Map<String, Value>)>, StoreError> {
+    let rows = tx
+        .query(
+            "/* definitions */ SELECT iri, definition FROM ledger.activities
+             WHERE tenant_id = $1 AND key = ANY($2) AND definition IS NOT NULL",
+            &[&tenant.0, &keys],
+        )
+        .await?;
+    let all = rows.iter().map(|row| Ok((column(row, "iri")?, definition(column(row, "definition")?)?)));
+    all.filter_map(|item: Result<_, StoreError>| item.map(|(iri, d)| d.map(|d| (iri, d))).transpose()).collect()
+}
+
+fn definition(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
+    text.map(serde_json::from_str)
+        .transpose()
+        .map_err(|e| StoreError::Shape { name: "definition", detail: e.to_string() })
+}
+
+/// An agent and the name it was seen under, if any.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NamedAgent {
+    pub key: Uuid,
+    pub ifi: Ifi,
+    pub name: Option<String>,
+}
+
+/// Remembers agents and the names they were seen under.
+pub async fn remember_agents(tx: &Tx<'_>, tenant: TenantId, agents: &[NamedAgent]) -> Result<(), StoreError> {
+    let mut keys = Vec::with_capacity(agents.len());
+    let mut ifis = Vec::with_capacity(agents.len());
+    let mut names = Vec::with_capacity(agents.len());
+    for agent in agents {
+        keys.push(agent.key);
+        ifis.push(Value::Object(agent.ifi.to_map()).to_string());
+        names.push(agent.name.as_deref());
+    }
+    tx.execute(
+        "/* remember_agents */ INSERT INTO ledger.agents AS known (tenant_id, key, ifi, names)
+         SELECT $1, new.key, min(new.ifi), array_remove(array_agg(DISTINCT new.name), NULL)
+         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (key, ifi, name) GROUP BY new.key ORDER BY new.key
+         ON CONFLICT (tenant_id, key) DO UPDATE
+             SET names = known.names || (SELECT coalesce(array_agg(n), '{}') FROM unnest(excluded.names) n
+                                         WHERE n <> ALL (known.names))
+             WHERE NOT excluded.names <@ known.names",
+        &[&tenant.0, &keys, &ifis, &names],
+    )
+    .await
+    .map(drop)
+}
+
+/// The names an agent was seen under, oldest first; `None` if it was never seen.
+pub async fn agent_names(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Vec<String>>, StoreError> {
+    let row = tx
+        .query_opt(
+            "/* agent_names */ SELECT names FROM ledger.agents WHERE tenant_id = $1 AND key = $2",
+            &[&tenant.0, &key],
+        )
+        .await?;
+    row.map(|row| column(&row, "names")).transpose()
+}
+
+/// Remembers verbs that no statement of the tenant used before; `verbs` is sorted by key.
+pub async fn remember_verbs(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    verbs: &[(Uuid, &str, Option<String>)],
+) -> Result<(), StoreError> {
+    let keys: Vec<Uuid> = verbs.iter().map(|(key, ..)| *key).collect();
+    let iris: Vec<&str> = verbs.iter().map(|(_, iri, _)| *iri).collect();
+    let displays: Vec<Option<&str>> = verbs.iter().map(|(.., display)| display.as_deref()).collect();
+    tx.execute(
+        "/* remember_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri, display)
+         SELECT $1, new.key, new.iri, new.display
+         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (key, iri, display) ORDER BY new.key
+         ON CONFLICT DO NOTHING",
+        &[&tenant.0, &keys, &iris, &displays],
+    )
+    .await
+    .map(drop)
+}
+
+/// Whether a statement of the tenant ever used the verb.
+pub async fn has_seen_verb(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {
+    let sql =
+        "/* has_seen_verb */ SELECT EXISTS (SELECT FROM ledger.verbs_seen WHERE tenant_id = $1 AND key = $2) AS seen";
+    column(&tx.query_one(sql, &[&tenant.0, &key]).await?, "seen")
+}
+
+/// The IRIs of activities, by key.
+pub async fn iris(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreError> {
+    let sql = "/* activity_iris */ SELECT a.key, a.iri FROM unnest($2::uuid[]) AS wanted (key)
+        CROSS JOIN LATERAL (SELECT key, iri FROM ledger.activities a
+                            WHERE a.tenant_id = $1 AND a.key = wanted.key OFFSET 0) a";
+    let rows = tx.query(sql, &[&tenant.0, &keys]).await?;
+    rows.iter().map(|row| Ok((column(row, "key")?, column(row, "iri")?))).collect()
+}

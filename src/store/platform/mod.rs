@@ -1,0 +1,8 @@
+//! The schema `platform`: tenants and their keys, who may lead, long work, and who did what.
+
+pub mod audit;
+pub mod credentials;
+pub mod jobs;
+pub mod leases;
+pub mod signing_keys;
+pub mod tenants;

@@ -1,0 +1,116 @@
+//! Tenants: who shares this service, and whether they are served.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::TenantId;
+use crate::store::{
+    Store, StoreError,
+    door::{
+        run_tx::As,
+        tx::{Tx, column},
+    },
+};
+
+/// Whether a tenant's requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantStatus {
+    Active,
+    Suspended,
+}
+
+impl TenantStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    pub(in crate::store) fn from_column(name: &'static str, text: &str) -> Result<Self, StoreError> {
+        match text {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            other => Err(StoreError::Shape { name, detail: format!("unknown tenant status {other:?}") }),
+        }
+    }
+}
+
+/// One tenant as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub name: String,
+    pub status: TenantStatus,
+    pub created_at: DateTime<Utc>,
+    pub status_changed_at: DateTime<Utc>,
+}
+
+fn read(row: &tokio_postgres::Row) -> Result<Tenant, StoreError> {
+    Ok(Tenant {
+        id: TenantId(column(row, "tenant_id")?),
+        name: column(row, "name")?,
+        status: TenantStatus::from_column("tenants", column(row, "status")?)?,
+        created_at: column(row, "created_at")?,
+        status_changed_at: column(row, "status_changed_at")?,
+    })
+}
+
+const INSERT: &str = "/* tenants::insert */
+    INSERT INTO platform.tenants (tenant_id, name, created_at, status_changed_at)
+    VALUES ($1 /* id */, $2 /* name */, $3 /* now */, $3)
+    ON CONFLICT DO NOTHING";
+
+/// Adds a tenant; `false` when its name or id is already taken.
+pub async fn insert(tx: &Tx<'_>, id: TenantId, name: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(tx.execute(INSERT, &[&id.0, &name, &now]).await? == 1)
+}
+
+const GET: &str = "/* tenants::get */
+    SELECT tenant_id, name, status, created_at, status_changed_at
+    FROM platform.tenants WHERE tenant_id = $1 /* id */";
+
+/// One tenant, if the transaction may see it.
+pub async fn get(tx: &Tx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+    tx.query_opt(GET, &[&id.0]).await?.as_ref().map(read).transpose()
+}
+
+const NAMED: &str = "/* tenants::named */
+    SELECT tenant_id, name, status, created_at, status_changed_at
+    FROM platform.tenants WHERE name = $1 /* name */";
+
+/// The tenant of this name, if the transaction may see it.
+pub async fn named(tx: &Tx<'_>, name: &str) -> Result<Option<Tenant>, StoreError> {
+    tx.query_opt(NAMED, &[&name]).await?.as_ref().map(read).transpose()
+}
+
+const LIST: &str = "/* tenants::list */
+    SELECT tenant_id, name, status, created_at, status_changed_at
+    FROM platform.tenants
+    WHERE $1::text /* after */ IS NULL OR name > $1
+    ORDER BY name LIMIT $2 /* limit */";
+
+/// The tenants the transaction may see, by name, from the one after `after`.
+pub async fn list(tx: &Tx<'_>, after: Option<&str>, limit: i64) -> Result<Vec<Tenant>, StoreError> {
+    tx.query(LIST, &[&after, &limit]).await?.iter().map(read).collect()
+}
+
+const SET_STATUS: &str = "/* tenants::set_status */
+    UPDATE platform.tenants SET status = $2 /* status */, status_changed_at = $3 /* now */
+    WHERE tenant_id = $1 /* id */ AND status <> $2";
+
+/// Suspends or resumes; `false` when that is how it already was.
+pub async fn set_status(
+    tx: &Tx<'_>,
+    id: TenantId,
+    status: TenantStatus,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    Ok(tx.execute(SET_STATUS, &[&id.0, &status.name(), &now]).await? == 1)
+}
+
+impl Store {
+    /// One tenant, seen with its own eyes: the data plane needs no wider role to ask this.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        self.run_tx("tenant", As::Tenant(id), |tx| Box::pin(get(tx, id))).await
+    }
+}

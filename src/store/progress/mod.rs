@@ -1,0 +1,10 @@
+//! The schema `progress`: attempts and what follows from them, events on their way out, commands on their way in.
+
+pub mod attempts;
+pub mod closures;
+pub mod inbox;
+pub mod projections;
+pub mod reads;
+pub mod rebuild;
+pub mod registries;
+pub mod relay;

@@ -1,0 +1,208 @@
+//! What the relay reads of the ledger and of the outbox, and how far it has come with each.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::model::TenantId;
+use crate::store::{As, Store, StoreError, door::tx::column, ledger::statements};
+
+/// A part of the tenants: those whose id's last byte leaves `index` when divided by `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub index: i32,
+    pub of: i32,
+}
+
+impl Share {
+    /// Every tenant.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+}
+
+/// A statement that is to go out.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub id: Uuid,
+    pub stored: DateTime<Utc>,
+    pub occurred: Option<DateTime<Utc>>,
+    pub agent_key: Option<Uuid>,
+    pub payload: String,
+}
+
+/// A tenant with statements that have not gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub tenant: TenantId,
+    /// The last moment that has gone out.
+    pub after: DateTime<Utc>,
+    /// The first that has not.
+    pub oldest: DateTime<Utc>,
+}
+
+/// An event that a projection left in the outbox.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub tenant: TenantId,
+    pub id: Uuid,
+    pub kind: String,
+    pub key: String,
+    pub correlation: String,
+    pub causation: Uuid,
+    pub occurred: DateTime<Utc>,
+    pub created: DateTime<Utc>,
+    pub data: String,
+}
+
+impl Store {
+    /// The tenants of the share that have something to send.
+    pub async fn relay_positions(&self, share: Share) -> Result<Vec<Position>, StoreError> {
+        self.run_tx("relay_positions", As::Worker, |tx| {
+            Box::pin(async move {
+                let rows = tx
+                    .query(
+                        "/* relay_positions */ SELECT t.tenant_id, coalesce(c.position, 'epoch') AS position, s.stored
+                         FROM platform.tenants t LEFT JOIN progress.relay_cursors c USING (tenant_id)
+                         CROSS JOIN LATERAL (
+                             SELECT stored FROM ledger.statements
+                             WHERE tenant_id = t.tenant_id AND stored > coalesce(c.position, 'epoch')
+                             ORDER BY stored LIMIT 1) s
+                         WHERE get_byte(uuid_send(t.tenant_id), 15) % $2 = $1
+                         ORDER BY t.tenant_id",
+                        &[&share.index, &share.of],
+                    )
+                    .await?;
+                let position = |row| {
+                    let tenant = TenantId(column(row, "tenant_id")?);
+                    Ok(Position { tenant, after: column(row, "position")?, oldest: column(row, "stored")? })
+                };
+                rows.iter().map(position).collect()
+            })
+        })
+        .await
+    }
+
+    /// The next statements of a tenant in the order of the ledger, all of them final: nothing can appear before them.
+    pub async fn relay_batch(
+        &self,
+        tenant: TenantId,
+        after: DateTime<Utc>,
+        most: i64,
+    ) -> Result<Vec<Outgoing>, StoreError> {
+        self.run_tx("relay_batch", As::Worker, |tx| {
+            Box::pin(async move {
+                let bound = statements::safe_bound(tx).await?;
+                let rows = tx
+                    .query(
+                        "/* relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements
+                         WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
+                        &[&tenant.0, &after, &bound, &most],
+                    )
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        Ok(Outgoing {
+                            id: column(row, "id")?,
+                            stored: column(row, "stored")?,
+                            occurred: column(row, "occurred")?,
+                            agent_key: column(row, "agent_key")?,
+                            payload: column(row, "payload")?,
+                        })
+                    })
+                    .collect()
+            })
+        })
+        .await
+    }
+
+    /// Moves a tenant on, unless somebody else has moved it meanwhile; answers whether it did.
+    pub async fn relay_advance(
+        &self,
+        tenant: TenantId,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.run_tx("relay_advance", As::Worker, |tx| {
+            Box::pin(async move {
+                let moved = tx
+                    .execute(
+                        "/* relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
+                         VALUES ($1, $2)
+                         ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+                             WHERE c.position = $3",
+                        &[&tenant.0, &to, &from],
+                    )
+                    .await?;
+                Ok(moved > 0)
+            })
+        })
+        .await
+    }
+
+    /// The oldest events of the share's outbox. One tenant's are in the order in which they were told: whoever writes
+    /// them holds the tenant's projection cursor until its end, so a later position is never visible before an earlier.
+    pub async fn outbox_batch(&self, share: Share, most: i64) -> Result<Vec<Told>, StoreError> {
+        self.run_tx("outbox_batch", As::Worker, |tx| {
+            Box::pin(async move {
+                let rows = tx
+                    .query(
+                        "/* outbox_batch */ SELECT tenant_id, id, type, key, correlation_id, causation_id, occurred_at,
+                             created_at, data
+                         FROM progress.outbox
+                         WHERE published_at IS NULL AND get_byte(uuid_send(tenant_id), 15) % $2 = $1
+                         ORDER BY position LIMIT $3",
+                        &[&share.index, &share.of, &most],
+                    )
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        Ok(Told {
+                            tenant: TenantId(column(row, "tenant_id")?),
+                            id: column(row, "id")?,
+                            kind: column(row, "type")?,
+                            key: column(row, "key")?,
+                            correlation: column(row, "correlation_id")?,
+                            causation: column(row, "causation_id")?,
+                            occurred: column(row, "occurred_at")?,
+                            created: column(row, "created_at")?,
+                            data: column(row, "data")?,
+                        })
+                    })
+                    .collect()
+            })
+        })
+        .await
+    }
+
+    /// Marks events as published.
+    pub async fn outbox_published(&self, events: &[Told]) -> Result<(), StoreError> {
+        let tenants: Vec<Uuid> = events.iter().map(|event| event.tenant.0).collect();
+        let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+        self.run_tx("outbox_published", As::Worker, |tx| {
+            let (tenants, ids) = (tenants.clone(), ids.clone());
+            Box::pin(async move {
+                let sql = "/* outbox_published */ UPDATE progress.outbox o SET published_at = clock_timestamp()
+                    FROM unnest($1::uuid[], $2::uuid[]) AS sent (tenant_id, id)
+                    WHERE o.tenant_id = sent.tenant_id AND o.id = sent.id AND o.published_at IS NULL";
+                tx.execute(sql, &[&tenants, &ids]).await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// Forgets up to `most` events that were published before `before`, but for their ids: an event that was told once
+    /// is not told again. Answers how many those were.
+    pub async fn outbox_prune(&self, before: DateTime<Utc>, most: i64) -> Result<u64, StoreError> {
+        self.run_tx("outbox_prune", As::Worker, |tx| {
+            Box::pin(async move {
+                let sql = "/* outbox_prune */ WITH old AS (
+                        SELECT tenant_id, id FROM progress.outbox WHERE published_at < $1 ORDER BY published_at LIMIT $2
+                        FOR UPDATE SKIP LOCKED),
+                    gone AS (
+                        DELETE FROM progress.outbox o USING old WHERE o.tenant_id = old.tenant_id AND o.id = old.id
+                        RETURNING o.tenant_id, o.id)
+                    INSERT INTO progress.told_events (tenant_id, id) SELECT tenant_id, id FROM gone ON CONFLICT DO NOTHING";
+                tx.execute(sql, &[&before, &most]).await
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,145 @@
+//! Who stands in the way of a file that waits for a lock: asked by a second session while the first one waits. Never
+//! what they do: a query's text holds people's data.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_postgres::Error;
+
+use crate::store::{Endpoint, StoreError, door::ddl::Session};
+
+/// A session that holds, or waits in front for, a lock that a file needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocker {
+    /// Zero: a prepared transaction, which belongs to no process.
+    pub pid: i32,
+    pub application: String,
+    /// Empty where our login may not see it, as the ages are absent then.
+    pub state: String,
+    pub transaction_seconds: Option<i64>,
+    pub query_seconds: Option<i64>,
+    pub autovacuum: bool,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return f.write_str("a prepared transaction (see pg_prepared_xacts)");
+        }
+        let name = match (self.autovacuum, self.application.as_str()) {
+            (true, _) => "autovacuum",
+            (_, "") => "an application without a name",
+            (_, name) => name,
+        };
+        write!(f, "process {} ({name}", self.pid)?;
+        if !self.state.is_empty() {
+            write!(f, ", {}", self.state)?;
+        }
+        if let Some(seconds) = self.transaction_seconds {
+            write!(f, ", in a transaction for {seconds} s")?;
+        }
+        if let Some(seconds) = self.query_seconds {
+            write!(f, ", its query {seconds} s old")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// The names in one line.
+pub fn list(blockers: &[Blocker]) -> String {
+    blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The second session.
+pub struct Watcher {
+    session: Session,
+    watched: i32,
+    /// After so long a wait the server looks for deadlocks, and an autovacuum gives way.
+    pub deadlock_timeout: Duration,
+}
+
+/// How often it asks while a wait may just begin, and how often in what takes long anyhow.
+const OFTEN: Duration = Duration::from_millis(15);
+const SELDOM: Duration = Duration::from_millis(250);
+const SOON: Duration = Duration::from_secs(2);
+
+const BLOCKERS: &str = "/* migration_blockers */
+    SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, ''),
+           extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
+           extract(epoch FROM clock_timestamp() - a.query_start)::bigint,
+           a.pid IS NOT NULL AND a.usesysid IS NULL
+    FROM (SELECT DISTINCT unnest(pg_catalog.pg_blocking_pids($1))) AS b(pid)
+    LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY 1";
+
+impl Watcher {
+    /// Watches the session with this process id.
+    pub async fn begin(endpoint: &Endpoint, watched: i32) -> Result<Self, StoreError> {
+        let session = Session::connect(endpoint).await?;
+        let sql = "/* migration_deadlock_timeout */
+            SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'";
+        let row = session.client().query_one(sql, &[]).await;
+        let millis: i64 = row.map_err(|e| StoreError::from_pg("migration_deadlock_timeout", &e))?.get(0);
+        Ok(Self { session, watched, deadlock_timeout: Duration::from_millis(millis.unsigned_abs()) })
+    }
+
+    /// Does the work, and tells who was last seen in its way.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> (T, Vec<Blocker>) {
+        let (started, mut seen) = (Instant::now(), Vec::new());
+        tokio::pin!(work);
+        loop {
+            let pause = if started.elapsed() < SOON { OFTEN } else { SELDOM };
+            tokio::select! {
+                biased;
+                done = &mut work => return (done, seen),
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return (done, seen),
+                // Who cannot be named is not named; the work does not suffer.
+                found = self.blockers() => if let Ok(found) = found && !found.is_empty() { seen = found },
+            }
+        }
+    }
+
+    async fn blockers(&self) -> Result<Vec<Blocker>, Error> {
+        let rows = self.session.client().query(BLOCKERS, &[&self.watched]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Blocker {
+                    pid: row.try_get(0)?,
+                    application: row.try_get(1)?,
+                    state: row.try_get(2)?,
+                    transaction_seconds: row.try_get(3)?,
+                    query_seconds: row.try_get(4)?,
+                    autovacuum: row.try_get(5)?,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocker_is_named_as_far_as_it_can_be_seen() {
+        let reader = Blocker {
+            pid: 7,
+            application: "report".into(),
+            state: "idle in transaction".into(),
+            transaction_seconds: Some(31),
+            query_seconds: None,
+            autovacuum: false,
+        };
+        assert_eq!(reader.to_string(), "process 7 (report, idle in transaction, in a transaction for 31 s)");
+        let hidden =
+            Blocker { state: String::new(), transaction_seconds: None, application: String::new(), ..reader.clone() };
+        assert_eq!(hidden.to_string(), "process 7 (an application without a name)");
+        let vacuum = Blocker { autovacuum: true, ..hidden.clone() };
+        let prepared = Blocker { pid: 0, ..hidden };
+        assert_eq!(list(&[vacuum, prepared]), "process 7 (autovacuum), a prepared transaction (see pg_prepared_xacts)");
+    }
+}

@@ -1,0 +1,219 @@
+//! Executes one file: in a transaction together with its history row, or by itself with an attempt row around it.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tokio_postgres::{Error, Row, types::ToSql};
+
+use super::{
+    Budget, ExecuteError,
+    concurrent::{self, Alone},
+    patience::{Waited, Waiting, patiently},
+    quoted,
+    record::{self, NewRow},
+};
+use crate::store::door::ddl::Session;
+
+/// How an applied file went.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub duration: Duration,
+    /// Time lost in tries that ended in a lock timeout, and between them.
+    pub lock_wait: Duration,
+    pub tries: u32,
+    /// Rows inserted, changed and deleted, where a transaction can tell.
+    pub rows: Option<i64>,
+}
+
+/// What happens to the history in the file's own transaction.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    Add(NewRow<'a>),
+    Remove { schema: &'a str, file: &'a str },
+}
+
+impl Entry<'_> {
+    fn schema(&self) -> &str {
+        match self {
+            Self::Add(row) => row.schema,
+            Self::Remove { schema, .. } => schema,
+        }
+    }
+
+    async fn write(self, session: &Session, duration: Duration) -> Result<(), Error> {
+        match self {
+            Self::Add(row) => record::applied(session, row, millis(duration)).await,
+            Self::Remove { schema, file } => record::undone(session, schema, file).await,
+        }
+    }
+}
+
+/// Whole milliseconds, for the record.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The settings of a migration's transaction or, without `LOCAL`, of its session. Names found without a schema are
+/// the module's own; objects of other schemas have to be named in full.
+fn settings(scope: &str, schema: &str, lock_timeout: Duration, statement_timeout: Duration) -> String {
+    format!(
+        "SET {scope} lock_timeout = {}; SET {scope} statement_timeout = {}; SET {scope} search_path = {}, pg_temp; \
+         SET {scope} idle_in_transaction_session_timeout = 0; SET {scope} client_min_messages = warning",
+        lock_timeout.as_millis(),
+        statement_timeout.as_millis(),
+        quoted(schema)
+    )
+}
+
+pub(super) fn transaction_settings(schema: &str, budget: &Budget) -> String {
+    settings("LOCAL", schema, budget.lock_timeout, budget.statement_timeout)
+}
+
+/// Runs a transactional file and its history entry in one transaction; tries again while others hold the locks.
+pub async fn transactional(
+    session: &Session,
+    sql: &str,
+    entry: Entry<'_>,
+    waiting: Waiting<'_>,
+) -> Result<Timing, ExecuteError> {
+    let budget = waiting.budget;
+    let attempt =
+        |lock_timeout| -> BoxFuture<'_, _> { Box::pin(once(session, sql, entry, Budget { lock_timeout, ..*budget })) };
+    let ((duration, rows), Waited { lost, tries }) = patiently(waiting, attempt).await?;
+    Ok(Timing { duration, lock_wait: lost, tries, rows: Some(rows) })
+}
+
+async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: Budget) -> Result<(Duration, i64), ExecuteError> {
+    let client = session.client();
+    let plain = |e: Error| ExecuteError::of("", &e);
+    client.batch_execute("BEGIN").await.map_err(plain)?;
+    let result = async {
+        client.batch_execute(&transaction_settings(entry.schema(), &budget)).await.map_err(plain)?;
+        let before = transaction_id(session).await.map_err(plain)?;
+        let touched_before = touched_rows(session).await.map_err(plain)?;
+        let started = Instant::now();
+        client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))?;
+        let duration = started.elapsed();
+        if transaction_id(session).await.map_err(plain)? != before {
+            return Err(ExecuteError::LeftTransaction);
+        }
+        let rows = touched_rows(session).await.map_err(plain)?.saturating_sub(touched_before).max(0);
+        entry.write(session, duration).await.map_err(plain)?;
+        client.batch_execute("COMMIT").await.map_err(plain)?;
+        Ok((duration, rows))
+    }
+    .await;
+    if result.is_err() {
+        let _ = client.batch_execute("ROLLBACK").await;
+    }
+    refresh(session).await;
+    result
+}
+
+/// Undoes what a plain SET in a file would otherwise hand on to the next one. The server shall notice a runner that
+/// was killed, and end its work and its lock, rather than go on for hours; where it cannot, it refuses the setting.
+pub async fn refresh(session: &Session) {
+    let _ = session.client().batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await;
+    let _ = session.client().batch_execute("SET client_connection_check_interval = 1000").await;
+}
+
+/// Rows of tables that this session has inserted, changed and deleted and that the server has not yet added to its
+/// statistics: it may do that between transactions, never in one. Those of dropped tables are gone.
+async fn touched_rows(session: &Session) -> Result<i64, Error> {
+    let sql = "/* touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
+               FROM pg_stat_xact_user_tables";
+    session.client().query_one(sql, &[]).await?.try_get("touched")
+}
+
+async fn transaction_id(session: &Session) -> Result<String, Error> {
+    let row = session.client().query_one("SELECT pg_catalog.pg_current_xact_id()::text", &[]).await?;
+    Ok(row.get(0))
+}
+
+/// Runs the one statement of a no-transaction file as its kind demands, then writes its entry.
+pub async fn alone(
+    session: &Session,
+    sql: &str,
+    kind: &Alone,
+    entry: Entry<'_>,
+    waiting: Waiting<'_>,
+) -> Result<Timing, ExecuteError> {
+    let set = settings("", entry.schema(), Duration::ZERO, waiting.budget.autocommit_timeout);
+    session.client().batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+    let door = Door { session, waiting, waited: Mutex::new(Waited { lost: Duration::ZERO, tries: 1 }) };
+    let started = Instant::now();
+    let result = match kind {
+        Alone::Brief => door.briefly(sql).await,
+        Alone::Concurrent => door.concurrently(sql).await,
+        Alone::BuildIndex(parts) => concurrent::build_index(&door, sql, parts).await,
+        Alone::DropIndex(name) => concurrent::drop_index(&door, sql, name).await,
+    };
+    let duration = started.elapsed();
+    refresh(session).await;
+    result?;
+    entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
+    let waited = *door.waited.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Timing {
+        duration: duration.saturating_sub(waited.lost),
+        lock_wait: waited.lost,
+        tries: waited.tries,
+        rows: None,
+    })
+}
+
+/// The session on which statements run outside a transaction, and how they wait.
+pub(super) struct Door<'a> {
+    session: &'a Session,
+    waiting: Waiting<'a>,
+    waited: Mutex<Waited>,
+}
+
+impl Door<'_> {
+    /// For a statement that everybody would queue behind.
+    pub async fn briefly(&self, sql: &str) -> Result<(), ExecuteError> {
+        self.patiently(|timeout| Box::pin(self.run(sql, timeout))).await
+    }
+
+    /// For a statement that lets everybody work: it waits as long as it has to.
+    pub async fn concurrently(&self, sql: &str) -> Result<(), ExecuteError> {
+        self.run(sql, Duration::ZERO).await
+    }
+
+    /// Does the work again as long as somebody is in its way.
+    pub async fn patiently<'f>(
+        &self,
+        work: impl Fn(Duration) -> BoxFuture<'f, Result<(), ExecuteError>>,
+    ) -> Result<(), ExecuteError> {
+        let ((), Waited { lost, tries }) = patiently(self.waiting, work).await?;
+        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        (waited.lost, waited.tries) = (waited.lost + lost, waited.tries.max(tries));
+        Ok(())
+    }
+
+    pub async fn row(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, ExecuteError> {
+        self.session.client().query_opt(sql, values).await.map_err(|e| ExecuteError::of("", &e))
+    }
+
+    async fn run(&self, sql: &str, lock_timeout: Duration) -> Result<(), ExecuteError> {
+        let set = format!("SET lock_timeout = {}", lock_timeout.as_millis());
+        let client = self.session.client();
+        client.batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+        client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_local_in_a_transaction_and_quote_the_schema() {
+        let sql = transaction_settings("odd\"name", &Budget::default());
+        assert!(sql.starts_with("SET LOCAL lock_timeout = 50;"), "{sql}");
+        assert!(sql.contains("SET LOCAL search_path = \"odd\"\"name\", pg_temp"), "{sql}");
+    }
+}
