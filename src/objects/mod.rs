@@ -1,5 +1,7 @@
 //! The door to object storage: S3-compatible servers and plain folders, under one prefix. Never decides what is kept.
 
+pub mod segment;
+
 use std::{
     error::Error,
     ops::Range,
