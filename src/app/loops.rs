@@ -13,7 +13,8 @@ use crate::{
     worker::{Loop, Step},
 };
 
-/// Every loop. A lease decides which node runs it. Without brokers there is no relay, and events wait in the ledger.
+/// Every loop. A lease decides which node runs it, and each step works under it: what it writes is refused once another node
+/// leads. Without brokers there is no relay, and events wait in the ledger.
 pub fn all(
     store: &Store,
     clock: &Clock,
@@ -41,24 +42,24 @@ const OFFER: Duration = Duration::from_secs(30);
 
 fn events(name: &'static str, share: Share, relay: &Arc<Relay>) -> Loop {
     let relay = Arc::clone(relay);
-    Loop::new(name, Duration::from_millis(500), move |_| {
-        let relay = Arc::clone(&relay);
+    Loop::new(name, Duration::from_millis(500), move |lease| {
+        let relay = relay.under(&lease);
         async move { Ok(if relay.step(share).await? { Step::More } else { Step::Idle }) }
     })
     .divided("relay-", OFFER.mul_f64(f64::from(share.index + 1) / f64::from(share.of)), OFFER)
 }
 
 fn pruning(relay: Arc<Relay>) -> Loop {
-    Loop::new("outbox", Duration::from_secs(600), move |_| {
-        let relay = Arc::clone(&relay);
+    Loop::new("outbox", Duration::from_secs(600), move |lease| {
+        let relay = relay.under(&lease);
         async move { Ok(if relay.prune().await? { Step::More } else { Step::Idle }) }
     })
 }
 
 fn months(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
     let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
-    Loop::new("months", Duration::from_secs(3600), move |_| {
-        let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
+    Loop::new("months", Duration::from_secs(3600), move |lease| {
+        let (store, clock, metrics) = (store.under(&lease), clock.clone(), metrics.clone());
         async move {
             partitions::make_ahead(&store, clock.now(), &metrics).await?;
             Ok(Step::Idle)
@@ -67,17 +68,17 @@ fn months(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
 }
 
 fn references(store: &Store, metrics: &Metrics) -> Loop {
-    let references = Arc::new(References::new(store.clone(), metrics.clone()));
-    Loop::new("references", Duration::from_secs(2), move |_| {
-        let references = Arc::clone(&references);
+    let references = References::new(store.clone(), metrics.clone());
+    Loop::new("references", Duration::from_secs(2), move |lease| {
+        let references = references.under(&lease);
         async move { Ok(if references.step().await? > 0 { Step::More } else { Step::Idle }) }
     })
 }
 
 fn silences(store: &Store, clock: &Clock, patience: Patience) -> Loop {
     let (store, clock) = (store.clone(), clock.clone());
-    Loop::new("silences", Duration::from_secs(600), move |_| {
-        let (store, clock) = (store.clone(), clock.clone());
+    Loop::new("silences", Duration::from_secs(600), move |lease| {
+        let (store, clock) = (store.under(&lease), clock.clone());
         async move {
             projections::silence::look(&store, patience, clock.now()).await?;
             Ok(Step::Idle)
@@ -88,8 +89,8 @@ fn silences(store: &Store, clock: &Clock, patience: Patience) -> Loop {
 /// A step that read less than a batch has caught up; going on at once would cost a transaction for each statement.
 fn progress(store: &Store) -> Loop {
     let store = store.clone();
-    Loop::new("projections", Duration::from_millis(500), move |_| {
-        let store = store.clone();
+    Loop::new("projections", Duration::from_millis(500), move |lease| {
+        let store = store.under(&lease);
         async move {
             Ok(if projections::run::step(&store).await? >= projections::run::BATCH { Step::More } else { Step::Idle })
         }

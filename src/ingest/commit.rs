@@ -229,7 +229,8 @@ fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Ite
 /// Whether what some caller brought may be the cause: nothing else failed, or the server gave up on the work they
 /// brought together.
 pub(super) fn may_be_of_one(error: &StoreError) -> bool {
-    let is_fault = error.outcome() == Outcome::Final && !error.is_temporary();
+    let is_elsewhere = matches!(error, StoreError::Fenced { .. });
+    let is_fault = error.outcome() == Outcome::Final && !error.is_temporary() && !is_elsewhere;
     is_fault || error.code() == Some("57014")
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -12,13 +12,14 @@ use tracing::warn;
 
 use super::commit::may_be_of_one;
 use crate::{
-    model::TenantId,
+    model::{Lease, TenantId},
     store::{
         As, Store, StoreError, Tx,
         ledger::{
             links::{self, Due, PIECE},
             statements,
         },
+        platform::leases,
     },
     telemetry::Metrics,
 };
@@ -28,11 +29,13 @@ const TRIES: u32 = 3;
 /// The most pairs of a piece: of each referrer as many as a chain has steps.
 const MOST_PAIRS: usize = PIECE * 64;
 
-/// What the loop remembers from step to step. Another node begins anew: it only tries some things once more.
+/// What the loop remembers from step to step; clones share it. Another node begins anew: it only tries some things once
+/// more.
+#[derive(Clone)]
 pub struct References {
     store: Store,
     metrics: Metrics,
-    memory: Mutex<Memory>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 #[derive(Default)]
@@ -52,7 +55,13 @@ struct Careful {
 
 impl References {
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, memory: Mutex::default() }
+        Self { store, metrics, memory: Arc::default() }
+    }
+
+    /// The same for a step under this lease.
+    #[must_use]
+    pub fn under(&self, lease: &Lease) -> Self {
+        Self { store: self.store.under(lease), ..self.clone() }
     }
 
     /// Looks at a piece of each tenant that has something to look at; answers how much there was.
@@ -152,6 +161,7 @@ impl References {
             .store
             .run_tx("give_up_refs", As::Worker, |tx| {
                 Box::pin(async move {
+                    leases::check(tx).await?;
                     let due = links::take(tx, tenant, bound, 1).await?;
                     links::done(tx, tenant, &due).await?;
                     Ok::<_, StoreError>(due)
@@ -171,6 +181,7 @@ impl References {
 
 /// Looks at some referrers of a tenant, writes what they reach, and notes whose referrers reach more through them.
 async fn piece(tx: &Tx<'_>, tenant: TenantId, bound: Option<DateTime<Utc>>, most: usize) -> Result<Due, StoreError> {
+    leases::check(tx).await?;
     let due = links::take(tx, tenant, bound, most).await?;
     if !due.referrers.is_empty() {
         let pairs = links::missing(tx, tenant, &due.referrers, MOST_PAIRS).await?;

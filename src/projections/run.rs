@@ -12,6 +12,7 @@ use crate::{
         As, Store, StoreError, Tx,
         door::run_tx::AsStoreError,
         ledger::statements,
+        platform::leases,
         progress::{
             closures,
             projections::{self as rows, Of, Place, Standing},
@@ -97,6 +98,7 @@ pub(super) async fn project(
     pseudonyms: &Pseudonyms,
     bound: DateTime<Utc>,
 ) -> Result<Done, ProjectionError> {
+    leases::check(tx).await?;
     let position = rows::lock_cursor(tx, of, EFFECTS.version).await?;
     let lines = rows::ledger_lines(tx, of.tenant, position, bound, BATCH as i64).await?;
     let last = lines.last().map(|line| line.stored);

@@ -11,6 +11,7 @@ use crate::{
     store::{
         As, Store, StoreError,
         ledger::vocabulary,
+        platform::leases,
         progress::{
             closures::{self, Open, Silence},
             projections::{self as rows, Of, Place},
@@ -86,6 +87,7 @@ async fn note(
     store
         .run_tx("note_silences", As::Worker, |tx| {
             Box::pin(async move {
+                leases::check(tx).await?;
                 let lms_tells = vocabulary::has_seen_verb(tx, tenant, keys::verb(tenant.0, SATISFIED)).await?;
                 let facts = rows::facts(tx, Of { tenant, place: Place::Live }, ids, now).await?;
                 let mut found = 0;

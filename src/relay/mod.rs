@@ -6,6 +6,8 @@
 mod outbox;
 mod stored;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OnceCell;
 
@@ -14,7 +16,7 @@ pub use stored::STATEMENT_STORED;
 
 use crate::{
     bus::{connection::BusError, producer::Producer},
-    model::{Clock, Event, Pseudonyms, TenantId, event::DEAD_LETTER},
+    model::{Clock, Event, Lease, Pseudonyms, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
         progress::relay::{Outgoing, Position, Told},
@@ -51,18 +53,25 @@ pub enum RelayError {
 }
 
 /// Sends what is stored and told. One node at a time does a share, under a lease; two would only send some events
-/// twice.
+/// twice. Clones are one relay.
+#[derive(Clone)]
 pub struct Relay {
     store: Store,
-    producer: Producer,
+    producer: Arc<Producer>,
     metrics: Metrics,
     clock: Clock,
-    pseudonyms: OnceCell<Pseudonyms>,
+    pseudonyms: Arc<OnceCell<Pseudonyms>>,
 }
 
 impl Relay {
     pub fn new(store: Store, producer: Producer, metrics: Metrics, clock: Clock) -> Self {
-        Self { store, producer, metrics, clock, pseudonyms: OnceCell::new() }
+        Self { store, producer: Arc::new(producer), metrics, clock, pseudonyms: Arc::default() }
+    }
+
+    /// The same relay for a step under this lease: it sends nothing more, and moves on nowhere, once another node has it.
+    #[must_use]
+    pub fn under(&self, lease: &Lease) -> Self {
+        Self { store: self.store.under(lease), ..self.clone() }
     }
 
     /// Sends a few batches of each of the share's tenants and one of its outbox; answers whether there may be more.
@@ -149,6 +158,7 @@ impl Relay {
 
     /// Returns when the brokers have every event, or the dead letter of it where it is too large for its topic.
     async fn send(&self, events: &[Event], known: impl Iterator<Item = DateTime<Utc>>) -> Result<(), RelayError> {
+        self.store.check_lease().await?;
         let oversized = self.producer.send_all(events).await?;
         let letters: Vec<Event> = oversized.iter().filter_map(|one| Some((events.get(one.at)?, one))).map(|(event, one)| {
             let (topic, reason) = (self.producer.topic(&event.kind), format!("larger than {} bytes", one.limit));

@@ -13,7 +13,10 @@ pub mod schema;
 
 use deadpool_postgres::{Pool, Status};
 
-use crate::telemetry::{Metrics, metrics::PoolFigures};
+use crate::{
+    model::Lease,
+    telemetry::{Metrics, metrics::PoolFigures},
+};
 
 use door::{ddl, pool, pool::Plans, pooler, run_tx, run_tx::Patience};
 pub use door::{
@@ -44,6 +47,8 @@ pub struct Store {
     owner: Endpoint,
     patience: Patience,
     metrics: Option<Metrics>,
+    /// What this store's transactions can ask whether they may still do what they do.
+    lease: Option<Lease>,
 }
 
 impl Store {
@@ -57,6 +62,7 @@ impl Store {
             owner: settings.owner.clone(),
             patience: Patience::of(&settings.pool),
             metrics: None,
+            lease: None,
         })
     }
 
@@ -67,6 +73,12 @@ impl Store {
             metrics.pools.watch(name, move || figures(&pool));
         }
         Self { metrics: Some(metrics.clone()), ..self }
+    }
+
+    /// The same doors for work under a lease: a transaction that calls [`platform::leases::check`] fails once it is somebody else's.
+    #[must_use]
+    pub fn under(&self, lease: &Lease) -> Self {
+        Self { lease: Some(lease.clone()), ..self.clone() }
     }
 
     /// A dedicated session of the schema's owner, for DDL that cannot run in a transaction.

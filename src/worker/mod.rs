@@ -2,6 +2,8 @@
 //!
 //! The rooms of work only offer steps; a test calls a step, or [`Worker::turn`], by hand and never starts a loop.
 
+mod lease;
+
 use std::{
     error::Error,
     future::Future,
@@ -14,15 +16,13 @@ use std::{
 use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::lease::TERM;
 use crate::{
-    store::{Store, StoreError, platform::leases::Lease},
+    model::Lease,
+    store::{Store, StoreError},
     telemetry::Metrics,
 };
 
-/// How long a lease lasts without being renewed: the longest a dead node keeps others from its work.
-const TERM: Duration = Duration::from_secs(30);
-/// A lease is renewed this many times within its term.
-const RENEWALS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -60,7 +60,7 @@ struct Division {
 }
 
 impl Loop {
-    /// `step` is called with the lease it runs under; its writes should carry the fence where two nodes could clash.
+    /// `step` is called with the lease it runs under, for the store it works through: see [`Store::under`].
     pub fn new<F, Fut>(name: &'static str, pause: Duration, step: F) -> Self
     where
         F: Fn(Lease) -> Fut + Send + Sync + 'static,
@@ -160,7 +160,7 @@ impl Worker {
         match self.store.acquire_lease(work.name, &self.holder, self.term).await {
             Ok(Some(lease)) => {
                 self.leads(work.name, true);
-                let turn = self.step(work, lease).await;
+                let turn = self.step(work, lease.clone()).await;
                 let lease = matches!(turn, Turn::Did(_)).then_some(lease);
                 (turn, lease)
             }
@@ -175,7 +175,7 @@ impl Worker {
     async fn step(&self, work: &Loop, lease: Lease) -> Turn {
         let started = Instant::now();
         let turn = tokio::select! {
-            outcome = AssertUnwindSafe((work.step)(lease)).catch_unwind() => match outcome {
+            outcome = AssertUnwindSafe((work.step)(lease.clone())).catch_unwind() => match outcome {
                 Ok(Ok(step)) => Turn::Did(step),
                 Ok(Err(error)) => self.failed(work, error),
                 Err(_) => {
@@ -184,7 +184,7 @@ impl Worker {
                     Turn::Panicked
                 }
             },
-            () = self.until_lost(work.name, lease) => {
+            () = lease::keep(&self.store, &lease, self.term) => {
                 tracing::warn!(name = work.name, "the lease went elsewhere during a step");
                 Turn::Lost
             }
@@ -201,28 +201,6 @@ impl Worker {
         self.metrics.worker.errors.with_label_values(&[work.name]).inc();
         tracing::warn!(name = work.name, %error, "a step failed");
         Turn::Failed(error)
-    }
-
-    /// Keeps the lease; returns when another node has it or the term ran out without an answer.
-    async fn until_lost(&self, name: &str, lease: Lease) {
-        let (term, mut kept) = (self.term, Instant::now());
-        loop {
-            tokio::time::sleep(term / RENEWALS).await;
-            let asked = self.store.acquire_lease(name, &self.holder, term);
-            match tokio::time::timeout(term.saturating_sub(kept.elapsed()), asked).await {
-                Ok(Ok(Some(renewed))) if renewed == lease => kept = Instant::now(),
-                Ok(Ok(_)) => return,
-                Ok(Err(error)) if kept.elapsed() >= term => {
-                    tracing::warn!(name, %error, "the lease could not be renewed");
-                    return;
-                }
-                Ok(Err(_)) => {}
-                Err(_) => {
-                    tracing::warn!(name, "the lease was not renewed within its term");
-                    return;
-                }
-            }
-        }
     }
 
     async fn drive(&self, work: Loop) {
@@ -263,7 +241,7 @@ impl Worker {
     async fn rest(&self, work: &Loop, pause: Duration, lease: Option<Lease>) {
         let lost = async {
             match lease {
-                Some(lease) => self.until_lost(work.name, lease).await,
+                Some(lease) => lease::keep(&self.store, &lease, self.term).await,
                 None => std::future::pending().await,
             }
         };

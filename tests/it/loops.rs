@@ -34,7 +34,7 @@ on_each_server! {
     async fn a_lease_has_one_holder_and_a_fence_that_grows_with_every_change(db: TestDatabase) {
         let store = db.store();
         let first = store.acquire_lease("loop", "a", TERM).await.unwrap().expect("a free lease");
-        assert_eq!(store.acquire_lease("loop", "a", TERM).await.unwrap(), Some(first), "kept by its holder");
+        assert_eq!(store.acquire_lease("loop", "a", TERM).await.unwrap(), Some(first.clone()), "kept by its holder");
         assert_eq!(store.acquire_lease("loop", "b", TERM).await.unwrap(), None);
         store.release_lease("loop", "b").await.unwrap();
         assert_eq!(store.acquire_lease("loop", "b", TERM).await.unwrap(), None, "only the holder lets go");

@@ -25,6 +25,7 @@ mod compat;
 mod doors;
 mod draining;
 mod embedded;
+mod fences;
 mod guards;
 mod house;
 mod identity;

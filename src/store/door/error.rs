@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The schema is not the one this binary was built for.
     #[error("row of unexpected shape in {name}: {detail}")]
     Shape { name: &'static str, detail: String },
+    /// Somebody else took the lease under which this was done: whoever holds it now does it, and nothing of this stands.
+    #[error("the lease {lease} went to another node: nothing was changed")]
+    Fenced { lease: String },
     #[error("invalid database configuration: {0}")]
     Config(String),
     /// No session is ours: settings and prepared statements would go to other clients.
@@ -77,7 +80,7 @@ impl StoreError {
             Self::Database { code, .. } => {
                 outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
             }
-            Self::Shape { .. } | Self::Config(_) | Self::MixedSessions => false,
+            Self::Shape { .. } | Self::Fenced { .. } | Self::Config(_) | Self::MixedSessions => false,
         }
     }
 

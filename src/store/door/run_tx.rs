@@ -209,7 +209,7 @@ impl Store {
         E: From<StoreError> + AsStoreError,
     {
         let connection = self.connection(name, whom).await.map_err(Failure::of)?;
-        let tx = Tx::on(connection, name, self.patience.answer);
+        let tx = Tx::on(connection, name, self.patience.answer).under(self.lease.clone());
         match tx.run(whom, repeats, work).await {
             Ok(value) => {
                 tx.give_back();

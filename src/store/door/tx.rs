@@ -15,7 +15,7 @@ use futures_util::{
 use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
-use crate::model::TenantId;
+use crate::model::{Lease, TenantId};
 use crate::store::{
     As, StoreError,
     door::{
@@ -39,6 +39,8 @@ pub struct Tx<'w> {
     failed: AtomicBool,
     /// COMMIT is sent; whatever came now would stand outside of any transaction.
     over: AtomicBool,
+    /// Under which the work is done, if under one.
+    lease: Option<Lease>,
     surroundings: PhantomData<&'w ()>,
 }
 
@@ -56,7 +58,16 @@ impl Drop for Session {
 impl<'w> Tx<'w> {
     pub(in crate::store) fn on(connection: Object, name: &'static str, patience: Duration) -> Self {
         let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { session: Session(Some(connection)), name, patience, failed, over, surroundings: PhantomData }
+        let session = Session(Some(connection));
+        Self { session, name, patience, failed, over, lease: None, surroundings: PhantomData }
+    }
+
+    pub(in crate::store) fn under(self, lease: Option<Lease>) -> Self {
+        Self { lease, ..self }
+    }
+
+    pub(in crate::store) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
     }
 
     /// From BEGIN to COMMIT, or to ROLLBACK where the work refuses.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::store::{As, Store, StoreError, door::tx::column};
+use crate::store::{As, Store, StoreError, door::tx::column, platform::leases};
 
 /// One month and where it is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ impl Store {
     pub async fn ensure_month(&self, moment: DateTime<Utc>) -> Result<bool, StoreError> {
         self.run_tx("ensure_month", As::Worker, |tx| {
             Box::pin(async move {
+                leases::check(tx).await?;
                 let row = tx.query_one("/* ensure_month */ SELECT ledger.ensure_month($1) AS made", &[&moment]).await?;
                 column(&row, "made")
             })

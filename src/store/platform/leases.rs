@@ -1,59 +1,99 @@
-//! Leases: which node drives a background loop. Time is the database's, so that clocks of nodes do not matter.
+//! Leases: which node drives a background loop or does a job. Time is the database's, so that clocks of nodes do not matter.
+//!
+//! A lease alone fences nothing: its holder may be paused until it has run out, and wake up in the middle of its work. So
+//! what deletes, drops or publishes calls [`check`] first in the same transaction: from then until its end nobody else can
+//! take the lease over, and where somebody has already, the transaction fails.
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::store::{As, Store, StoreError, door::tx::column};
+use crate::model::Lease;
+use crate::store::{
+    As, Store, StoreError,
+    door::tx::{Tx, column},
+};
 
-/// Proof of holding a lease; `fence` grows whenever it changes hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub fence: i64,
+const ACQUIRE: &str = "/* leases::acquire */
+    INSERT INTO platform.leases AS l (name, holder, fence, expires_at)
+    VALUES ($1 /* name */, $2 /* holder */, 1, clock_timestamp() + make_interval(secs => $3 /* seconds */))
+    ON CONFLICT (name) DO UPDATE
+    SET holder = excluded.holder,
+        fence = l.fence + (l.holder <> excluded.holder OR l.expires_at <= clock_timestamp())::int,
+        expires_at = excluded.expires_at
+    WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
+    RETURNING fence";
+
+/// Takes the lease, or keeps it for longer. `None`: somebody else holds it.
+pub async fn acquire(tx: &Tx<'_>, name: &str, holder: &str, term: Duration) -> Result<Option<Lease>, StoreError> {
+    let row = tx.query_opt(ACQUIRE, &[&name, &holder, &term.as_secs_f64()]).await?;
+    row.map(|row| Ok(Lease { name: name.into(), fence: column(&row, "fence")? })).transpose()
 }
 
+// The fence is not set, so that this waits for nobody who checks it.
+const RENEW: &str = "/* leases::renew */
+    UPDATE platform.leases SET expires_at = clock_timestamp() + make_interval(secs => $3 /* seconds */)
+    WHERE name = $1 /* name */ AND fence = $2 /* fence */";
+
+/// Keeps the lease for longer; answers whether it is still in these hands.
+pub async fn renew(tx: &Tx<'_>, lease: &Lease, term: Duration) -> Result<bool, StoreError> {
+    Ok(tx.execute(RENEW, &[&&*lease.name, &lease.fence, &term.as_secs_f64()]).await? > 0)
+}
+
+const CHECK: &str = "/* leases::check */
+    SELECT 1 AS held FROM platform.leases WHERE name = $1 /* name */ AND fence = $2 /* fence */ FOR KEY SHARE";
+
+/// Fails with [`StoreError::Fenced`] where somebody else took the lease under which this transaction's store works, and
+/// keeps it where it is until the transaction ends. Without a lease, as for what a person does by hand, it asks nothing.
+pub async fn check(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let Some(lease) = tx.lease() else { return Ok(()) };
+    let held = tx.query_opt(CHECK, &[&&*lease.name, &lease.fence]).await?;
+    held.map(drop).ok_or_else(|| StoreError::Fenced { lease: lease.name.to_string() })
+}
+
+const LET_GO: &str = "/* leases::let_go */
+    UPDATE platform.leases SET expires_at = '-infinity' WHERE name = $1 /* name */ AND fence = $2 /* fence */";
+
+/// Ends the lease under which this transaction's store works, together with what the transaction does.
+pub async fn let_go(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let Some(lease) = tx.lease() else { return Ok(()) };
+    tx.execute(LET_GO, &[&&*lease.name, &lease.fence]).await.map(drop)
+}
+
+const RELEASE: &str = "/* leases::release */
+    UPDATE platform.leases SET expires_at = '-infinity' WHERE name = $1 /* name */ AND holder = $2 /* holder */";
+
+const HELD: &str = "/* leases::held */
+    SELECT holder, count(*) AS held FROM platform.leases
+    WHERE starts_with(name, $1 /* prefix */) AND expires_at > clock_timestamp() GROUP BY holder";
+
 impl Store {
-    /// Takes the lease, or keeps it for longer. `None`: somebody else holds it.
+    /// See [`acquire`].
     pub async fn acquire_lease(&self, name: &str, holder: &str, term: Duration) -> Result<Option<Lease>, StoreError> {
-        const SQL: &str = "/* acquire_lease: name, holder, seconds */
-            INSERT INTO platform.leases AS l (name, holder, fence, expires_at)
-            VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
-            ON CONFLICT (name) DO UPDATE
-            SET holder = excluded.holder,
-                fence = l.fence + (l.holder <> excluded.holder)::int,
-                expires_at = excluded.expires_at
-            WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
-            RETURNING fence";
-        let (name, holder, seconds) = (name.to_owned(), holder.to_owned(), term.as_secs_f64());
-        self.run_tx("acquire_lease", As::Worker, |tx| {
-            let (name, holder) = (name.clone(), holder.clone());
-            Box::pin(async move {
-                let row = tx.query_opt(SQL, &[&name, &holder, &seconds]).await?;
-                row.map(|row| Ok(Lease { fence: column(&row, "fence")? })).transpose()
-            })
-        })
-        .await
+        self.run_tx("acquire_lease", As::Worker, |tx| Box::pin(acquire(tx, name, holder, term))).await
+    }
+
+    /// See [`renew`].
+    pub async fn renew_lease(&self, lease: &Lease, term: Duration) -> Result<bool, StoreError> {
+        self.run_tx("renew_lease", As::Worker, |tx| Box::pin(renew(tx, lease, term))).await
+    }
+
+    /// Fails where the lease under which this store works is somebody else's: for what is done outside of transactions.
+    pub async fn check_lease(&self) -> Result<(), StoreError> {
+        self.run_tx("check_lease", As::Worker, |tx| Box::pin(check(tx))).await
     }
 
     /// Lets go before the term ends, so that another node need not wait for it. The row stays: it keeps the fence.
     pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        const SQL: &str = "/* release_lease: name, holder */
-            UPDATE platform.leases SET expires_at = '-infinity' WHERE name = $1 AND holder = $2";
-        let (name, holder) = (name.to_owned(), holder.to_owned());
         self.run_tx("release_lease", As::Worker, |tx| {
-            let (name, holder) = (name.clone(), holder.clone());
-            Box::pin(async move { tx.execute(SQL, &[&name, &holder]).await.map(drop) })
+            Box::pin(async move { tx.execute(RELEASE, &[&name, &holder]).await.map(drop) })
         })
         .await
     }
 
     /// How many leases whose names begin with `prefix` each node holds now.
     pub async fn leases_held(&self, prefix: &str) -> Result<HashMap<String, i64>, StoreError> {
-        const SQL: &str = "/* leases_held: prefix */ SELECT holder, count(*) AS held FROM platform.leases
-            WHERE starts_with(name, $1) AND expires_at > clock_timestamp() GROUP BY holder";
-        let prefix = prefix.to_owned();
         self.run_tx("leases_held", As::Worker, |tx| {
-            let prefix = prefix.clone();
             Box::pin(async move {
-                let rows = tx.query(SQL, &[&prefix]).await?;
+                let rows = tx.query(HELD, &[&prefix]).await?;
                 rows.iter().map(|row| Ok((column(row, "holder")?, column(row, "held")?))).collect()
             })
         })

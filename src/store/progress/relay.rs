@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::model::TenantId;
-use crate::store::{As, Store, StoreError, door::tx::column, ledger::statements};
+use crate::store::{As, Store, StoreError, door::tx::column, ledger::statements, platform::leases};
 
 /// A part of the tenants: those whose id's last byte leaves `index` when divided by `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.run_tx("relay_advance", As::Worker, |tx| {
             Box::pin(async move {
+                leases::check(tx).await?;
                 let moved = tx
                     .execute(
                         "/* relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
@@ -179,6 +180,7 @@ impl Store {
         self.run_tx("outbox_published", As::Worker, |tx| {
             let (tenants, ids) = (tenants.clone(), ids.clone());
             Box::pin(async move {
+                leases::check(tx).await?;
                 let sql = "/* outbox_published */ UPDATE progress.outbox o SET published_at = clock_timestamp()
                     FROM unnest($1::uuid[], $2::uuid[]) AS sent (tenant_id, id)
                     WHERE o.tenant_id = sent.tenant_id AND o.id = sent.id AND o.published_at IS NULL";
@@ -193,6 +195,7 @@ impl Store {
     pub async fn outbox_prune(&self, before: DateTime<Utc>, most: i64) -> Result<u64, StoreError> {
         self.run_tx("outbox_prune", As::Worker, |tx| {
             Box::pin(async move {
+                leases::check(tx).await?;
                 let sql = "/* outbox_prune */ WITH old AS (
                         SELECT tenant_id, id FROM progress.outbox WHERE published_at < $1 ORDER BY published_at LIMIT $2
                         FOR UPDATE SKIP LOCKED),

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS platform.leases_by_fence;
