@@ -1,6 +1,7 @@
 //! The whole: builds doors and rooms from the configuration. The only file that knows everybody.
 
 mod database;
+mod jobs;
 mod loops;
 mod opening;
 mod schema;
@@ -33,7 +34,7 @@ use crate::{
     telemetry::Metrics,
     trail::Trail,
     transcript::Press,
-    worker::Worker,
+    worker::{Worker, jobs::Runner},
 };
 
 /// A started service.
@@ -56,6 +57,7 @@ pub struct Rooms {
     pub migrations: Data<Jobs>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
+    pub jobs: Runner,
     /// Absent without brokers.
     relay: Option<Arc<Relay>>,
     clock: Clock,
@@ -114,6 +116,8 @@ impl Service {
         tally.update().await;
         match opened {
             Ok(first) => {
+                // Also in maintenance: a run of migrations is a job.
+                rooms.worker.accompany(|stop| rooms.jobs.clone().run(stop));
                 tokio::spawn(opening.follow());
                 Ok((rooms, running, first))
             }
@@ -154,7 +158,8 @@ impl Rooms {
         let store = Store::open(&database.settings)?.measured(&metrics);
         let relay = relay(config, &store, &metrics, &clock)?;
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
-        let worker = Worker::new(store.clone(), metrics.clone(), &ids.uuid().to_string());
+        let node = ids.uuid().to_string();
+        let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = Jobs::new(
             store.clone(),
@@ -164,6 +169,7 @@ impl Rooms {
             clock.clone(),
             ids.clone(),
         );
+        let jobs = Runner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations));
         let (reader, trail) = (
             Reader::new(store.clone(), config.xapi.page_bytes.0),
             Trail::start(store.clone(), clock.clone(), &metrics),
@@ -198,6 +204,7 @@ impl Rooms {
             migrations: Data::new(migrations),
             limits: Data::new(RateLimits::new(&config.limits)),
             worker,
+            jobs,
             relay,
             clock,
         })

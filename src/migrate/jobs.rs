@@ -1,21 +1,19 @@
-//! Runs asked for over the network: each a job with progress, one at a time in this process.
+//! Runs asked for over the network: each a job with progress, one at a time, done by a node that has the same files.
 //!
-//! The lock between processes is the runner's own; a job that waits for it says so in its progress.
+//! The lock against runs of the command line is the runner's own; a job that waits for it says so in its progress.
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex, OwnedMutexGuard, mpsc},
-};
+use serde_json::{Map, Value, json};
+use tokio::{runtime::Handle, sync::mpsc};
 use uuid::Uuid;
 
 use super::{
     checked::{self, Checked},
     checks::{self, Check, Overrides, Place},
     lint::{self, Review},
+    modules,
     names::Category,
     plan::Wish,
     report::{Event, Report},
@@ -24,24 +22,19 @@ use super::{
 };
 use crate::{
     model::{Clock, Ids},
-    store::{
-        As, Store, StoreError,
-        platform::{audit, jobs},
-        schema::migrations::blockers::Blocker,
-    },
+    store::{As, Store, StoreError, platform::jobs, schema::migrations::blockers::Blocker},
     telemetry::Metrics,
 };
 
-const KIND: &str = "migrations.run";
-/// Well below the age at which a job counts as stalled.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The kind of the jobs, and what the audit trail calls asking for one.
+pub const KIND: &str = "migrations.run";
 /// A job that nobody has touched for so long is given up: its process went away.
 const SILENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("another run is at work in this process")]
-    Busy,
+    #[error("the run {0} is not over yet")]
+    Busy(Uuid),
     #[error("there is no run {0}")]
     Unknown(Uuid),
     #[error("{0}")]
@@ -124,6 +117,16 @@ impl Progress {
             Event::Failed { .. } | Event::Checked { .. } => {}
         }
     }
+
+    /// The same as every job tells it, with all of this beside.
+    fn of_job(&self) -> jobs::Progress {
+        let more = match json!(self) {
+            Value::Object(more) => more,
+            _ => Map::new(),
+        };
+        let total = Some(self.planned as u64).filter(|planned| *planned > 0);
+        jobs::Progress { done: self.done as u64, total, unit: "files", note: self.current.clone(), more }
+    }
 }
 
 /// Everything there is to say about a schema: history against files, the linter, the checks after a migration.
@@ -146,7 +149,7 @@ pub struct Jobs {
     clock: Clock,
     ids: Ids,
     runtime: Handle,
-    busy: Arc<Mutex<()>>,
+    digest: String,
 }
 
 impl Jobs {
@@ -154,7 +157,13 @@ impl Jobs {
     pub fn new(store: Store, runner: Runner, place: Place, metrics: Metrics, clock: Clock, ids: Ids) -> Self {
         let (runner, runtime) = (Arc::new(runner), Handle::current());
         let tally = Arc::new(Tally::new(store.clone(), metrics.clone(), runner.modules()));
-        Self { store, runner, place, metrics, tally, clock, ids, runtime, busy: Arc::default() }
+        let digest = modules::digest(runner.modules());
+        Self { store, runner, place, metrics, tally, clock, ids, runtime, digest }
+    }
+
+    /// Of all files that a run here would look at.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What the metrics learn of migrations, whoever runs them.
@@ -188,27 +197,23 @@ impl Jobs {
         Ok(verify.await.map_err(|_| JobError::Stopping)??)
     }
 
-    /// Starts a run and answers its id at once.
+    /// Puts a run into the queue and answers its id at once. It is done by a node that has the same files.
     pub async fn start(&self, order: &Order, by: &str) -> Result<Uuid, JobError> {
-        let (request, overrides) = (order.request(by)?, order.overrides()?);
+        let request = order.request(by)?;
+        order.overrides()?;
         self.runner.check(&request)?;
-        let busy = Arc::clone(&self.busy).try_lock_owned().map_err(|_| JobError::Busy)?;
         self.give_up().await?;
-        let id = self.ids.uuid();
-        let asked = json!(order);
-        self.store
-            .run_once("migration_job_insert", As::Worker, |tx| {
-                let (asked, by) = (asked.clone(), by.to_owned());
-                Box::pin(async move {
-                    jobs::insert(tx, id, KIND, &by, &asked).await?;
-                    let (action, subject) = ("migrations.run", id.to_string());
-                    let entry = audit::Entry { tenant: None, actor: &by, action, subject, detail: asked };
-                    audit::append(tx, &entry).await
-                })
-            })
-            .await?;
-        self.runtime.spawn(self.clone().work(id, request, overrides, busy));
-        Ok(id)
+        let job = &jobs::NewJob {
+            id: self.ids.uuid(),
+            kind: KIND,
+            tenant: None,
+            by,
+            approved_by: order.approved_by.as_deref(),
+            parameters: json!(order),
+            plan_digest: Some(&self.digest),
+        };
+        let put = self.store.run_once("migration_job_put", As::Worker, |tx| Box::pin(jobs::put_alone(tx, job)));
+        put.await?.map_or(Ok(job.id), |unfinished| Err(JobError::Busy(unfinished)))
     }
 
     /// Runs whose process died are failed runs, once somebody looks.
@@ -226,64 +231,65 @@ impl Jobs {
 
     pub async fn get(&self, id: Uuid) -> Result<jobs::Job, JobError> {
         self.give_up().await?;
-        let get = self.store.run_tx("migration_job", As::Worker, |tx| Box::pin(jobs::get(tx, id, KIND)));
-        get.await?.ok_or(JobError::Unknown(id))
+        let get = self.store.run_tx("migration_job", As::Worker, |tx| Box::pin(jobs::get(tx, id)));
+        get.await?.filter(|job| job.kind == KIND).ok_or(JobError::Unknown(id))
     }
 
-    /// The run itself. The guard keeps others out until the outcome is written.
-    async fn work(self, id: Uuid, request: Request, overrides: Overrides, busy: OwnedMutexGuard<()>) {
+    /// The run itself, as the one step of its job. One that is begun again finds in the history what was applied already.
+    pub async fn perform(&self, job: &jobs::Context) -> Result<Performed, JobError> {
+        let order: Order = job.parameters()?;
+        let (request, overrides) = (order.request(&job.job.requested_by)?, order.overrides()?);
         let (events, mut heard) = mpsc::unbounded_channel();
         let (runner, place, clock) = (Arc::clone(&self.runner), self.place.clone(), self.clock.clone());
-        // The listener goes first only when the whole runtime does.
+        // The listener goes first only when the whole job does.
         let tell = move |event| drop(events.send(event));
         let run = async move { checked::run(&runner, &request, &overrides, &place, &clock, &tell).await };
         tokio::pin!(run);
         let mut progress = Progress::default();
-        let mut beat = tokio::time::interval(HEARTBEAT);
         let outcome = loop {
             tokio::select! {
                 outcome = &mut run => break outcome,
-                Some(event) = heard.recv() => self.note(&mut progress, event),
-                _ = beat.tick() => {}
+                Some(event) = heard.recv() => self.note(&mut progress, event, job),
             }
-            self.write(id, &json!(progress), None).await;
         };
         while let Ok(event) = heard.try_recv() {
-            self.note(&mut progress, event);
+            self.note(&mut progress, event, job);
         }
-        let (well, outcome) = judge(outcome);
         self.tally.update().await;
-        self.write(id, &json!(progress), Some((well, outcome))).await;
-        drop(busy);
+        Ok(Performed::of(outcome))
     }
 
-    fn note(&self, progress: &mut Progress, event: Event) {
+    fn note(&self, progress: &mut Progress, event: Event, job: &jobs::Context) {
         checked::observe(&self.metrics, &event);
         progress.note(event);
+        job.progress(&progress.of_job());
     }
+}
 
-    /// A row that cannot be written stops no migration: the history is what counts.
-    async fn write(&self, id: Uuid, progress: &Value, outcome: Option<(bool, Value)>) {
-        let written = self.store.run_tx("migration_job_progress", As::Worker, |tx| {
-            let (progress, outcome) = (progress.clone(), outcome.clone());
-            Box::pin(async move {
-                match outcome {
-                    Some((well, outcome)) => jobs::finish(tx, id, well, &progress, &outcome).await,
-                    None => jobs::progress(tx, id, &progress).await,
-                }
-            })
-        });
-        if let Err(error) = written.await {
-            tracing::warn!(%error, job = %id, "the progress of a migration run could not be written");
+/// How a run ended.
+#[derive(Debug)]
+pub struct Performed {
+    pub outcome: Value,
+    /// Why it did not do what was asked.
+    pub failure: Option<String>,
+}
+
+impl Performed {
+    fn of(run: Result<Checked, MigrateError>) -> Self {
+        match run {
+            Ok(run) => Self { failure: (!run.is_well()).then(|| why(&run)), outcome: json!(run) },
+            Err(error) => {
+                let why = error.to_string();
+                Self { outcome: json!({ "error": why }), failure: Some(why) }
+            }
         }
     }
 }
 
-fn judge(outcome: Result<Checked, MigrateError>) -> (bool, Value) {
-    match outcome {
-        Ok(run) => (run.is_well(), json!(run)),
-        Err(error) => (false, json!({ "error": error.to_string() })),
-    }
+fn why(run: &Checked) -> String {
+    let failed =
+        run.report.failed.as_ref().map(|failed| format!("{}/{}: {}", failed.module, failed.file, failed.error));
+    run.error.clone().or(failed).unwrap_or_else(|| run.outcome().to_owned())
 }
 
 #[cfg(test)]

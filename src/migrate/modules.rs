@@ -210,6 +210,13 @@ pub fn all(plugins: &[PathBuf]) -> Result<Vec<Module>, ModuleError> {
     Ok(modules)
 }
 
+/// What all these files are together: another binary, or other plug-ins, have another one.
+pub fn digest(modules: &[Module]) -> String {
+    let line = |module: &Module, file: &File| format!("{}/{} {}\n", module.name, file.file(), file.checksum);
+    let lines = modules.iter().flat_map(|module| module.files.iter().map(move |file| line(module, file)));
+    checksum::checksum(&lines.collect::<String>())
+}
+
 /// The error for a module that is not among these.
 pub fn unknown(modules: &[Module], name: &str) -> MigrateError {
     MigrateError::UnknownModule { name: name.to_owned(), known: modules.iter().map(|m| m.name.clone()).collect() }

@@ -5,6 +5,7 @@ pub mod causes;
 pub mod clock;
 pub mod event;
 pub mod ids;
+pub mod job;
 pub mod lease;
 pub mod names;
 pub mod pseudonym;

@@ -1,7 +1,9 @@
 //! Background loops: take the lease, do a step, again. A loop that fails or panics backs off and is counted.
 //!
-//! The rooms of work only offer steps; a test calls a step, or [`Worker::turn`], by hand and never starts a loop.
+//! The rooms of work only offer steps; a test calls a step, or [`Worker::turn`], by hand and never starts a loop. Long work
+//! that somebody asked for is a job: see [`jobs`].
 
+pub mod jobs;
 mod lease;
 
 use std::{

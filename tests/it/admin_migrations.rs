@@ -31,7 +31,7 @@ pub async fn credential(db: &TestDatabase) {
 }
 
 /// A plug-in module with a release file that waits for an operator.
-fn plug_in(folder: &Path, release: &str) {
+pub fn plug_in(folder: &Path, release: &str) {
     let head = "-- Description: for a test\n-- Breaking: no\n-- Manual: no\n";
     let small = "-- progress: allow plain-index because the table is small\n";
     let excuse = if release.contains("INDEX") { small } else { "" };

@@ -31,6 +31,7 @@ mod house;
 mod identity;
 mod image;
 mod inbox;
+mod jobs;
 mod logs;
 mod loops;
 mod lost_commits;

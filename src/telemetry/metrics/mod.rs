@@ -6,6 +6,7 @@ mod auth;
 mod http;
 mod inbox;
 mod ingest;
+mod jobs;
 mod ledger;
 mod migrations;
 mod pools;
@@ -26,6 +27,7 @@ pub use self::{
     http::HttpMetrics,
     inbox::InboxMetrics,
     ingest::IngestMetrics,
+    jobs::JobMetrics,
     ledger::LedgerMetrics,
     migrations::MigrationMetrics,
     pools::{PoolFigures, PoolMetrics},
@@ -50,6 +52,7 @@ pub struct Areas {
     pub http: HttpMetrics,
     pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
+    pub jobs: JobMetrics,
     pub ledger: LedgerMetrics,
     pub migrations: MigrationMetrics,
     pub pools: PoolMetrics,
@@ -78,6 +81,7 @@ impl Metrics {
         let http = HttpMetrics::register(&registry)?;
         let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
+        let jobs = JobMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
         let migrations = MigrationMetrics::register(&registry)?;
         let pools = PoolMetrics::register(&registry)?;
@@ -94,6 +98,7 @@ impl Metrics {
             http,
             inbox,
             ingest,
+            jobs,
             ledger,
             migrations,
             pools,

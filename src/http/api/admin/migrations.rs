@@ -20,7 +20,7 @@ use crate::{
         jobs::{JobError, Jobs, Order},
         names::Category,
     },
-    store::platform::jobs::Job,
+    model::job::State,
     xapi::Violations,
 };
 
@@ -160,13 +160,18 @@ async fn get_run(
 ) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     Parameters::read(req.query_string(), &[])?;
-    let Job { id, state, requested_by, request, progress, outcome, created_at, updated_at, fresh, .. } =
-        jobs.get(path_id(&id, "run")?).await?;
+    let job = jobs.get(path_id(&id, "run")?).await?;
+    // The words of this document: a run that waits for a node to take it up is on its way, too.
+    let state = match job.state {
+        State::Succeeded => "succeeded",
+        State::Failed | State::Cancelled => "failed",
+        State::Queued | State::Running | State::Pausing | State::Paused | State::Cancelling => "running",
+    };
     // Nobody touches the row of a run whose process was killed.
-    let stalled = state == "running" && !fresh;
+    let stalled = state == "running" && !job.is_fresh;
     let body = json!({
-        "id": id, "state": state, "stalled": stalled, "requested_by": requested_by, "request": request,
-        "progress": progress, "outcome": outcome, "created_at": created_at, "updated_at": updated_at,
+        "id": job.id, "state": state, "stalled": stalled, "requested_by": job.requested_by, "request": job.parameters,
+        "progress": job.progress, "outcome": job.outcome, "created_at": job.created_at, "updated_at": job.updated_at,
     });
     Ok(document("run", body))
 }
@@ -175,7 +180,7 @@ impl From<JobError> for HttpError {
     fn from(error: JobError) -> Self {
         let text = error.to_string();
         match error {
-            JobError::Busy => Self::Conflict(text),
+            JobError::Busy(_) => Self::Conflict(text),
             JobError::Unknown(_) | JobError::Migrate(MigrateError::UnknownModule { .. }) => Self::NotFound(text),
             JobError::Order(_) | JobError::Migrate(MigrateError::Refused(_)) => {
                 Self::Invalid(Violations::whole("body.invalid", text))
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn each_failure_has_its_status() {
         for (error, status) in [
-            (JobError::Busy, 409),
+            (JobError::Busy(Uuid::nil()), 409),
             (JobError::Unknown(Uuid::nil()), 404),
             (JobError::Order("no such category".into()), 400),
             (MigrateError::UnknownModule { name: "x".into(), known: Vec::new() }.into(), 404),

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS platform.jobs_by_age;
