@@ -1,8 +1,18 @@
-//! What pages of other origins may do: call us with an `Authorization` header they hold, and read our own headers.
+//! What pages of other origins may do: call us with an `Authorization` header they hold, and read our own headers. Pages of
+//! origins that are listed by name may also let the browser add the credentials it remembers (`withCredentials`).
 //!
 //! Preflights are answered here, before routes, redirects and authentication. Cookies are never involved.
 
+use std::sync::Arc;
+
 use actix_cors::Cors;
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderValue},
+    middleware::Next,
+};
 
 /// Headers a page may read beside the few that browsers always show.
 const EXPOSED: [&str; 12] = [
@@ -30,6 +40,27 @@ pub fn middleware(origins: &[String]) -> Cors {
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
+/// Whether the operator named this origin. `*` lets pages in and names nobody.
+pub fn is_listed(origins: &[String], origin: &str) -> bool {
+    origins.iter().any(|listed| listed != "*" && listed == origin)
+}
+
+/// The middleware around [`middleware()`]: what a listed origin is answered is said to that origin, with credentials.
+pub async fn trust_listed(
+    origins: Arc<[String]>,
+    req: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let origin = req.headers().get(header::ORIGIN).cloned();
+    let mut response = next.call(req).await?;
+    if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|text| is_listed(&origins, text))) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::{
@@ -37,7 +68,7 @@ mod tests {
         body::MessageBody,
         dev::ServiceResponse,
         http::{Method, StatusCode, header::HeaderMap},
-        middleware::{NormalizePath, TrailingSlash},
+        middleware::{NormalizePath, TrailingSlash, from_fn},
         test::{TestRequest, call_service, init_service},
         web,
     };
@@ -49,6 +80,7 @@ mod tests {
         let app = App::new()
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(middleware(&origins))
+            .wrap(from_fn(move |req, next| trust_listed(Arc::from(origins.clone()), req, next)))
             .route("/xapi/statements", web::get().to(HttpResponse::Unauthorized));
         call_service(&init_service(app).await, request.to_request()).await
     }
@@ -105,5 +137,39 @@ mod tests {
             let response = call(&list, preflight("/xapi/statements", stranger)).await;
             assert!(!response.headers().contains_key("access-control-allow-origin"), "{stranger}");
         }
+    }
+
+    #[actix_web::test]
+    async fn credentials_are_for_origins_that_are_named_and_never_for_a_star() {
+        let said = |headers: &HeaderMap| {
+            let text = |name| text(headers, name).to_owned();
+            (text("access-control-allow-origin"), text("access-control-allow-credentials"))
+        };
+        let named = "https://lms.example";
+        for (list, origin, allowed, credentials) in [
+            (&["*"][..], named, "*", ""),
+            (&["*", named], named, named, "true"),
+            (&["*", named], "https://course.example", "*", ""),
+            (&["*", named], "null", "*", ""),
+            (&[named], named, named, "true"),
+            (&[named], "https://lms.example.evil", "", ""),
+            (&[named], "https://LMS.example", "", ""),
+        ] {
+            let get = TestRequest::get().uri("/xapi/statements").insert_header(("Origin", origin));
+            for request in [preflight("/xapi/statements", origin), get] {
+                let response = call(list, request).await;
+                assert_eq!(said(response.headers()), (allowed.to_owned(), credentials.to_owned()), "{list:?} {origin}");
+                assert!(text(response.headers(), "vary").contains("Origin") || allowed.is_empty(), "{list:?} {origin}");
+                // With credentials a browser takes no star in these either.
+                for name in
+                    ["access-control-allow-headers", "access-control-allow-methods", "access-control-expose-headers"]
+                {
+                    assert_ne!(text(response.headers(), name), "*");
+                }
+            }
+        }
+        let list = [named];
+        let plain = call(&list, TestRequest::get().uri("/xapi/statements")).await;
+        assert_eq!(said(plain.headers()), (String::new(), String::new()), "no browser, no header");
     }
 }

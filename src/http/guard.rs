@@ -15,7 +15,7 @@ use actix_web::{
 };
 use url::form_urlencoded;
 
-use super::{HttpError, Problem, edge::is_below, xapi::stamp::Bases};
+use super::{HttpError, Problem, cors, edge::is_below, xapi::stamp::Bases};
 use crate::xapi::Violations;
 
 /// Of the headers that only a script sends, and only after this service was asked whether it may.
@@ -76,7 +76,7 @@ impl Guard {
     fn is_foreign(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let origin = text("origin");
-        if origin.is_some_and(|origin| self.origins.iter().any(|listed| listed != "*" && listed == origin)) {
+        if origin.is_some_and(|origin| cors::is_listed(&self.origins, origin)) {
             return false;
         }
         match (text("sec-fetch-site"), origin) {

@@ -88,20 +88,21 @@ pub fn start<R>(config: &Config, edge: Edge, routes: R) -> Result<Running, Serve
 where
     R: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let (inner, origins) = (edge.clone(), config.limits.cors_origins.clone());
+    let (inner, origins) = (edge.clone(), Arc::<[String]>::from(config.limits.cors_origins.clone()));
     let bases = xapi::stamp::Bases::new(&config.xapi.paths);
     let (connections, soft) = (Connections::default(), config.shutdown.soft);
     let counted = connections.clone();
     let server = HttpServer::new(move || {
         let lifecycle = inner.lifecycle.clone();
         let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
-        let (bases, guard) = (bases.clone(), Guard::new(&origins, &bases));
+        let (bases, guard, listed) = (bases.clone(), Guard::new(&origins, &bases), origins.clone());
         App::new()
             .wrap(from_fn(move |req, next| guard.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(cors::middleware(&origins))
+            .wrap(from_fn(move |req, next| cors::trust_listed(listed.clone(), req, next)))
             .wrap(from_fn(move |req, next| bases.clone().pass(req, next)))
             .wrap(from_fn(guard::keep_private))
             .wrap(from_fn(move |req, next| lifecycle.clone().pass(req, next)))

@@ -99,6 +99,27 @@ on_each_server! {
         send(script.header("Origin", EVIL).header("Sec-Fetch-Site", "cross-site")).await.expect(200);
     }
 
+    async fn a_page_of_a_listed_origin_may_call_with_credentials_and_no_other(db: TestDatabase) {
+        const LMS: &str = "https://lms.example";
+        let variables = [("PROGRESS_LIMITS_CORS_ORIGINS", "*, https://lms.example")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let preflight = app.anonymous(Method::OPTIONS, "/xapi/statements").header("Access-Control-Request-Method", "PUT");
+        let preflight = preflight.header("Access-Control-Request-Headers", "authorization,x-experience-api-version");
+        for (request, status) in [
+            (preflight, 200),
+            (app.xapi(Method::GET, "/statements"), 200),
+            (app.xapi(Method::GET, "/statements?limit=x"), 400),
+            (app.anonymous(Method::GET, "/xapi/statements").header("X-Experience-API-Version", "1.0.3"), 401),
+            (app.request(Method::GET, "/api/v1/attempts/none"), 404),
+        ] {
+            for (origin, allowed, credentials) in [(LMS, LMS, "true"), (EVIL, "*", ""), ("null", "*", "")] {
+                let answer = send(request.try_clone().unwrap().header("Origin", origin)).await.expect(status);
+                let said = (answer.header("access-control-allow-origin"), answer.header("access-control-allow-credentials"));
+                assert_eq!(said, (allowed, credentials), "{origin} {status}");
+            }
+        }
+    }
+
     async fn a_form_of_another_site_administers_nothing(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let made = app.post("/api/v1/admin/credentials", &json!({"scopes": ["all"]})).await.expect(201).json();
