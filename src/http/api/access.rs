@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 pub use crate::identity::reach::Reach;
 
-/// A user's id in its usual form. A pseudonym looks like a UUID without its hyphens, and is none.
-pub fn user_id(text: &str) -> String {
+/// An id of an attempt, enrollment or user as it is kept: a UUID means the same in capitals, every other text means its
+/// characters. A pseudonym looks like a UUID without its hyphens, and is none.
+pub fn usual_id(text: &str) -> String {
     let is_uuid = text.len() == 36 && Uuid::parse_str(text).is_ok();
     if is_uuid { text.to_ascii_lowercase() } else { text.to_owned() }
 }
@@ -24,8 +25,8 @@ mod tests {
     #[test]
     fn only_a_whole_uuid_has_another_form() {
         let user = "00000000-0000-4000-8000-0000000000aa";
-        assert_eq!(user_id(&user.to_uppercase()), user);
+        assert_eq!(usual_id(&user.to_uppercase()), user);
         let pseudonym = "000000000000400080000000000000AA";
-        assert_eq!(user_id(pseudonym), pseudonym);
+        assert_eq!(usual_id(pseudonym), pseudonym);
     }
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
-    access::{Reach, user_id},
+    access::{Reach, usual_id},
     body::JsonBody,
     cursor::Pages,
     endpoint::endpoints,
@@ -113,7 +113,8 @@ async fn get_attempt(
 ) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
-    let found = api.store.attempt_by_id(caller.tenant, &id).await?.filter(|attempt| reach.covers(&attempt.user));
+    let found =
+        api.store.attempt_by_id(caller.tenant, &usual_id(&id)).await?.filter(|attempt| reach.covers(&attempt.user));
     let attempt = found.map(Attempt::from).ok_or_else(|| HttpError::NotFound("there is no such attempt".to_owned()))?;
     Ok(HttpResponse::Ok().json(attempt))
 }
@@ -127,7 +128,7 @@ async fn list_attempts(caller: Caller, api: Data<Api>, req: HttpRequest) -> Resu
     let known = [ENROLLMENT, OUTCOME, STATE, USER, PAGE_SIZE, PAGE_CURSOR];
     let parameters = Parameters::read(req.query_string(), &known)?;
     let size = parameters.page_size()?;
-    let users = match (parameters.text(USER).map(user_id), reach) {
+    let users = match (parameters.text(USER).map(usual_id), reach) {
         (Some(user), reach) => {
             reach.require(&user)?;
             Some(vec![user])
@@ -138,7 +139,7 @@ async fn list_attempts(caller: Caller, api: Data<Api>, req: HttpRequest) -> Resu
     let key = api.reader.more_key().await?;
     let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
     let filter = AttemptFilter {
-        enrollment: parameters.text(ENROLLMENT).map(user_id),
+        enrollment: parameters.text(ENROLLMENT).map(usual_id),
         outcome: parameters.one_of(OUTCOME, &["passed", "failed", "incomplete", "abandoned"])?,
         state: parameters.one_of(STATE, &["open", "closed"])?,
         users,
@@ -174,7 +175,7 @@ async fn close_attempt(
         return Err(refuse("reason: expected 1 to 1000 characters, not all of them blank"));
     }
     let reason = reason.trim().to_owned();
-    let (attempt, by) = (id.into_inner(), caller.credential.audit_name());
+    let (attempt, by) = (usual_id(&id), caller.credential.audit_name());
     let request = CloseRequest { tenant: caller.tenant, attempt, outcome, by, reason };
     let closed = close::close_attempt(&api.store, &request).await?;
     let found = api.store.attempt_by_id(caller.tenant, &request.attempt).await?;

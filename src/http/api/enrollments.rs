@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
-    access::{Reach, actor_name},
+    access::{Reach, actor_name, usual_id},
     attempts::SCOPES,
     endpoint::endpoints,
     query::Parameters,
@@ -55,7 +55,7 @@ async fn get_progress(
 ) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
-    let found = api.store.enrollment(caller.tenant, &eid, None).await?;
+    let found = api.store.enrollment(caller.tenant, &usual_id(&eid), None).await?;
     let mut progress = Progress::from(within(found, &reach)?);
     if let Some(latest) = &progress.latest_attempt {
         let units = units::of_attempt(&api.store, caller.tenant, &latest.id).await?;
@@ -103,7 +103,7 @@ async fn get_transcript(
         true => Some(api.trail.reading(caller.credential.audit_name(), READ_TRANSCRIPT).await?),
         false => None,
     };
-    let found = within(api.store.enrollment(caller.tenant, &eid, reading.as_ref()).await?, &reach)?;
+    let found = within(api.store.enrollment(caller.tenant, &usual_id(&eid), reading.as_ref()).await?, &reach)?;
     let languages = Languages::parse(text(&req, &header::ACCEPT_LANGUAGE));
     let transcript = compose(&api, caller.tenant, found, &languages).await?;
     if !is_pdf {
