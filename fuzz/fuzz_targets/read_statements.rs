@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use progress_fuzz::xapi::{Limits, Version, read, schema};
+use progress_fuzz::xapi::{Author, Limits, Version, keys::Ifi, prepare, read, schema};
 use serde_json::Value;
 
 fuzz_target!(|body: &[u8]| {
@@ -14,7 +14,13 @@ fuzz_target!(|body: &[u8]| {
                     let value = Value::Object(statement.into_doc());
                     let again = read::statements(value.to_string().as_bytes(), version, &limits);
                     assert_eq!(again.map(|batch| batch.statements[0].doc().len()).ok(), value.as_object().map(|map| map.len()));
-                    assert!(schema::accepts(version, &value), "the schema refuses what the rules accept: {value}");
+                    let again = read::statements(value.to_string().as_bytes(), version, &limits).expect("as before");
+                    for statement in again.statements {
+                        let author = Author::new(uuid::Uuid::nil(), &Ifi::Mbox("mailto:a@b.c".to_owned()).to_map(), version);
+                        let kept = prepare(statement, &author, uuid::Uuid::nil, chrono::DateTime::UNIX_EPOCH).payload;
+                        let kept = serde_json::from_str(&kept).expect("JSON");
+                        assert!(schema::accepts(version, &kept), "the schema refuses what the rules accept: {kept}");
+                    }
                 }
             }
             Err(violations) => {

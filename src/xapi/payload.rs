@@ -1,10 +1,11 @@
 //! The text of a statement as the ledger keeps it: the client's properties in their order and digits, with what the server
-//! assigns. Never `stored`: the ledger's clock gives it later and `format` splices it in.
+//! assigns. Never `stored`: the ledger's clock gives it later and `format` splices it in. A timestamp in a form that few
+//! readers know is respelt (1.0.3 part two, 2.3.1: its serialization is no part of what never changes).
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::write;
+use super::{syntax::timestamp, time, write};
 
 /// Writes a payload. A given id and version are kept, a given authority and stored are not.
 pub(super) fn payload(doc: &Map<String, Value>, id: Uuid, version: &str, authority: &str) -> String {
@@ -27,6 +28,10 @@ fn properties<'a>(out: &mut String, fields: impl Iterator<Item = (&'a String, &'
     for (name, value) in fields {
         write::key(out, name, first);
         match (name.as_str(), value) {
+            ("timestamp", Value::String(text)) => match timestamp::unusual(text) {
+                Some(at) => write::string(out, &time::text(at)),
+                None => write::string(out, text),
+            },
             ("context", Value::Object(context)) if has_single_activity(context) => self::context(out, context),
             ("object", Value::Object(object)) if object.get("objectType").is_some_and(|t| t == "SubStatement") => {
                 out.push('{');

@@ -1,5 +1,6 @@
 //! The rules, tested through the reader: what is broken must be found at its place and under its id, and nothing else.
 
+mod decisions;
 mod differential;
 mod how;
 mod what;

@@ -2,54 +2,79 @@
 //!
 //! A missing zone means UTC. An offset of minus zero is refused: ISO 8601 forbids it and RFC 3339 gives it another meaning.
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Utc, Weekday};
 
 /// The instant a timestamp names; digits beyond nanoseconds are cut off.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let mut cursor = Cursor { rest: text.as_bytes() };
+    read(text).map(|(at, _)| at)
+}
+
+/// The instant of a timestamp that is valid but written in a form few readers know: a week or ordinal date, letters in
+/// lower case, the hour 24. The published schemas do not have these forms.
+pub fn unusual(text: &str) -> Option<DateTime<Utc>> {
+    read(text).filter(|(_, is_usual)| !is_usual).map(|(at, _)| at)
+}
+
+/// The instant, and whether it is written as a calendar date, in capitals, with an hour below 24.
+fn read(text: &str) -> Option<(DateTime<Utc>, bool)> {
+    let mut cursor = Cursor { rest: text.as_bytes(), is_usual: true };
     let (date, extended) = date(&mut cursor)?;
-    cursor.eat(b'T').then_some(())?;
-    let (time, leap) = time(&mut cursor, extended)?;
+    cursor.letter(b'T').then_some(())?;
+    let (time, carry) = time(&mut cursor, extended)?;
     let offset = zone(&mut cursor)?;
-    let utc = NaiveDateTime::new(date, time).checked_sub_signed(offset)?;
-    // A leap second is the first instant of the next minute, as in PostgreSQL.
-    let utc = if leap { utc.checked_add_signed(Duration::seconds(1))? } else { utc };
-    cursor.rest.is_empty().then(|| utc.and_utc())
+    let utc = NaiveDateTime::new(date, time).checked_sub_signed(offset)?.checked_add_signed(carry)?;
+    // What is respelt has four digits for the year.
+    let fits = cursor.is_usual || (1..=9_999).contains(&utc.year());
+    (cursor.rest.is_empty() && fits).then(|| (utc.and_utc(), cursor.is_usual))
 }
 
+/// A calendar date, a week date with its day, or an ordinal date.
 fn date(cursor: &mut Cursor) -> Option<(NaiveDate, bool)> {
-    let year = cursor.number(4)?;
+    let year = i32::try_from(cursor.number(4)?).ok().filter(|year| *year > 0)?;
     let extended = cursor.eat(b'-');
-    let month = cursor.number(2)?;
-    if extended && !cursor.eat(b'-') {
-        return None;
-    }
-    let day = cursor.number(2)?;
-    let year = i32::try_from(year).ok().filter(|year| *year > 0)?;
-    Some((NaiveDate::from_ymd_opt(year, month, day)?, extended))
+    let date = if cursor.letter(b'W') {
+        cursor.is_usual = false;
+        let week = cursor.number(2)?;
+        separator(cursor, extended, b'-')?;
+        let day = u8::try_from(cursor.number(1)?.checked_sub(1)?).ok()?;
+        NaiveDate::from_isoywd_opt(year, week, Weekday::try_from(day).ok()?)
+    } else if cursor.digits() == 3 {
+        cursor.is_usual = false;
+        NaiveDate::from_yo_opt(year, cursor.number(3)?)
+    } else {
+        let month = cursor.number(2)?;
+        separator(cursor, extended, b'-')?;
+        NaiveDate::from_ymd_opt(year, month, cursor.number(2)?)
+    };
+    Some((date?, extended))
 }
 
-/// The time of day, and whether it is a leap second (given back as :59).
-fn time(cursor: &mut Cursor, extended: bool) -> Option<(NaiveTime, bool)> {
+/// What stands between two parts in the extended form, and nothing in the basic one.
+fn separator(cursor: &mut Cursor, extended: bool, mark: u8) -> Option<()> {
+    (!extended || cursor.eat(mark)).then_some(())
+}
+
+/// The time of day, and what it is short of: a leap second is the first instant of the next minute, as in PostgreSQL, and
+/// 24:00 the first of the next day.
+fn time(cursor: &mut Cursor, extended: bool) -> Option<(NaiveTime, Duration)> {
     let hour = cursor.number(2)?;
-    if extended && !cursor.eat(b':') {
-        return None;
-    }
+    separator(cursor, extended, b':')?;
     let minute = cursor.number(2)?;
-    let has_second = if extended { cursor.eat(b':') } else { cursor.digit() };
-    if !has_second {
-        return Some((NaiveTime::from_hms_opt(hour, minute, 0)?, false));
-    }
-    let second = cursor.number(2)?;
-    let nanos = if cursor.eat(b'.') || cursor.eat(b',') { cursor.fraction()? } else { 0 };
-    match second {
-        60 if minute == 59 => Some((NaiveTime::from_hms_nano_opt(hour, minute, 59, nanos)?, true)),
-        _ => Some((NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?, false)),
+    let has_second = if extended { cursor.eat(b':') } else { cursor.digits() > 0 };
+    let second = if has_second { cursor.number(2)? } else { 0 };
+    let nanos = if has_second && (cursor.eat(b'.') || cursor.eat(b',')) { cursor.fraction()? } else { 0 };
+    match (hour, minute, second, nanos) {
+        (24, 0, 0, 0) => {
+            cursor.is_usual = false;
+            Some((NaiveTime::MIN, Duration::days(1)))
+        }
+        (_, 59, 60, _) => Some((NaiveTime::from_hms_nano_opt(hour, 59, 59, nanos)?, Duration::seconds(1))),
+        _ => Some((NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?, Duration::zero())),
     }
 }
 
 fn zone(cursor: &mut Cursor) -> Option<Duration> {
-    if cursor.rest.is_empty() || cursor.eat(b'Z') {
+    if cursor.rest.is_empty() || cursor.letter(b'Z') {
         return Some(Duration::zero());
     }
     let negative = cursor.eat(b'-');
@@ -57,7 +82,7 @@ fn zone(cursor: &mut Cursor) -> Option<Duration> {
         return None;
     }
     let hours = cursor.number(2)?;
-    let minutes = match cursor.eat(b':') || cursor.digit() {
+    let minutes = match cursor.eat(b':') || cursor.digits() > 0 {
         true => cursor.number(2)?,
         false => 0,
     };
@@ -70,6 +95,8 @@ fn zone(cursor: &mut Cursor) -> Option<Duration> {
 
 struct Cursor<'a> {
     rest: &'a [u8],
+    /// Whether all that was eaten so far is written as most write it.
+    is_usual: bool,
 }
 
 impl Cursor<'_> {
@@ -81,8 +108,19 @@ impl Cursor<'_> {
         found
     }
 
-    fn digit(&self) -> bool {
-        self.rest.first().is_some_and(u8::is_ascii_digit)
+    /// A designator: in lower case it means the same.
+    fn letter(&mut self, capital: u8) -> bool {
+        if self.eat(capital) {
+            return true;
+        }
+        let found = self.eat(capital.to_ascii_lowercase());
+        self.is_usual &= !found;
+        found
+    }
+
+    /// How many digits come next.
+    fn digits(&self) -> usize {
+        self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
     /// Exactly `count` digits.
@@ -94,7 +132,7 @@ impl Cursor<'_> {
 
     /// One digit or more, as nanoseconds.
     fn fraction(&mut self) -> Option<u32> {
-        let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self.digits();
         let (digits, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
         let padded = digits.iter().map(|byte| u32::from(byte - b'0')).chain(std::iter::repeat(0));
@@ -129,7 +167,31 @@ mod tests {
             ("2016-02-29T00:00:00Z", "2016-02-29T00:00:00Z"),
             ("9999-12-31T23:59:59-23:59", "+10000-01-01T23:58:59Z"),
         ] {
+            assert_eq!((utc(text).as_str(), unusual(text)), (instant, None), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_every_complete_date_and_either_case_and_knows_them_for_unusual() {
+        for (text, instant) in [
+            ("2015-11-18t12:17:00z", "2015-11-18T12:17:00Z"),
+            ("2015-11-18T12:17:00z", "2015-11-18T12:17:00Z"),
+            ("2015-11-18t12:17:00.5+02:00", "2015-11-18T10:17:00.500Z"),
+            ("2015-W47-3T12:17:00Z", "2015-11-18T12:17:00Z"),
+            ("2015W473T121700Z", "2015-11-18T12:17:00Z"),
+            ("2016-W53-7T00:00:00Z", "refused"),
+            ("2015-W53-7T00:00:00Z", "2016-01-03T00:00:00Z"),
+            ("2015-322T12:17:00Z", "2015-11-18T12:17:00Z"),
+            ("2015322T121700+01", "2015-11-18T11:17:00Z"),
+            ("2016-366T12:17:00Z", "2016-12-31T12:17:00Z"),
+            ("2015-366T12:17:00Z", "refused"),
+            ("2015-11-18T24:00:00Z", "2015-11-19T00:00:00Z"),
+            ("2015-12-31T24:00:00.000+01:00", "2015-12-31T23:00:00Z"),
+            ("2015-11-18T24:00Z", "2015-11-19T00:00:00Z"),
+            ("20151118T2400", "2015-11-19T00:00:00Z"),
+        ] {
             assert_eq!(utc(text), instant, "{text}");
+            assert_eq!(unusual(text), parse(text), "{text}");
         }
     }
 
@@ -145,12 +207,25 @@ mod tests {
             "2015",
             "2015-11-18",
             "2015-11-18 12:17:00Z",
-            "2015-11-18t12:17:00z",
             "2015-11-18T121700Z",
+            "2015-W47T12:17:00Z",
+            "2015-W47-0T12:17:00Z",
+            "2015-W47-8T12:17:00Z",
+            "2015-W00-1T12:17:00Z",
+            "2015W47-3T12:17:00Z",
+            "2015-W473T12:17:00Z",
+            "2015-000T12:17:00Z",
+            "2015-322T121700Z",
+            "2015-11T12:17:00Z",
+            "2015-11-18T24:00:01Z",
+            "2015-11-18T24:00:00.1Z",
+            "2015-11-18T24:01Z",
+            "2015-11-18T25:00:00Z",
+            "9999-12-31T24:00:00Z",
+            "9999-W52-5T23:59:59-01:00",
             "20151118T12:17:00Z",
             "2015-11-18T12:17:00.Z",
             "2015-11-18T12:17:00Zulu",
-            "2015-11-18T24:00:00Z",
             "2015-11-18T12:60:00Z",
             "2015-11-18T12:17:60Z",
             "2015-11-18T12:17:61Z",
