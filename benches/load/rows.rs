@@ -76,7 +76,8 @@ impl Chunk {
             uuid(rows, statement.registration_key);
             uuid(rows, statement.refers_to);
             field(rows, &[u8::from(statement.is_voiding)]);
-            field(rows, &[u8::from(statement.converts)]);
+            // Of an earlier release: nothing is converted.
+            field(rows, &[0]);
             field(rows, statement.payload.as_bytes());
             for key in relation_keys(statement) {
                 relations.put_i16(3);

@@ -15,7 +15,8 @@ class Unknown(Exception):
 
 
 class Names:
-    """The values of one run of one case. `id:x` is a UUID and `word:x` a word made up at first use, `now+60` a time."""
+    """The values of one run of one case. `id:x` is a UUID and `word:x` a word made up at first use, `ID:x` the same
+    UUID in capitals, `now+60` a time."""
 
     def __init__(self, given):
         self.values = dict(given)
@@ -30,7 +31,9 @@ class Names:
         return self.values[name]
 
     def make(self, name):
-        kind, _, _ = name.partition(":")
+        kind, _, rest = name.partition(":")
+        if kind == "ID":
+            return self[f"id:{rest}"].upper()
         if kind == "id":
             return str(uuid.uuid4())
         if kind == "word":

@@ -19,15 +19,11 @@ use crate::{
         As, Outcome, Store, StoreError, Tx,
         ledger::{
             statements::{self, Entry},
-            vocabulary::{self, NamedAgent},
+            vocabulary::{self, Gathered, NamedAgent},
         },
     },
     telemetry::Metrics,
-    xapi::{
-        activity,
-        prepare::Prepared,
-        relations::{SeenActivity, SeenAgent},
-    },
+    xapi::{activity, prepare::Prepared, relations::SeenAgent, verb},
 };
 
 /// Attempts at a group whose ids another transaction takes at the same moment.
@@ -181,40 +177,51 @@ async fn remember(tx: &Tx<'_>, tenant: TenantId, unseen: Unseen<'_>) -> Result<(
         agents.sort_by_key(|agent| agent.key);
         vocabulary::remember_agents(tx, tenant, &agents).await?;
     }
-    remember_activities(tx, tenant, unseen.activities).await?;
-    if unseen.verbs.is_empty() {
-        return Ok(());
-    }
-    let mut users = unseen.verbs;
-    users.sort_by_key(|s| s.verb_key);
-    users.dedup_by_key(|s| s.verb_key);
-    let verbs: Vec<_> =
-        users.iter().map(|s| (s.verb_key, s.verb.iri.as_str(), s.verb.display.as_ref().map(to_text))).collect();
-    vocabulary::remember_verbs(tx, tenant, &verbs).await
+    let activities = unseen.activities.iter().map(|a| Said { key: a.key, iri: &a.iri, what: a.definition.as_ref() });
+    let merge = |known: &mut Known, later: &Known| activity::merge(known, later.clone());
+    gather(tx, tenant, Gathered::Definitions, activities.collect(), merge).await?;
+    let verbs = unseen.verbs.iter().map(|s| Said { key: s.verb_key, iri: &s.verb.iri, what: s.verb.display.as_ref() });
+    gather(tx, tenant, Gathered::Displays, verbs.collect(), verb::merge).await
 }
 
-async fn remember_activities(tx: &Tx<'_>, tenant: TenantId, mut unseen: Vec<&SeenActivity>) -> Result<(), StoreError> {
-    if unseen.is_empty() {
+type Known = serde_json::Map<String, serde_json::Value>;
+
+/// What a statement says of an activity or a verb.
+struct Said<'a> {
+    key: Uuid,
+    iri: &'a str,
+    what: Option<&'a Known>,
+}
+
+/// Merges what statements say into what is known.
+async fn gather(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    what: Gathered,
+    mut said: Vec<Said<'_>>,
+    merge: impl Fn(&mut Known, &Known),
+) -> Result<(), StoreError> {
+    if said.is_empty() {
         return Ok(());
     }
-    // Stable: statements of one group keep their order, so the later definition wins.
-    unseen.sort_by_key(|activity| activity.key);
-    let mut names: Vec<(Uuid, &str)> = unseen.iter().map(|a| (a.key, a.iri.as_str())).collect();
-    names.dedup_by_key(|(key, _)| *key);
-    let mut known = vocabulary::lock_activities(tx, tenant, &names).await?;
+    // Stable: statements of one group keep their order, so that the later or the earlier wins as the merge has it.
+    said.sort_by_key(|said| said.key);
+    let mut nouns: Vec<(Uuid, &str)> = said.iter().map(|said| (said.key, said.iri)).collect();
+    nouns.dedup_by_key(|(key, _)| *key);
+    let mut known = vocabulary::lock(tx, tenant, what, &nouns).await?;
     let mut changed: HashMap<Uuid, String> = HashMap::new();
-    for activity in unseen {
-        let Some(definition) = &activity.definition else { continue };
-        let merged = known.entry(activity.key).or_default();
+    for Said { key, what, .. } in said {
+        let Some(later) = what else { continue };
+        let merged = known.entry(key).or_default();
         let (before, target) = (merged.clone(), merged.get_or_insert_default());
-        activity::merge(target, definition.clone());
+        merge(target, later);
         if before.as_ref() != Some(target) {
-            changed.insert(activity.key, to_text(target));
+            changed.insert(key, to_text(target));
         }
     }
     let mut changed: Vec<(Uuid, String)> = changed.into_iter().collect();
     changed.sort_by_key(|(key, _)| *key);
-    vocabulary::write_definitions(tx, tenant, &changed).await
+    vocabulary::write(tx, tenant, what, &changed).await
 }
 
 /// The statements of a caller that are to be written.
@@ -246,6 +253,6 @@ fn answer(job: Job, verdict: Result<(), IngestError>) {
     let _ = job.answer.send(verdict);
 }
 
-fn to_text(map: &serde_json::Map<String, serde_json::Value>) -> String {
+fn to_text(map: &Known) -> String {
     serde_json::Value::Object(map.clone()).to_string()
 }

@@ -24,7 +24,8 @@ struct Memories {
     activities: Memory<Uuid, u64>,
     /// Agent key and name, as a fingerprint.
     agents: Memory<(Uuid, u64), ()>,
-    verbs: Memory<Uuid, ()>,
+    /// Verb key and the languages of a display, as a fingerprint: nothing else of it is merged.
+    verbs: Memory<(Uuid, u64), ()>,
 }
 
 /// What of a group is not known to be written, in the order of its statements.
@@ -41,7 +42,7 @@ pub(super) struct Unseen<'a> {
 pub(super) struct Written {
     agents: Vec<(Uuid, u64)>,
     activities: Vec<(Uuid, Option<u64>)>,
-    verbs: Vec<Uuid>,
+    verbs: Vec<(Uuid, u64)>,
 }
 
 impl Default for Seen {
@@ -60,9 +61,11 @@ impl Seen {
         let (mut unseen, mut written) = (Unseen::default(), Written::default());
         let mut memories = self.lock();
         for statement in statements {
-            if memories.verbs.get(&statement.verb_key).is_none() {
+            let languages = statement.verb.display.iter().flat_map(Map::keys);
+            let entry = (statement.verb_key, fingerprint(|hasher| languages.for_each(|tag| tag.hash(hasher))));
+            if memories.verbs.get(&entry).is_none() {
                 unseen.verbs.push(statement);
-                written.verbs.push(statement.verb_key);
+                written.verbs.push(entry);
             }
             for agent in &statement.agents {
                 let entry = (agent.key, fingerprint(|hasher| agent.name.hash(hasher)));

@@ -31,6 +31,7 @@ use crate::{
     xapi::{
         keys::{self, Ifi},
         query::StatementsQuery,
+        verb,
     },
 };
 
@@ -171,6 +172,26 @@ impl Reader {
                 Box::pin(async move { vocabulary::definitions(tx, tenant, keys).await })
             })
             .await
+    }
+
+    /// The canonical displays of those of the verbs of which something is known, by IRI.
+    pub async fn displays(
+        &self,
+        tenant: TenantId,
+        iris: &[&str],
+    ) -> Result<Vec<(String, Map<String, Value>)>, StoreError> {
+        let verbs: Vec<(Uuid, &str)> = iris.iter().map(|iri| (keys::verb(tenant.0, iri), *iri)).collect();
+        let known = self
+            .store
+            .run_tx("displays", As::Tenant(tenant), |tx| {
+                let verbs = &verbs;
+                Box::pin(async move { vocabulary::displays(tx, tenant, verbs).await })
+            })
+            .await?;
+        let display = |(iri, gathered, name): (String, _, Option<String>)| {
+            Some((iri, verb::canonical(gathered, name.as_deref())?))
+        };
+        Ok(known.into_iter().filter_map(display).collect())
     }
 
     /// The names an agent was seen under.
@@ -317,7 +338,7 @@ mod tests {
     }
 
     fn found(micros: i64) -> Found {
-        Found { stored: at(micros), has_timestamp: true, converts: false, payload: String::new() }
+        Found { stored: at(micros), has_timestamp: true, payload: String::new() }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Version, convert, time, write};
+use super::time;
 
 /// A statement as it lies in the ledger, with what a reader needs to know about its payload.
 #[derive(Clone, Copy, Debug)]
@@ -12,31 +12,20 @@ pub struct Stored<'a> {
     pub stored: DateTime<Utc>,
     /// As in [`super::Prepared`].
     pub has_timestamp: bool,
-    /// As in [`super::Prepared`].
-    pub converts: bool,
 }
 
 impl Stored<'_> {
-    /// Appends the statement as it was received, for a reader of `version`. Only a statement that the two versions read
-    /// differently is parsed.
-    pub fn exact(&self, out: &mut String, version: Version) -> Result<(), serde_json::Error> {
-        if self.converts {
-            write::object(out, &self.doc(version)?);
-        } else {
-            with_stored(out, self.payload, self.stored, self.has_timestamp);
-        }
-        Ok(())
+    /// Appends the statement as it was received. It is the same for readers of every version: a statement is never
+    /// converted into a version that it was not accepted with (1.0.3 part three, 3.3).
+    pub fn exact(&self, out: &mut String) {
+        with_stored(out, self.payload, self.stored, self.has_timestamp);
     }
 
-    /// The statement for a reader of `version`, parsed: what the other formats start from.
-    pub fn doc(&self, version: Version) -> Result<Map<String, Value>, serde_json::Error> {
+    /// The statement parsed: what the other formats start from.
+    pub fn doc(&self) -> Result<Map<String, Value>, serde_json::Error> {
         let mut text = String::with_capacity(self.payload.len() + 96);
-        with_stored(&mut text, self.payload, self.stored, self.has_timestamp);
-        let mut doc = serde_json::from_str(&text)?;
-        if self.converts {
-            convert::convert(&mut doc, version);
-        }
-        Ok(doc)
+        self.exact(&mut text);
+        serde_json::from_str(&text)
     }
 }
 
@@ -120,37 +109,36 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::xapi::write;
 
-    fn stored(payload: &str, has_timestamp: bool, converts: bool) -> Stored<'_> {
-        Stored {
-            payload,
-            stored: DateTime::from_timestamp(1_700_000_000, 123_456_000).unwrap(),
-            has_timestamp,
-            converts,
-        }
-    }
-
-    fn exact(stored: Stored<'_>, version: Version) -> Value {
+    fn exact(payload: &str, has_timestamp: bool) -> Value {
+        let stored = DateTime::from_timestamp(1_700_000_000, 123_456_000).unwrap();
         let mut out = String::new();
-        stored.exact(&mut out, version).unwrap();
+        Stored { payload, stored, has_timestamp }.exact(&mut out);
         serde_json::from_str(&out).unwrap()
     }
 
     #[test]
     fn stored_is_spliced_in_and_stands_for_a_missing_timestamp() {
         let at = "2023-11-14T22:13:20.123456Z";
-        assert_eq!(exact(stored("{\"n\":1.0}", true, false), Version::V1_0_3), json!({"n": json!(1.0), "stored": at}));
-        let without = exact(stored(r#"{"verb":{"id":"v:v"}}"#, false, false), Version::V2_0_0);
+        assert_eq!(exact("{\"n\":1.0}", true), json!({"n": json!(1.0), "stored": at}));
+        let without = exact(r#"{"verb":{"id":"v:v"}}"#, false);
         assert_eq!(without, json!({"verb": {"id": "v:v"}, "timestamp": at, "stored": at}));
     }
 
     #[test]
-    fn only_a_statement_that_converts_is_converted() {
-        let payload =
-            r#"{"context":{"contextAgents":[{"objectType":"contextAgent","agent":{"mbox":"mailto:a@b.c"}}]}}"#;
-        let pointer = "/context/extensions/http:~1~1ghasi.io~1xapi~1extensions~1context-agents";
-        assert!(exact(stored(payload, true, true), Version::V1_0_3).pointer(pointer).is_some());
-        assert!(exact(stored(payload, true, true), Version::V2_0_0).pointer("/context/contextAgents").is_some());
+    fn ids_look_into_no_extension() {
+        let agent = json!({"objectType": "Group", "name": "G", "mbox": "mailto:g@x.y", "member": [{"mbox": "mailto:m@x.y", "name": "M"}]});
+        let imitated =
+            json!({"contextAgents": [{"agent": agent}], "verb": {"id": "v:v", "display": {"en": "v"}}, "actor": agent});
+        let extensions = json!({"http://ghasi.io/xapi/extensions/context-agents": [{"objectType": "contextAgent", "agent": agent}],
+            "http://x.example/a": imitated});
+        let context = json!({"platform": "p", "extensions": extensions});
+        let original = json!({"id": "1", "result": {"extensions": extensions}, "context": context, "object": {"objectType": "SubStatement",
+            "verb": {"id": "v:v"}, "object": {"id": "a:1"}, "context": context, "result": {"extensions": extensions}}});
+        let mut doc = original.clone();
+        ids(doc.as_object_mut().unwrap());
+        assert_eq!(doc, original);
     }
 
     #[test]

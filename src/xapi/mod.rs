@@ -4,7 +4,6 @@ pub mod about;
 pub mod activity;
 pub mod canonical;
 pub mod compare;
-pub mod convert;
 mod decimal;
 pub mod digest;
 pub mod document;
@@ -29,6 +28,7 @@ pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+pub mod verb;
 pub mod version;
 pub mod violation;
 mod write;

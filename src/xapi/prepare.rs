@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Statement, Version, convert, digest, keys, payload,
+    Statement, Version, digest, keys, payload,
     relations::{AttachmentRef, Direct, Relations, SeenActivity, SeenAgent, uuid},
     syntax::timestamp,
     write,
@@ -50,8 +50,6 @@ pub struct Prepared {
     pub timestamp: DateTime<Utc>,
     /// Whether the payload holds a timestamp; if not, a reader sees `stored` in its place.
     pub has_timestamp: bool,
-    /// Whether one of the two versions reads the statement differently from how it is kept (see `convert`).
-    pub converts: bool,
     /// The statement as JSON, without `stored`.
     pub payload: String,
     pub digest: [u8; 32],
@@ -105,7 +103,6 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
     let context = doc.get("context").and_then(Value::as_object);
     let registration_key =
         context.and_then(|context| uuid(context, "registration")).map(|r| keys::registration(author.tenant, r));
-    let converts = convert::concerns(&doc);
 
     // From here on the document is taken apart.
     let verb = seen_verb(doc.get_mut("verb"));
@@ -117,7 +114,6 @@ pub fn prepare(statement: Statement, author: &Author, fresh_id: impl FnOnce() ->
         tenant: author.tenant,
         timestamp: given_timestamp.unwrap_or(now),
         has_timestamp,
-        converts,
         payload,
         digest,
         verb_key: keys::verb(author.tenant, &verb.iri),
@@ -172,6 +168,7 @@ fn seen_verb(mut verb: Option<&mut Value>) -> SeenVerb {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -279,7 +276,6 @@ mod tests {
         let seen = |name: &str| p.agents.iter().find(|a| a.key == agent_key(name)).unwrap();
         assert_eq!((seen("o").name.as_deref(), seen("o").object_type), (Some("O"), ActorType::Agent));
         assert_eq!(seen("t").object_type, ActorType::Group);
-        assert!(p.converts, "1.0.3 knows no contextAgents");
         assert_eq!(p.registration_key, Some(keys::registration(T, REFERRED.parse().unwrap())));
     }
 
@@ -317,6 +313,10 @@ mod tests {
         };
         assert_eq!((refers("v:v").is_voiding, refers("v:v").refers_to), (false, Some(REFERRED.parse().unwrap())));
         assert!(refers(VOIDED).is_voiding);
+        let planned =
+            prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:planned"}, "object": {"objectType": "SubStatement",
+            "actor": mbox("a"), "verb": {"id": VOIDED}, "object": {"objectType": "StatementRef", "id": REFERRED}}}));
+        assert_eq!((planned.is_voiding, planned.refers_to), (false, None), "to plan a voiding voids nothing");
     }
 
     #[test]
@@ -330,5 +330,51 @@ mod tests {
                 "attachments": [attachment("cd")]}}));
         let hashes: Vec<_> = p.attachments.iter().map(|a| (a.sha2.as_str(), a.length, a.has_file_url)).collect();
         assert_eq!(hashes, [("cd", 3, true), ("ab", 3, true)]);
+    }
+
+    #[test]
+    fn a_timestamp_that_few_can_read_is_kept_in_the_form_of_most() {
+        let inner = json!({"objectType": "SubStatement", "actor": mbox("a"), "verb": {"id": "v:v"}, "object": {"id": "a:1"},
+            "timestamp": "2015-11-18T24:00:00Z"});
+        let p = prepared(&json!({"actor": mbox("a"), "verb": {"id": "v:v"}, "timestamp": "2015-W47-3t12:17:00.5z",
+            "object": inner, "context": {"extensions": {"e:e": {"timestamp": "2015-W47-3t12:17:00z"}}}}));
+        let doc: Value = serde_json::from_str(&p.payload).unwrap();
+        assert_eq!(doc["timestamp"], "2015-11-18T12:17:00.500000Z");
+        assert_eq!(doc["object"]["timestamp"], "2015-11-19T00:00:00.000000Z");
+        assert_eq!(
+            doc["context"]["extensions"]["e:e"]["timestamp"], "2015-W47-3t12:17:00z",
+            "nobody knows what this is"
+        );
+        assert_eq!(p.timestamp.timestamp(), 1_447_849_020);
+    }
+
+    fn about(id: &str, target: &str, registration: &str, name: &str) -> Prepared {
+        prepared(&json!({"id": id, "actor": {"account": {"homePage": "h:h", "name": name}}, "verb": {"id": VOIDED},
+            "object": {"objectType": "StatementRef", "id": target}, "context": {"registration": registration}}))
+    }
+
+    /// The text with some of its letters in capitals.
+    fn spelt(text: &str, capitals: u64) -> String {
+        let letter = |(n, c): (usize, char)| if capitals >> (n % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c };
+        text.chars().enumerate().map(letter).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn letter_case_means_nothing_in_an_id_and_everything_in_a_name(
+            ids in any::<[u128; 3]>(), name in "[a-z]{1,12}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}",
+            capitals in any::<[u64; 4]>(),
+        ) {
+            let ids = ids.map(|id| uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid().to_string());
+            let [id, target, registration] = [0, 1, 2].map(|n| spelt(&ids[n], capitals[n]));
+            let (lower, mixed) = (about(&ids[0], &ids[1], &ids[2], &name), about(&id, &target, &registration, &name));
+            prop_assert_eq!((lower.id, lower.refers_to, lower.registration_key), (mixed.id, mixed.refers_to, mixed.registration_key));
+            prop_assert_eq!(lower.digest, mixed.digest, "sent again in other letters it is the same statement");
+            prop_assert!(mixed.payload.starts_with(&format!("{{\"id\":\"{}\"", ids[0])), "its own id is shown in one form");
+            let other = spelt(&name, capitals[3]);
+            let renamed = about(&ids[0], &ids[1], &ids[2], &other);
+            prop_assert_eq!(name == other, lower.agent_key == renamed.agent_key);
+            prop_assert_eq!(name == other, lower.digest == renamed.digest);
+        }
     }
 }

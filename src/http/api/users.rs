@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
-    access::{Reach, user_id},
+    access::{Reach, usual_id},
     cursor::Pages,
     endpoint::endpoints,
     enrollments::{READ_TRANSCRIPT, compose},
@@ -26,7 +26,7 @@ use crate::{
     query::Found,
     store::{platform::audit::Reading, progress::reads::EnrollmentPage},
     transcript::Transcript,
-    xapi::{Version, format::Stored, language::Languages},
+    xapi::{format::Stored, language::Languages},
 };
 
 endpoints! {
@@ -39,7 +39,7 @@ const READ_STATEMENTS: &str = "read.statements";
 /// One page of statements.
 #[derive(Serialize, ToSchema)]
 struct Statements {
-    /// xAPI statements in version 1.0.3, as they were received.
+    /// xAPI statements as they were received, each in the version that it names.
     #[schema(value_type = Vec<Object>)]
     data: Vec<Box<RawValue>>,
     links: Links,
@@ -60,7 +60,7 @@ async fn list_transcripts(
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead], api.trail.pseudonyms().await?)?;
-    let user = user_id(&uid);
+    let user = usual_id(&uid);
     reach.require(&user)?;
     let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
     let size = parameters.page_size()?;
@@ -93,7 +93,7 @@ async fn list_statements(
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let reach = Reach::of(&caller, &[Scope::ApiStatementRead], api.trail.pseudonyms().await?)?;
-    let user = user_id(&uid);
+    let user = usual_id(&uid);
     reach.require(&user)?;
     let parameters = Parameters::read(req.query_string(), &[PAGE_SIZE, PAGE_CURSOR])?;
     let size = parameters.page_size()?;
@@ -125,13 +125,7 @@ async fn reading(
 }
 
 fn shown(found: &Found) -> Result<Box<RawValue>, HttpError> {
-    let stored = Stored {
-        payload: &found.payload,
-        stored: found.stored,
-        has_timestamp: found.has_timestamp,
-        converts: found.converts,
-    };
     let mut text = String::with_capacity(found.payload.len() + 96);
-    stored.exact(&mut text, Version::V1_0_3).map_err(HttpError::internal)?;
+    Stored { payload: &found.payload, stored: found.stored, has_timestamp: found.has_timestamp }.exact(&mut text);
     RawValue::from_string(text).map_err(HttpError::internal)
 }

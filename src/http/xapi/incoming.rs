@@ -114,12 +114,9 @@ impl Incoming {
     /// Turns the alternate request syntax into the request it stands for.
     async fn unfold(&mut self, path: Path, req: &HttpRequest, xapi: &Xapi) -> Result<(), HttpError> {
         let refuse = |message: &str| HttpError::from(Violations::whole("alternate.syntax", message));
-        let speaks_2 = path.only == Some(Version::V2_0_0)
-            || self.header("x-experience-api-version").and_then(Version::negotiate) == Some(Version::V2_0_0);
-        if speaks_2 {
-            return Err(refuse(
-                "the parameter method belongs to the alternate request syntax, which 2.0 does not have",
-            ));
+        let gone = "the parameter method belongs to the alternate request syntax, which 2.0 does not have";
+        if path.only == Some(Version::V2_0_0) || self.speaks_2() {
+            return Err(refuse(gone));
         }
         if self.method != Method::POST {
             return Err(refuse("the alternate request syntax is a POST"));
@@ -154,6 +151,9 @@ impl Incoming {
                 self.given.push((name, value));
             }
         }
+        if self.speaks_2() {
+            return Err(refuse(gone));
+        }
         let has_body = matches!(self.method, Method::PUT | Method::POST);
         if has_body && content.is_none() {
             return Err(refuse("the form has no field content"));
@@ -162,6 +162,11 @@ impl Incoming {
         self.hold.shrink_to(content.as_ref().map_or(0, String::len));
         self.body = Body::Form(content);
         Ok(())
+    }
+
+    /// Whether the version is known by now, and is 2.0: a form may name it only in one of its fields.
+    fn speaks_2(&self) -> bool {
+        self.header("x-experience-api-version").and_then(Version::negotiate) == Some(Version::V2_0_0)
     }
 
     /// The fields of a form. It may say only at its end who sends it, so a stranger's is read as far as

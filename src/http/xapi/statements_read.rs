@@ -1,7 +1,5 @@
 //! GET /statements: one by its id, or a page.
 
-use std::collections::HashMap;
-
 use actix_web::{HttpResponse, ResponseError, http::header};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -41,17 +39,12 @@ pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Ht
 async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     let sight = sight(caller, xapi).await?;
     let (given, after) = continued(incoming, caller, xapi).await?;
-    let answer = match query::statements(&given, &xapi.limits)? {
+    let answer = match understood(&given, xapi)? {
         StatementQuery::One(one) => match one_statement(&one, incoming, caller, &sight, xapi).await? {
             Ok(answer) => answer,
             Err(absent) => return Ok(absent),
         },
-        StatementQuery::Many(mut many) => {
-            if !given.iter().any(|(name, _)| name == "limit") {
-                many.limit = xapi.page_default.min(xapi.limits.page).max(1);
-            }
-            page(&many, (given, after), incoming, caller, &sight, xapi).await?
-        }
+        StatementQuery::Many(many) => page(&many, (given, after), incoming, caller, &sight, xapi).await?,
     };
     if answer.single && answer.modified.is_some_and(|modified| incoming.has_since(modified)) {
         let mut response = HttpResponse::NotModified().finish();
@@ -82,21 +75,62 @@ struct Answer {
     single: bool,
 }
 
+type Given = Vec<(String, String)>;
+
+/// What the parameters ask for.
+fn understood(given: &query::Given, xapi: &Xapi) -> Result<StatementQuery, Violations> {
+    let mut query = query::statements(given, &xapi.limits)?;
+    if let StatementQuery::Many(many) = &mut query
+        && !given.iter().any(|(name, _)| name == "limit")
+    {
+        many.limit = xapi.page_default.min(xapi.limits.page).max(1);
+    }
+    Ok(query)
+}
+
 /// The parameters of the request; a `more` token brings those of the first page and the place to go on from.
 async fn continued(
     incoming: &Incoming,
     caller: &Caller,
     xapi: &Xapi,
-) -> Result<(Vec<(String, String)>, Option<DateTime<Utc>>), HttpError> {
-    let [(name, token)] = incoming.given.as_slice() else { return Ok((incoming.given.clone(), None)) };
-    if name != "more" {
-        return Ok((incoming.given.clone(), None));
-    }
+) -> Result<(Given, Option<DateTime<Utc>>), HttpError> {
+    let (tokens, appended): (Given, Given) = incoming.given.iter().cloned().partition(|(name, _)| name == "more");
+    let token = match tokens.as_slice() {
+        [] => return Ok((appended, None)),
+        [(_, token)] => token,
+        _ => return Err(Violations::whole("query.twice", "parameter more is given twice").into()),
+    };
     let key = xapi.reader.more_key().await?;
     let more = More::open(token, key, caller.tenant).ok_or_else(|| {
         Violations::whole("query.more", "this more link was not made here for this credential's tenant")
     })?;
+    say_the_same(&more.given, &appended, xapi)?;
     Ok((more.given, Some(more.after)))
+}
+
+/// Some clients append their query to a `more` link, which holds it already. Each parameter may say what it says there,
+/// in whatever spelling; another question needs another first page.
+fn say_the_same(first: &query::Given, appended: &query::Given, xapi: &Xapi) -> Result<(), HttpError> {
+    if appended.is_empty() {
+        return Ok(());
+    }
+    // What is wrong in itself is told as in every request.
+    query::statements(appended, &xapi.limits)?;
+    let asked = understood(first, xapi)?;
+    let differs = |(name, value): &&(String, String)| {
+        let mut changed: Given = first.iter().filter(|(known, _)| known != name).cloned().collect();
+        changed.push((name.clone(), value.clone()));
+        understood(&changed, xapi).ok().as_ref() != Some(&asked)
+    };
+    let others: Vec<&str> = appended.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "this more link continues a query in which {} says something else; follow the link as it is, or begin anew",
+        others.join(", ")
+    );
+    Err(Violations::whole("query.more", message).into())
 }
 
 /// The answer to who asks for one statement, or what to say where there is none.
@@ -116,14 +150,14 @@ async fn one_statement(
         return Ok(Err(absent));
     };
     let mut json = String::new();
-    let known = known(std::slice::from_ref(&found), one.format, incoming, caller, xapi).await?;
+    let known = known(std::slice::from_ref(&found), one.format, caller, xapi).await?;
     show(&mut json, &found, one.format, incoming, &known)?;
     Ok(Ok(Answer { json, modified: Some(found.stored), through, attachments: one.attachments, single: true }))
 }
 
 async fn page(
     query: &StatementsQuery,
-    (given, after): (Vec<(String, String)>, Option<DateTime<Utc>>),
+    (given, after): (Given, Option<DateTime<Utc>>),
     incoming: &Incoming,
     caller: &Caller,
     sight: &Sight,
@@ -146,7 +180,7 @@ async fn page(
     // The rows and the answer that is made of them.
     let mut room = incoming.hold.beside();
     room.grow(2 * size)?;
-    let known = known(&page.found, query.format, incoming, caller, xapi).await?;
+    let known = known(&page.found, query.format, caller, xapi).await?;
     let mut json = String::with_capacity(size + more.len() + 40);
     json.push_str("{\"statements\":[");
     for (index, found) in page.found.iter().enumerate() {
@@ -171,38 +205,33 @@ async fn sight(caller: &Caller, xapi: &Xapi) -> Result<Sight, HttpError> {
     })
 }
 
-/// What the canonical form needs to know about the activities of the page.
-async fn known(
-    found: &[Found],
-    format: Format,
-    incoming: &Incoming,
-    caller: &Caller,
-    xapi: &Xapi,
-) -> Result<Known, HttpError> {
+/// What the canonical form needs to know about the activities and verbs of the page.
+async fn known(found: &[Found], format: Format, caller: &Caller, xapi: &Xapi) -> Result<Known, HttpError> {
     if format != Format::Canonical {
         return Ok(Known::default());
     }
-    let docs: Vec<Map<String, Value>> = found
-        .iter()
-        .map(|found| stored(found).doc(incoming.version))
-        .collect::<Result<_, _>>()
-        .map_err(HttpError::internal)?;
+    let docs: Vec<Map<String, Value>> =
+        found.iter().map(|found| stored(found).doc()).collect::<Result<_, _>>().map_err(HttpError::internal)?;
     let (mut activities, mut verbs) = (Vec::new(), Vec::new());
     for doc in &docs {
         canonical::mentioned(doc, &mut activities, &mut verbs);
     }
-    activities.sort_unstable();
-    activities.dedup();
+    for iris in [&mut activities, &mut verbs] {
+        iris.sort_unstable();
+        iris.dedup();
+    }
     let definitions = xapi.reader.definitions(caller.tenant, &activities).await?.into_iter().collect();
-    Ok(Known { definitions, displays: HashMap::new() })
+    let displays = xapi.reader.displays(caller.tenant, &verbs).await?.into_iter().collect();
+    Ok(Known { definitions, displays })
 }
 
 fn show(json: &mut String, found: &Found, format: Format, incoming: &Incoming, known: &Known) -> Result<(), HttpError> {
     let stored = stored(found);
     if format == Format::Exact {
-        return stored.exact(json, incoming.version).map_err(HttpError::internal);
+        stored.exact(json);
+        return Ok(());
     }
-    let mut doc = stored.doc(incoming.version).map_err(HttpError::internal)?;
+    let mut doc = stored.doc().map_err(HttpError::internal)?;
     if format == Format::Ids {
         format::ids(&mut doc);
     } else {
@@ -213,10 +242,5 @@ fn show(json: &mut String, found: &Found, format: Format, incoming: &Incoming, k
 }
 
 fn stored(found: &Found) -> Stored<'_> {
-    Stored {
-        payload: &found.payload,
-        stored: found.stored,
-        has_timestamp: found.has_timestamp,
-        converts: found.converts,
-    }
+    Stored { payload: &found.payload, stored: found.stored, has_timestamp: found.has_timestamp }
 }

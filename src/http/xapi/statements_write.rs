@@ -118,11 +118,12 @@ async fn prepared(
     Ok((all, attachments))
 }
 
-/// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities and agents.
+/// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities, agents and verbs.
 fn forget_definitions(statements: &mut [Prepared]) {
     for statement in statements {
         statement.activities.iter_mut().for_each(|activity| activity.definition = None);
         statement.agents.iter_mut().for_each(|agent| agent.name = None);
+        statement.verb.display = None;
     }
 }
 

@@ -57,7 +57,6 @@ pub struct Span {
 pub struct Found {
     pub stored: DateTime<Utc>,
     pub has_timestamp: bool,
-    pub converts: bool,
     pub payload: String,
 }
 
@@ -125,7 +124,7 @@ pub fn by_id_sql(sight: &Sight) -> String {
         Sight::Actors(_) => " AND s.agent_key = ANY($3)",
     };
     format!(
-        "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload,
+        "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload,
                 NOT {VISIBLE} AS voided
          FROM ledger.statements s
          WHERE s.tenant_id = $1 AND s.id = $2
@@ -138,7 +137,6 @@ fn found(row: &Row) -> Result<Found, StoreError> {
     Ok(Found {
         stored: column(row, "stored")?,
         has_timestamp: column(row, "has_timestamp")?,
-        converts: column(row, "converts")?,
         payload: column(row, "payload")?,
     })
 }
@@ -205,12 +203,12 @@ impl Query {
             branches.push(query.references(filter, &bounds));
         }
         query.sql = format!(
-            "/* page */ SELECT stored, has_timestamp, converts, payload FROM (
+            "/* page */ SELECT stored, has_timestamp, payload FROM (
                  SELECT page.stored, s.*, sum(octet_length(s.payload)) OVER (
                      ORDER BY page.stored {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
                  FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page
                  CROSS JOIN LATERAL (
-                     SELECT s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload FROM ledger.statements s
+                     SELECT s.occurred IS NOT NULL AS has_timestamp, s.payload FROM ledger.statements s
                      WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s) sized
              WHERE coalesce(before, 0) < {bytes} ORDER BY stored {order}",
             branches.join(" UNION "),

@@ -66,10 +66,10 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        concat!("/* statements_of */ SELECT stored, has_timestamp, converts, payload FROM (
+                        concat!("/* statements_of */ SELECT stored, has_timestamp, payload FROM (
                          SELECT s.*, sum(octet_length(s.payload)) OVER (ORDER BY s.stored DESC) - octet_length(s.payload) AS before
                          FROM unnest($2::uuid[]) AS own (key) CROSS JOIN LATERAL (
-                             SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.converts, s.payload
+                             SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload
                              FROM ledger.statements s
                              WHERE s.tenant_id = $1 AND s.agent_key = own.key AND s.stored < coalesce($3::timestamptz, 'infinity')
                                AND (s.voiding OR NOT EXISTS (
@@ -88,7 +88,6 @@ impl Store {
                     Ok(Found {
                         stored: column(row, "stored")?,
                         has_timestamp: column(row, "has_timestamp")?,
-                        converts: column(row, "converts")?,
                         payload: column(row, "payload")?,
                     })
                 };

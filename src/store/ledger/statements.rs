@@ -118,7 +118,6 @@ struct Columns<'a> {
     registrations: Vec<Option<Uuid>>,
     refers_to: Vec<Option<Uuid>>,
     voiding: Vec<bool>,
-    converts: Vec<bool>,
     payloads: Vec<&'a str>,
 }
 
@@ -135,7 +134,6 @@ impl<'a> Columns<'a> {
             registrations: entries.iter().map(|e| e.statement.registration_key).collect(),
             refers_to: entries.iter().map(|e| e.statement.refers_to).collect(),
             voiding: entries.iter().map(|e| e.statement.is_voiding).collect(),
-            converts: entries.iter().map(|e| e.statement.converts).collect(),
             payloads: entries.iter().map(|e| e.statement.payload.as_str()).collect(),
         }
     }
@@ -155,8 +153,11 @@ impl<'a> Columns<'a> {
             sql: "/* insert_statements */ INSERT INTO ledger.statements
                       (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key, registration_key,
                        refers_to, voiding, converts, payload)
-                  SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[],
-                      $7::uuid[], $8::uuid[], $9::uuid[], $10::bool[], $11::bool[], $12::text[]) AS new",
+                  SELECT $1, new.id, new.stored, new.occurred, new.verb, new.agent, new.activity, new.registration,
+                      new.refers_to, new.voiding, false, new.payload
+                  FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::uuid[],
+                      $8::uuid[], $9::uuid[], $10::bool[], $11::text[])
+                      AS new (id, stored, occurred, verb, agent, activity, registration, refers_to, voiding, payload)",
             params: vec![
                 &tenant.0,
                 &self.ids,
@@ -168,7 +169,6 @@ impl<'a> Columns<'a> {
                 &self.registrations,
                 &self.refers_to,
                 &self.voiding,
-                &self.converts,
                 &self.payloads,
             ],
         })

@@ -15,46 +15,79 @@ pub struct Activity {
     pub definition: Option<Map<String, Value>>,
 }
 
-/// Makes a row for each unseen activity and locks them all; answers what is known of each. `activities` is sorted by key.
-pub async fn lock_activities(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    activities: &[(Uuid, &str)],
-) -> Result<HashMap<Uuid, Option<Map<String, Value>>>, StoreError> {
-    let (keys, iris): (Vec<Uuid>, Vec<&str>) = activities.iter().copied().unzip();
-    tx.execute(
-        "/* insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
-         SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
-         ON CONFLICT DO NOTHING",
-        &[&tenant.0, &keys, &iris],
-    )
-    .await?;
-    let rows = tx
-        .query(
-            "/* lock_activities */ SELECT key, definition FROM ledger.activities
-             WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE",
-            &[&tenant.0, &keys],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((column(row, "key")?, definition(column(row, "definition")?)?))).collect()
+/// What gathers over the statements of a tenant: of each noun one text of JSON, merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathered {
+    /// Definitions of activities.
+    Definitions,
+    /// Displays of verbs.
+    Displays,
 }
 
-pub async fn write_definitions(
+impl Gathered {
+    fn insert(self) -> &'static str {
+        match self {
+            Self::Definitions => {
+                "/* insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
+                 SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
+                 ON CONFLICT DO NOTHING"
+            }
+            Self::Displays => {
+                "/* insert_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri)
+                 SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
+                 ON CONFLICT DO NOTHING"
+            }
+        }
+    }
+
+    fn lock(self) -> &'static str {
+        match self {
+            Self::Definitions => {
+                "/* lock_activities */ SELECT key, definition AS gathered FROM ledger.activities
+                 WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
+            }
+            Self::Displays => {
+                "/* lock_verbs */ SELECT key, display AS gathered FROM ledger.verbs_seen
+                 WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
+            }
+        }
+    }
+
+    fn write(self) -> &'static str {
+        match self {
+            Self::Definitions => {
+                "/* write_definitions */ UPDATE ledger.activities a
+                 SET definition = new.gathered, updated_at = clock_timestamp()
+                 FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE a.tenant_id = $1 AND a.key = new.key"
+            }
+            Self::Displays => {
+                "/* write_displays */ UPDATE ledger.verbs_seen v SET display = new.gathered
+                 FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE v.tenant_id = $1 AND v.key = new.key"
+            }
+        }
+    }
+}
+
+/// Makes a row for each unseen noun and locks them all; answers what is known of each. `nouns` is sorted by key.
+pub async fn lock(
     tx: &Tx<'_>,
     tenant: TenantId,
-    definitions: &[(Uuid, String)],
-) -> Result<(), StoreError> {
-    if definitions.is_empty() {
+    what: Gathered,
+    nouns: &[(Uuid, &str)],
+) -> Result<HashMap<Uuid, Option<Map<String, Value>>>, StoreError> {
+    let (keys, iris): (Vec<Uuid>, Vec<&str>) = nouns.iter().copied().unzip();
+    tx.execute(what.insert(), &[&tenant.0, &keys, &iris]).await?;
+    let rows = tx.query(what.lock(), &[&tenant.0, &keys]).await?;
+    rows.iter().map(|row| Ok((column(row, "key")?, gathered(column(row, "gathered")?)?))).collect()
+}
+
+/// Writes what has been gathered by now.
+pub async fn write(tx: &Tx<'_>, tenant: TenantId, what: Gathered, texts: &[(Uuid, String)]) -> Result<(), StoreError> {
+    if texts.is_empty() {
         return Ok(());
     }
-    let (keys, texts): (Vec<Uuid>, Vec<&str>) = definitions.iter().map(|(key, text)| (*key, text.as_str())).unzip();
-    tx.execute(
-        "/* write_definitions */ UPDATE ledger.activities a SET definition = new.definition, updated_at = clock_timestamp()
-         FROM unnest($2::uuid[], $3::text[]) AS new (key, definition) WHERE a.tenant_id = $1 AND a.key = new.key",
-        &[&tenant.0, &keys, &texts],
-    )
-    .await
-    .map(drop)
+    let (keys, texts): (Vec<Uuid>, Vec<&str>) = texts.iter().map(|(key, text)| (*key, text.as_str())).unzip();
+    tx.execute(what.write(), &[&tenant.0, &keys, &texts]).await.map(drop)
 }
 
 pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Activity>, StoreError> {
@@ -64,7 +97,7 @@ pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option
             &[&tenant.0, &key],
         )
         .await?;
-    row.map(|row| Ok(Activity { iri: column(&row, "iri")?, definition: definition(column(&row, "definition")?)? }))
+    row.map(|row| Ok(Activity { iri: column(&row, "iri")?, definition: gathered(column(&row, "definition")?)? }))
         .transpose()
 }
 
@@ -81,14 +114,14 @@ pub async fn definitions(
             &[&tenant.0, &keys],
         )
         .await?;
-    let all = rows.iter().map(|row| Ok((column(row, "iri")?, definition(column(row, "definition")?)?)));
+    let all = rows.iter().map(|row| Ok((column(row, "iri")?, gathered(column(row, "definition")?)?)));
     all.filter_map(|item: Result<_, StoreError>| item.map(|(iri, d)| d.map(|d| (iri, d))).transpose()).collect()
 }
 
-fn definition(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
+fn gathered(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
     text.map(serde_json::from_str)
         .transpose()
-        .map_err(|e| StoreError::Shape { name: "definition", detail: e.to_string() })
+        .map_err(|e| StoreError::Shape { name: "gathered", detail: e.to_string() })
 }
 
 /// An agent and the name it was seen under, if any.
@@ -134,24 +167,25 @@ pub async fn agent_names(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Opt
     row.map(|row| column(&row, "names")).transpose()
 }
 
-/// Remembers verbs that no statement of the tenant used before; `verbs` is sorted by key.
-pub async fn remember_verbs(
+/// What is known of these verbs, in the order of their IRIs: the display gathered from statements, and the registry's name.
+pub async fn displays(
     tx: &Tx<'_>,
     tenant: TenantId,
-    verbs: &[(Uuid, &str, Option<String>)],
-) -> Result<(), StoreError> {
-    let keys: Vec<Uuid> = verbs.iter().map(|(key, ..)| *key).collect();
-    let iris: Vec<&str> = verbs.iter().map(|(_, iri, _)| *iri).collect();
-    let displays: Vec<Option<&str>> = verbs.iter().map(|(.., display)| display.as_deref()).collect();
-    tx.execute(
-        "/* remember_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri, display)
-         SELECT $1, new.key, new.iri, new.display
-         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (key, iri, display) ORDER BY new.key
-         ON CONFLICT DO NOTHING",
-        &[&tenant.0, &keys, &iris, &displays],
-    )
-    .await
-    .map(drop)
+    verbs: &[(Uuid, &str)],
+) -> Result<Vec<(String, Option<Map<String, Value>>, Option<String>)>, StoreError> {
+    let (keys, iris): (Vec<Uuid>, Vec<&str>) = verbs.iter().copied().unzip();
+    let rows = tx
+        .query(
+            "/* displays */ SELECT wanted.iri, seen.display, known.name
+             FROM unnest($2::uuid[], $3::text[]) AS wanted (key, iri)
+             LEFT JOIN ledger.verbs_seen seen ON seen.tenant_id = $1 AND seen.key = wanted.key
+             LEFT JOIN progress.verbs known ON known.iri = wanted.iri
+             ORDER BY wanted.iri",
+            &[&tenant.0, &keys, &iris],
+        )
+        .await?;
+    let shown = |row| Ok((column(row, "iri")?, gathered(column(row, "display")?)?, column(row, "name")?));
+    rows.iter().map(shown).collect()
 }
 
 /// Whether a statement of the tenant ever used the verb.

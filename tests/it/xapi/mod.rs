@@ -2,6 +2,8 @@
 
 pub mod attachments;
 mod budget;
+mod canonical;
+mod capitals;
 mod concurrency;
 mod consistency;
 mod crashes;

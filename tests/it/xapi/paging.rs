@@ -111,7 +111,6 @@ on_each_server! {
         let mut changed = more.clone();
         changed.insert(more.len() - 3, 'A');
         app.get_more(&changed).await.expect(400);
-        app.get_more(&format!("{more}&limit=2")).await.expect(400);
 
         let identity = app.service().rooms.identity.clone();
         let tenant = identity.create_tenant("test", "other").await.unwrap();
@@ -122,6 +121,49 @@ on_each_server! {
             .header("X-Experience-API-Version", "1.0.3");
         let refusal = send(foreign).await.expect(400);
         assert!(refusal.text().contains("more link"), "{}", refusal.text());
+    }
+
+    async fn a_client_may_append_to_a_link_what_the_link_says(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        post(&app, 0..5).await;
+        let agent = r#"{"mbox": "mailto:ann@example.com", "objectType": "Agent"}"#;
+        let query = [("agent", agent), ("limit", "2"), ("since", "2020-01-01T00:00:00Z"), ("format", "ids")];
+        let first = app.get_statements(&query).await.expect(200).json();
+        let more = first["more"].as_str().unwrap().to_owned();
+        let with = async |appended: &[(&str, &str)]| {
+            let request = app.request(Method::GET, &more).query(appended);
+            send(request.header("X-Experience-API-Version", "1.0.3")).await
+        };
+        let alone = with(&[]).await.expect(200).json();
+        let spelt = [("agent", r#"{"objectType":"Agent","mbox":"mailto:ann@example.com","name":"Ann"}"#), ("since", "2020-01-01T01:00:00+01:00")];
+        for appended in [&query[..], &query[1..2], &spelt, &[("ascending", "false"), ("attachments", "false")]] {
+            assert_eq!(with(appended).await.expect(200).json()["statements"], alone["statements"], "{appended:?}");
+        }
+        // In front of the link's own, too, and on the page after.
+        let turned = more.replace("?more=", "?limit=2&more=");
+        let second = app.get_more(&turned).await.expect(200).json();
+        assert_eq!(second["statements"], alone["statements"]);
+        let last = app.get_more(&format!("{}&limit=2", second["more"].as_str().unwrap())).await.expect(200).json();
+        assert_eq!((ids(&last), &last["more"]), (vec![id(0)], &json!("")));
+
+        for (appended, told) in [
+            (vec![("limit", "3")], "limit says something else"),
+            (vec![("limit", "2"), ("verb", "http://example.com/v"), ("format", "exact")], "verb, format says something else"),
+            (vec![("ascending", "true")], "ascending says something else"),
+            (vec![("agent", r#"{"mbox":"mailto:bob@example.com"}"#)], "agent says something else"),
+            (vec![("statementId", "ec531277-b57b-4c15-8d91-d292c5b2b8f7")], "statementId says something else"),
+            (vec![("limit", "x")], "query.limit"),
+            (vec![("limit", "2"), ("limit", "2")], "query.twice"),
+            (vec![("colour", "red")], "query.unknown"),
+            (vec![("more", "x")], "query.twice"),
+        ] {
+            let refusal = with(&appended).await.expect(400);
+            assert!(refusal.text().contains(told), "{appended:?}: {}", refusal.text());
+        }
+        // Without a limit of its own a link keeps the usual one.
+        let usual = app.get_statements(&[("limit", "2")]).await.expect(200).json();
+        let message = app.get_more(&format!("{}&limit=0", usual["more"].as_str().unwrap())).await.expect(400);
+        assert!(message.text().contains("query.more"), "{}", message.text());
     }
 
     async fn who_reads_forward_is_not_led_past_a_statement_still_being_written(db: TestDatabase) {

@@ -1,6 +1,9 @@
-//! One server, two versions: negotiation, paths, and conversion at the edge.
+//! One server, two versions: negotiation, paths, and that a statement keeps the version it was accepted with.
 
-use progress_service::model::{Clock, Ids};
+use progress_service::{
+    model::{Clock, Ids},
+    xapi::{Version, schema},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -94,26 +97,69 @@ on_each_server! {
         assert_eq!(page["statements"], json!([]));
     }
 
-    async fn what_only_two_point_oh_can_say_survives_a_reader_of_one_point_oh(db: TestDatabase) {
+    async fn a_statement_of_two_point_oh_is_one_for_every_reader(db: TestDatabase) {
         let app = TestApp::start(db).await;
+        let mentor = json!({"objectType": "Agent", "name": "A mentor", "mbox": "mailto:mentor@example.com"});
+        let crew = json!({"objectType": "Group", "member": [{"name": "A mate", "mbox": "mailto:mate@example.com"}]});
+        let context = json!({
+            "contextAgents": [{"objectType": "contextAgent", "agent": mentor, "relevantTypes": ["http://example.com/mentor"]}],
+            "contextGroups": [{"objectType": "contextGroup", "group": crew}],
+        });
         let mut statement = identified(&id(1), "ann", "a");
-        statement["context"] = json!({"contextAgents": [{
-            "objectType": "contextAgent",
-            "agent": {"objectType": "Agent", "mbox": "mailto:mentor@example.com"},
-            "relevantTypes": ["http://example.com/mentor"],
-        }]});
+        statement["context"] = context.clone();
         app.post_statements(&statement).await.expect(400);
-        let post = app.request(Method::POST, "/xapi/v2/statements").header("X-Experience-API-Version", "2.0.0").json(&statement);
-        send(post).await.expect(200);
-        let path = |version: &str| format!("{version}/statements?statementId={}", id(1));
-        let new: Value = get(&app, &path("/xapi/v2"), Some("2.0.0")).await.expect(200).json();
-        assert_eq!(new["context"], statement["context"]);
-        let old: Value = get(&app, &path("/xapi"), Some("1.0.3")).await.expect(200).json();
-        assert!(old["context"].get("contextAgents").is_none());
-        assert!(old["context"]["extensions"].to_string().contains("mentor@example.com"));
+        let post = async |statement: &Value| {
+            let request = app.request(Method::POST, "/xapi/v2/statements").header("X-Experience-API-Version", "2.0.0");
+            send(request.json(statement)).await
+        };
+        post(&statement).await.expect(200);
+        for format in ["exact", "ids", "canonical"] {
+            let path = |version: &str| format!("{version}/statements?statementId={}&format={format}", id(1));
+            let new = get(&app, &path("/xapi/v2"), Some("2.0.0")).await.expect(200).json();
+            let old = get(&app, &path("/xapi"), Some("1.0.3")).await.expect(200).json();
+            assert_eq!(old, new, "{format}");
+            assert_eq!(new["version"], "2.0.0");
+            assert!(schema::accepts(Version::V2_0_0, &new) && !schema::accepts(Version::V1_0_3, &new), "plainly one of 2.0");
+            if format == "ids" {
+                let names = new.to_string();
+                assert!(!names.contains("A mentor") && !names.contains("A mate") && names.contains("mate@example.com"), "{names}");
+            } else {
+                assert_eq!(new["context"], context);
+            }
+        }
         let agent = r#"{"mbox":"mailto:mentor@example.com"}"#;
         let related = app.get_statements(&[("agent", agent), ("related_agents", "true")]).await.expect(200).json();
         assert_eq!(ids(&related), [id(1)]);
+        // What a reader of 1.0.3 got goes back where it belongs, and is the same.
+        let mut back = related["statements"][0].clone();
+        let refusal = app.post_statements(&back).await.expect(400);
+        assert!(refusal.text().contains("statement.version"), "{}", refusal.text());
+        post(&back).await.expect(200);
+        back["id"] = json!(id(2));
+        post(&back).await.expect(200);
+        let copy = app.get_statements(&[("statementId", &id(2))]).await.expect(200).json();
+        assert_eq!((&copy["context"], &copy["version"]), (&context, &json!("2.0.0")), "nothing is lost on the way back");
+    }
+
+    async fn an_extension_stays_one_whatever_it_imitates(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let agent = json!({"objectType": "Agent", "name": "A mentor", "mbox": "mailto:mentor@example.com"});
+        let carried = json!([{"objectType": "contextAgent", "agent": agent, "relevantTypes": ["http://example.com/mentor"]}]);
+        let close = json!([{"objectType": "contextAgent", "agent": {"mbox": "no mailbox"}, "relevantTypes": ["no: iri"]}]);
+        for (n, items) in [(1, carried), (2, close)] {
+            let context = json!({"extensions": {"http://ghasi.io/xapi/extensions/context-agents": items}});
+            let mut statement = identified(&id(n), "ann", "a");
+            statement["context"] = context.clone();
+            app.post_statements(&statement).await.expect(200);
+            for (path, version) in [("/xapi", "1.0.3"), ("/xapi", "2.0.0"), ("/xapi/v2", "2.0.0")] {
+                for format in ["exact", "ids", "canonical"] {
+                    let path = format!("{path}/statements?statementId={}&format={format}", id(n));
+                    let read = get(&app, &path, Some(version)).await.expect(200).json();
+                    assert_eq!((&read["context"], &read["version"]), (&context, &json!("1.0.0")), "{path}");
+                    assert!(schema::accepts(Version::V1_0_3, &read), "{path}");
+                }
+            }
+        }
     }
 
     async fn the_alternate_syntax_is_the_request_it_stands_for(db: TestDatabase) {
@@ -128,5 +174,30 @@ on_each_server! {
         let got = [("Authorization", credential), ("X-Experience-API-Version", "1.0.3"), ("statementId", &id(1))];
         assert_eq!(send(form(&got, "GET")).await.expect(200).json()["id"], json!(id(1)));
         send(form(&got[1..], "GET")).await.expect(401);
+    }
+
+    async fn the_alternate_syntax_is_not_one_of_two_point_oh_wherever_it_says_its_version(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        let statement_id = id(1);
+        for (path, header, field, status) in [
+            ("/xapi", None, Some("1.0.3"), 200),
+            ("/xapi", Some("1.0.3"), None, 200),
+            ("/xapi", None, Some("2.0.0"), 400),
+            ("/xapi", None, Some("2.0"), 400),
+            ("/xapi", Some("2.0.0"), None, 400),
+            ("/xapi", Some("1.0.3"), Some("2.0.0"), 400),
+            ("/xapi/v2", Some("2.0.0"), None, 400),
+            ("/xapi/v2", None, Some("2.0.0"), 400),
+        ] {
+            let mut fields = vec![("statementId", statement_id.as_str())];
+            fields.extend(field.map(|version| ("X-Experience-API-Version", version)));
+            let mut request = app.request(Method::POST, &format!("{path}/statements?method=GET"));
+            if let Some(version) = header {
+                request = request.header("X-Experience-API-Version", version);
+            }
+            let answer = send(form(request, &fields)).await.expect(status);
+            assert!(status == 200 || answer.text().contains("alternate.syntax"), "{path} {header:?} {field:?}: {}", answer.text());
+        }
     }
 }
