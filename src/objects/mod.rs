@@ -1,54 +1,33 @@
 //! The door to object storage: S3-compatible servers and plain folders, under one prefix. Never decides what is kept.
 
+mod error;
 pub mod segment;
+mod upload;
 
 use std::{
-    error::Error,
     ops::Range,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
+pub use error::{ObjectsError, Trouble};
 use futures_util::TryStreamExt;
 use object_store::{
-    Certificate, ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder,
-    local::LocalFileSystem, path::Path, prefix::PrefixStore,
+    Certificate, ClientOptions, Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+    aws::{AmazonS3Builder, S3CopyIfNotExists},
+    local::LocalFileSystem,
+    path::Path,
+    prefix::PrefixStore,
 };
+pub use upload::Upload;
 
 use crate::config;
 
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectsError {
-    #[error("there is no object {0}")]
-    NotFound(String),
-    #[error("archive.url {0:?} is neither file:///folder nor s3://bucket/prefix")]
-    Url(String),
-    #[error("{path}: {message}")]
-    File { path: String, message: String },
-    /// The store refused or could not be reached.
-    #[error("object storage: {}", innermost(.0))]
-    Store(object_store::Error),
-}
-
-impl From<object_store::Error> for ObjectsError {
-    fn from(error: object_store::Error) -> Self {
-        match error {
-            object_store::Error::NotFound { path, .. } => Self::NotFound(path),
-            other => Self::Store(other),
-        }
-    }
-}
-
-/// The error and the cause behind all others: a refused certificate stands only there.
-fn innermost(error: &object_store::Error) -> String {
-    let text = error.to_string();
-    let causes = std::iter::successors(Error::source(error), |cause| Error::source(*cause));
-    match causes.last().map(ToString::to_string) {
-        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
-        _ => text,
-    }
-}
+/// How often and how long a request that fails by no fault of ours is tried again.
+const RETRIES: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An open door; cheap to clone.
 #[derive(Clone, Debug)]
@@ -81,9 +60,61 @@ impl Objects {
         Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(folder)?), root: Some(folder.to_owned()) })
     }
 
+    /// A door to a store that is open already.
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, root: None }
+    }
+
     /// Writes a whole object; readers see all of it or none. Afterwards it survives a crash of the machine.
     pub async fn put(&self, key: &str, content: Bytes) -> Result<(), ObjectsError> {
         self.store.put(&path(key)?, PutPayload::from_bytes(content)).await?;
+        self.made_to_last(key).await
+    }
+
+    /// The same, where nothing is there. Of two writers at once one is told [`ObjectsError::Exists`]; with a server that
+    /// knows no conditions, only the one who comes later.
+    pub async fn put_new(&self, key: &str, content: Bytes) -> Result<(), ObjectsError> {
+        match self.store.put_opts(&path(key)?, PutPayload::from_bytes(content.clone()), PutMode::Create.into()).await {
+            Ok(_) => self.made_to_last(key).await,
+            Err(error) if has_no_conditions(&error) => {
+                self.must_be_free(key).await?;
+                self.put(key, content).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Copies an object inside the storage to where nothing is, on the same terms as [`Self::put_new`].
+    pub async fn copy_new(&self, from: &str, to: &str) -> Result<(), ObjectsError> {
+        // Not every server that knows conditions heeds them when it completes a copy.
+        self.must_be_free(to).await?;
+        match self.store.copy_if_not_exists(&path(from)?, &path(to)?).await {
+            Err(error) if has_no_conditions(&error) => self.store.copy(&path(from)?, &path(to)?).await?,
+            copied => copied?,
+        }
+        self.made_to_last(to).await
+    }
+
+    /// Begins a large object, which takes the place of one that is there.
+    pub async fn upload(&self, key: &str) -> Result<Upload, ObjectsError> {
+        let parts = self.store.put_multipart(&path(key)?).await?;
+        Ok(Upload::new(self.clone(), key.to_owned(), parts))
+    }
+
+    /// How many bytes the object has.
+    pub async fn size(&self, key: &str) -> Result<u64, ObjectsError> {
+        Ok(self.store.head(&path(key)?).await?.size)
+    }
+
+    async fn must_be_free(&self, key: &str) -> Result<(), ObjectsError> {
+        match self.size(key).await {
+            Ok(_) => Err(ObjectsError::Exists(key.to_owned())),
+            Err(ObjectsError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn made_to_last(&self, key: &str) -> Result<(), ObjectsError> {
         match &self.root {
             Some(root) => sync(root, &root.join(key)).await,
             None => Ok(()),
@@ -111,7 +142,7 @@ impl Objects {
     /// Removes an object; one that is not there any more is fine.
     pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
         match self.store.delete(&path(key)?).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -121,6 +152,10 @@ impl Objects {
         self.store.list_with_delimiter(None).await?;
         Ok(())
     }
+}
+
+fn has_no_conditions(error: &Error) -> bool {
+    matches!(error, Error::NotImplemented { .. } | Error::NotSupported { .. })
 }
 
 fn unusable(path: &FilePath, error: &dyn std::fmt::Display) -> ObjectsError {
@@ -148,8 +183,13 @@ fn s3(archive: &config::Archive, bucket: &str) -> Result<object_store::aws::Amaz
             client = client.with_root_certificate(authority);
         }
     }
-    let mut builder =
-        AmazonS3Builder::new().with_bucket_name(bucket).with_region(&archive.s3_region).with_client_options(client);
+    let retries = RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(&archive.s3_region)
+        .with_client_options(client)
+        .with_retry(retries)
+        .with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
     if let Some(endpoint) = &archive.s3_endpoint {
         builder = builder.with_endpoint(endpoint);
     }

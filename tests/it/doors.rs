@@ -57,6 +57,49 @@ async fn a_wrong_secret_is_no_missing_object() {
 }
 
 #[tokio::test]
+async fn nothing_is_put_or_copied_over_what_is_there() {
+    let bucket = Bucket::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let in_folder = Objects::open(&config(&[("PROGRESS_ARCHIVE_URL", &url)]).archive, Path::new("/nowhere")).unwrap();
+    for objects in [open(&bucket, &bucket.access.secret), in_folder] {
+        objects.put_new("t=1/a", Bytes::from_static(b"first")).await.unwrap();
+        assert!(matches!(objects.put_new("t=1/a", Bytes::from_static(b"2")).await, Err(ObjectsError::Exists(_))));
+        objects.copy_new("t=1/a", "t=2/b").await.unwrap();
+        objects.put("t=1/a", Bytes::from_static(b"later")).await.unwrap();
+        assert!(matches!(objects.copy_new("t=1/a", "t=2/b").await, Err(ObjectsError::Exists(_))));
+        assert_eq!(objects.get("t=2/b").await.unwrap(), "first");
+        assert!(matches!(objects.copy_new("t=1/none", "t=2/c").await, Err(ObjectsError::NotFound(_))));
+        assert_eq!(objects.size("t=2/b").await.unwrap(), 5);
+        // Of many at once, one.
+        let puts = (0..8).map(|_| objects.put_new("t=3/race", Bytes::from_static(b"x")));
+        let won = futures_util::future::join_all(puts).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(won, 1);
+        let copies = (0..8).map(|_| objects.copy_new("t=1/a", "t=4/race"));
+        let won = futures_util::future::join_all(copies).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(won, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_comes_in_pieces_and_is_there_at_its_end() {
+    let bucket = Bucket::new().await;
+    let objects = open(&bucket, &bucket.access.secret);
+    let piece = vec![7_u8; 3 << 20];
+    let mut upload = objects.upload("t=1/large").await.unwrap();
+    for _ in 0..7 {
+        upload.write(&piece).await.unwrap();
+        assert!(matches!(objects.size("t=1/large").await, Err(ObjectsError::NotFound(_))));
+    }
+    upload.finish().await.unwrap();
+    assert_eq!(objects.size("t=1/large").await.unwrap(), 21 << 20);
+    let mut given_up = objects.upload("t=1/given-up").await.unwrap();
+    given_up.write(&[1; 9 << 20]).await.unwrap();
+    given_up.abort().await;
+    assert_eq!(bucket.keys().await, ["some/prefix/t=1/large"]);
+}
+
+#[tokio::test]
 async fn the_broker_answers_a_ping() {
     let config = config(&[("PROGRESS_KAFKA_BROKERS", &kafka::brokers())]);
     assert_eq!(connection::ping(&config.kafka, PATIENCE).await.unwrap(), 1);

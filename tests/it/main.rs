@@ -41,6 +41,7 @@ mod pooler;
 mod projections;
 mod relay;
 mod replay;
+mod segments;
 mod services;
 mod serving;
 mod stock;

@@ -1,9 +1,47 @@
 //! Segments: a month of one tenant's statements as Parquet objects, written once, proven by reading them back, and read
 //! selectively. Knows nothing of PostgreSQL and decides nothing: when a month is written, and what may go, others say.
+//!
+//! ```text
+//! Writer ── finish ──► Staged ── verify ──► Verified ── publish ──► Published     Manifest::load ──► Segment::open
+//!  rows in order        staged keys          read back, equal        manifest          select a page · scan it all
+//! ```
 
-pub mod keys;
-pub mod row;
-pub mod schema;
+mod batch;
+mod cache;
+pub mod digest;
+mod encode;
+mod error;
+mod filter;
+mod footer;
+mod keys;
+mod manifest;
+mod part;
+mod prune;
+mod publish;
+mod read;
+mod row;
+mod said;
+mod schema;
+mod source;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod write;
 
+pub use cache::Cache;
+pub use error::SegmentError;
+pub use filter::{Condition, Filter, Key, Span};
 pub use keys::{Month, Place};
+pub use manifest::{Manifest, Owner, Part, Summary, Verbs};
+pub use publish::{adopt, clear, publish, published, remove};
+pub use read::{Scan, Segment};
 pub use row::Row;
+pub use schema::{FORMAT, Sizes};
+pub use source::Reads;
+pub use verify::{Published, Verified, audit, verify};
+pub use write::{Staged, Writer, Writing};
+
+/// Computes on a thread that may be busy for a while. A library that panics over what it reads ends here.
+async fn blocking<T: Send + 'static>(key: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, SegmentError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| SegmentError::damaged(key, format!("it does not decode: {e}")))
+}

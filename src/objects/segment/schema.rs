@@ -17,7 +17,7 @@ use parquet::{
 pub const FORMAT: u32 = 1;
 
 /// The column of `relations`, a list.
-pub const RELATIONS: &str = "relations";
+pub(super) const RELATIONS: &str = "relations";
 
 /// What each row group holds at most, and how the bytes of an object are cut.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl Default for Sizes {
 }
 
 /// The columns in their order: those of the ledger as they are there, then what is said in words for people's queries.
-pub fn arrow() -> SchemaRef {
+pub(super) fn arrow() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let moment = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let element = Field::new("element", DataType::Utf8, false);
@@ -77,9 +77,9 @@ pub fn arrow() -> SchemaRef {
 }
 
 /// The columns a filter asks by, each of which has a bloom filter.
-pub const ASKED_FOR: [&str; 6] = ["id", "verb_key", "agent_key", "activity_key", "registration_key", "refers_to"];
+const ASKED_FOR: [&str; 6] = ["id", "verb_key", "agent_key", "activity_key", "registration_key", "refers_to"];
 
-pub fn properties(sizes: &Sizes) -> WriterProperties {
+pub(super) fn properties(sizes: &Sizes) -> WriterProperties {
     let column = |name: &str| ColumnPath::from(name);
     let element = ColumnPath::from(vec![RELATIONS.to_owned(), "list".to_owned(), "element".to_owned()]);
     let order = ["stored", "id"].into_iter().filter_map(|name| arrow().index_of(name).ok());

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use object_store::{
     ObjectStore, ObjectStoreExt,
-    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential},
+    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential, S3CopyIfNotExists},
     client::{HttpRequest, HttpRequestBody},
 };
 use progress_service::model::Ids;
@@ -66,6 +66,15 @@ impl Bucket {
 
     /// A client that sees the bucket as it is, past the service's own door.
     pub fn store(&self) -> AmazonS3 {
+        self.client().build().expect("a client")
+    }
+
+    /// The same, which also copies only to where nothing is, as the service's own door does.
+    pub fn store_with_conditions(&self) -> AmazonS3 {
+        self.client().with_copy_if_not_exists(S3CopyIfNotExists::Multipart).build().expect("a client")
+    }
+
+    fn client(&self) -> AmazonS3Builder {
         AmazonS3Builder::new()
             .with_endpoint(&self.access.endpoint)
             .with_region(&self.access.region)
@@ -73,8 +82,6 @@ impl Bucket {
             .with_secret_access_key(&self.access.secret)
             .with_bucket_name(&self.name)
             .with_allow_http(true)
-            .build()
-            .expect("a client")
     }
 
     /// The names of all objects, in order.
