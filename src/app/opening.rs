@@ -13,7 +13,7 @@ use crate::{
     migrate::Runner,
     model::TenantId,
     partitions,
-    store::{StoreError, door::run_tx::AsStoreError},
+    store::{StoreError, door::error::AsStoreError},
     worker::Worker,
 };
 

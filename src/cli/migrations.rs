@@ -17,6 +17,7 @@ use crate::{
         Event, MigrateError, Request, Runner, Wish,
         checked::{self, Ending},
         checks::{self, Overrides, Place},
+        error,
         lint::{self, Review},
         modules::{self, Module},
         names::Category,
@@ -236,13 +237,13 @@ fn validate(out: Output, modules: &[Module], one: &OneModule, stale: &[String]) 
 }
 
 fn reviews(modules: &[Module], one: &OneModule) -> Result<Vec<Review>, MigrateError> {
-    one.name().map_or(Ok(()), |name| modules::check_name(modules, &name))?;
+    one.name().map_or(Ok(()), |name| error::check_name(modules, &name))?;
     Ok(modules.iter().filter(|m| one.name().is_none_or(|name| name == m.name)).flat_map(lint::review).collect())
 }
 
 fn only(mut report: Report, one: &OneModule, runner: &Runner) -> Result<Report, MigrateError> {
     if let Some(name) = one.name() {
-        modules::check_name(runner.modules(), &name)?;
+        error::check_name(runner.modules(), &name)?;
         report.modules.retain(|module| module.name == name);
     }
     Ok(report)

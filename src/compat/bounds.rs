@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::Role;
+use super::role::Role;
 
 /// Keywords that set a least value; raising one narrows.
 const LEAST: [&str; 6] = ["minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties", "minContains"];

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod openapi;
+mod role;
 mod schema;
 mod tree;
 
@@ -15,7 +16,8 @@ use serde_json::Value;
 
 pub use self::{
     openapi::openapi,
-    schema::{Role, schema},
+    role::Role,
+    schema::schema,
     tree::{Finding, Samples, TODAY, TreeError, check, current, release, samples},
 };
 

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Breach, Rule, below, resolved,
-    schema::{Role, between},
-};
+use super::{Breach, Rule, below, resolved, role::Role, schema::between};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 

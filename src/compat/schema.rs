@@ -4,16 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{Breach, Rule, below, bounds, resolved};
-
-/// On which side of the contract we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Others read what we write: we may promise more, never less.
-    Produced,
-    /// Others write what we read: we may ask for less, never more.
-    Consumed,
-}
+use super::{Breach, Rule, below, bounds, resolved, role::Role};
 
 /// Says nothing about what is valid.
 const ANNOTATIONS: [&str; 12] = [

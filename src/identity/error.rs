@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     model::{Scope, TenantId},
-    store::{StoreError, door::run_tx::AsStoreError},
+    store::{StoreError, door::error::AsStoreError},
 };
 
 /// The answer to "who is this?" when it is not a caller.

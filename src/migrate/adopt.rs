@@ -5,10 +5,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    modules::{self, File, Module},
+    error::{self, MigrateError},
+    modules::{File, Module},
     names::{Category, Name},
     plan::Known,
-    run::{MigrateError, Progress, Runner},
+    run::{Progress, Runner},
 };
 use crate::store::{
     door::ddl::Session,
@@ -180,7 +181,7 @@ impl Runner {
         let world = self.world(&session).await?;
         let known = world.known();
         let one = known.iter().find(|one| one.module.name == request.module).copied();
-        let one = one.ok_or_else(|| modules::unknown(&self.modules, &request.module))?;
+        let one = one.ok_or_else(|| error::unknown(&self.modules, &request.module))?;
         if let Some((_, file)) = request.map.iter().find(|(_, file)| one.module.find(file).is_none()) {
             return Err(MigrateError::UnknownFile { module: request.module.clone(), file: file.clone() });
         }

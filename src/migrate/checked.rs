@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::{
     checks::{self, Check, Overrides, Place, Status},
+    error::MigrateError,
     note::Note,
     plan::Because,
     report::{Event, Planned, RunReport},
-    run::{MigrateError, Progress, Request, Runner},
+    run::{Progress, Request, Runner},
 };
 use crate::{model::Clock, telemetry::Metrics};
 

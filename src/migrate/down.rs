@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::{
-    approve, concurrent,
+    concurrent,
+    error::MigrateError,
     modules::{Down, File, Module},
+    person::check_approver,
     plan::{self, Known},
     report::{self, Done, Event, Failure},
-    run::{self, MigrateError, Progress, Runner},
+    run::{self, Progress, Runner},
 };
 use crate::store::{
     door::ddl::Session,
@@ -97,7 +99,7 @@ impl Runner {
     /// Undoes the files applied last. Whatever takes rows away needs a name that answers for it.
     pub async fn down(&self, request: &DownRequest, progress: Progress<'_>) -> Result<DownReport, MigrateError> {
         self.check_modules(request.module.as_ref().map(std::slice::from_ref))?;
-        approve::check_approver(request.approved_by.as_deref(), &request.by)?;
+        check_approver(request.approved_by.as_deref(), &request.by).map_err(MigrateError::Refused)?;
         let session = self.connect().await?;
         let held = self.lock(&session, progress).await?;
         let world = self.world(&session).await?;

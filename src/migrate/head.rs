@@ -3,7 +3,7 @@
 //! A line is `-- Key: value` or `-- @key value`, in any case; yes and no may be called true and false. A block comment
 //! at the top says the same, a line of it at a time.
 
-use super::lint::LockClass;
+use super::lint::lock::{LockClass, UnknownLockClass};
 
 /// What a file says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
         description: description.to_owned(),
         breaking: flag("Breaking")?,
         manual: flag("Manual")?,
-        lock: lock.map_err(|e: super::lint::lock::UnknownLockClass| value("Lock", &e.0, &e.to_string()))?,
+        lock: lock.map_err(|e: UnknownLockClass| value("Lock", &e.0, &e.to_string()))?,
         no_transaction: match one("progress") {
             None => false,
             Some(said) if said.eq_ignore_ascii_case("no-transaction") => true,

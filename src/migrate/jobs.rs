@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::{
     checked::{self, Checked},
     checks::{self, Check, Overrides, Place},
+    error::MigrateError,
     lint::{self, Review},
     modules,
     names::Category,
     plan::Wish,
     report::{Event, Report},
-    run::{MigrateError, Request, Runner},
+    run::{Request, Runner},
     tally::Tally,
 };
 use crate::{

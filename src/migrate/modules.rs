@@ -9,12 +9,11 @@ use super::{
     checksum,
     head::{self, Head, HeadError},
     lint::{
-        LockClass,
+        lock::LockClass,
         shipped::{self, Shipped},
     },
     losses,
     names::{self, BadName, Category, Name},
-    run::MigrateError,
     shape::{self, Kind, ShapeError},
 };
 
@@ -215,16 +214,6 @@ pub fn digest(modules: &[Module]) -> String {
     let line = |module: &Module, file: &File| format!("{}/{} {}\n", module.name, file.file(), file.checksum);
     let lines = modules.iter().flat_map(|module| module.files.iter().map(move |file| line(module, file)));
     checksum::checksum(&lines.collect::<String>())
-}
-
-/// The error for a module that is not among these.
-pub fn unknown(modules: &[Module], name: &str) -> MigrateError {
-    MigrateError::UnknownModule { name: name.to_owned(), known: modules.iter().map(|m| m.name.clone()).collect() }
-}
-
-/// Whether there is such a module.
-pub fn check_name(modules: &[Module], name: &str) -> Result<(), MigrateError> {
-    if modules.iter().any(|module| module.name == name) { Ok(()) } else { Err(unknown(modules, name)) }
 }
 
 /// Every folder of `directory` as a module. Anything in a folder that is not a migration is an error, not skipped.

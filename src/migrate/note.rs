@@ -1,6 +1,6 @@
 //! What happens around a run and not to one file: kept among the attempts of the first module.
 
-use super::run::{MigrateError, Runner};
+use super::{error::MigrateError, run::Runner};
 use crate::store::schema::migrations::{
     facts::HistoryTable,
     record::{self, NewAttempt},

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    approve,
     lint::{self, Finding, Review, Severity},
     modules::{File, Module},
     names::{Category, Name},
+    person,
     shape::{self, Kind},
 };
 use crate::store::schema::migrations::facts::{Attempt, HistoryTable, SchemaFacts};
@@ -220,7 +220,7 @@ fn is_approved(facts: &SchemaFacts, file: &File, requested_by: &str) -> bool {
         attempt.action == "approve"
             && attempt.name == file.file()
             && attempt.checksum.as_deref() == Some(&file.checksum)
-            && attempt.approved_by.as_deref().is_some_and(|name| !approve::same_person(name, requested_by))
+            && attempt.approved_by.as_deref().is_some_and(|name| !person::same_person(name, requested_by))
     })
 }
 

@@ -1,10 +1,11 @@
 //! The dry run: executes what can be executed in a transaction that rolls back, and notes what each file took.
 
 use super::{
+    error::MigrateError,
     modules::File,
     plan::{Action, Known, Plan},
     report::{LockTaken, RehearsalNote, RunReport},
-    run::{MigrateError, Runner},
+    run::Runner,
 };
 use crate::store::{
     door::ddl::Session,

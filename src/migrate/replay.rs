@@ -5,12 +5,13 @@
 use serde::Serialize;
 
 use super::{
+    error::MigrateError,
     fingerprint::{Comparison, Fingerprint},
     modules::{File, Module, ModuleError},
     names::Category,
     plan::Wish,
     releases::{self, Release, ReleaseError},
-    run::{MigrateError, Request, Runner, Settings, silent},
+    run::{Request, Runner, Settings, silent},
     squash::{self, Squash},
 };
 use crate::{

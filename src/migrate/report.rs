@@ -14,7 +14,7 @@ use super::{
 use crate::store::schema::migrations::{
     ExecuteError,
     blockers::{self, Blocker},
-    facts::Neighbour,
+    legacy::Neighbour,
 };
 
 /// Where one file, or one row without a file, stands.

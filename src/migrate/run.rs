@@ -5,58 +5,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    approve,
     bridge::{self, Context},
     checks,
-    modules::{self, File, Module, ModuleError},
+    error::{self, MigrateError},
+    modules::{File, Module},
     names::Category,
-    plan::{self, Action, Known, Plan, Problem, Step, Wish},
+    person::check_approver,
+    plan::{self, Action, Known, Plan, Step, Wish},
     report::{self, Described, Done, Event, Failure, Report, RunReport},
 };
 use crate::store::{
-    Endpoint, StoreError,
+    Endpoint,
     door::ddl::Session,
     schema::migrations::{
-        Budget, ExecuteError,
+        Budget,
         blockers::Watcher,
         execute::{self, millis},
-        facts::{self, Applied, Neighbour, SchemaFacts, ServerFacts},
+        facts::{self, Applied, SchemaFacts, ServerFacts},
+        legacy::Neighbour,
         lock::{self, Held},
         record::{self, NewAttempt, NewRow},
     },
 };
-
-/// Everything that stops a run before, or instead of, a file's failure.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    #[error(transparent)]
-    Modules(#[from] ModuleError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Execute(#[from] ExecuteError),
-    #[error("another runner holds the migration lock{}", holder.as_deref().unwrap_or_default())]
-    Locked { holder: Option<String> },
-    #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Problems { problems: Vec<Problem> },
-    #[error("this database cannot be used: {0}")]
-    Unfit(String),
-    #[error("the database is read-only; {pending} migrations cannot be applied")]
-    ReadOnly { pending: usize },
-    #[error("there is no module {name:?}; there are {}", known.join(", "))]
-    UnknownModule { name: String, known: Vec<String> },
-    #[error("there is no file {file:?} in module {module}")]
-    UnknownFile { module: String, file: String },
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl MigrateError {
-    /// Whether the role lacks a right for what it was asked to do.
-    pub fn is_permission(&self) -> bool {
-        matches!(self, Self::Store(error) if error.code() == Some("42501"))
-    }
-}
 
 /// How patient the runner is.
 #[derive(Clone, Debug)]
@@ -236,11 +206,11 @@ impl Runner {
     /// Whether the request itself can be granted, whatever the database holds.
     pub fn check(&self, request: &Request) -> Result<(), MigrateError> {
         self.check_modules(request.wish.modules.as_deref())?;
-        approve::check_approver(request.wish.approved_by.as_deref(), &request.applied_by)
+        check_approver(request.wish.approved_by.as_deref(), &request.applied_by).map_err(MigrateError::Refused)
     }
 
     pub(super) fn check_modules(&self, wanted: Option<&[String]>) -> Result<(), MigrateError> {
-        wanted.unwrap_or_default().iter().try_for_each(|name| modules::check_name(&self.modules, name))
+        wanted.unwrap_or_default().iter().try_for_each(|name| error::check_name(&self.modules, name))
     }
 
     pub(super) async fn connect(&self) -> Result<Session, MigrateError> {

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::{
+    error::MigrateError,
     names::Category,
     plan::{self, Because, Known, Problem, Wish, Withheld},
     report::{Failure, RunReport},
-    run::{self, MigrateError, Progress, Request, Runner, World},
+    run::{self, Progress, Request, Runner, World},
 };
 use crate::store::{
     door::ddl::Session,

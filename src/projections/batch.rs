@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::{
+    error::ProjectionError,
     events::{completion_id, events},
     facts::{self, AttemptFact},
     fold,
-    run::ProjectionError,
 };
 use crate::{
     model::{

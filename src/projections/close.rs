@@ -6,12 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::run::{self, ProjectionError};
+use super::{error::ProjectionError, run};
 use crate::{
     model::{TenantId, attempt::Outcome, names::derived},
     store::{
         As, Store, StoreError, Tx,
-        door::run_tx::AsStoreError,
+        door::error::AsStoreError,
         platform::audit::{self, Entry},
         progress::closures::{self, Closure},
     },

@@ -8,6 +8,7 @@
 mod batch;
 pub mod close;
 pub mod effects;
+mod error;
 pub mod events;
 pub mod facts;
 pub mod fold;

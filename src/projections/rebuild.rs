@@ -5,16 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 
-use super::{
-    batch,
-    effects::EFFECTS,
-    run::{self, ProjectionError},
-};
+use super::{batch, effects::EFFECTS, error::ProjectionError, run};
 use crate::{
     model::{Pseudonyms, TenantId},
     store::{
         As, Store, StoreError, Tx,
-        door::run_tx::AsStoreError,
+        door::error::AsStoreError,
         platform::audit::{self, Entry},
         progress::{
             projections::{self as rows, Line, Of, Place},

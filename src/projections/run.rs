@@ -5,12 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{batch, effects::EFFECTS, facts::AttemptFact, fold};
+use super::{batch, effects::EFFECTS, error::ProjectionError, facts::AttemptFact, fold};
 use crate::{
     model::{Pseudonyms, TenantId},
     store::{
         As, Store, StoreError, Tx,
-        door::run_tx::AsStoreError,
         ledger::statements,
         platform::leases,
         progress::{
@@ -22,26 +21,6 @@ use crate::{
 
 /// Statements of one tenant read in one transaction.
 pub const BATCH: usize = 1_000;
-
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProjectionError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("statement {0} cannot be read back from the ledger: {1}")]
-    Unreadable(Uuid, serde_json::Error),
-    #[error("an event cannot be written: {0}")]
-    Event(serde_json::Error),
-}
-
-impl AsStoreError for ProjectionError {
-    fn as_store_error(&self) -> Option<&StoreError> {
-        match self {
-            Self::Store(error) => Some(error),
-            Self::Unreadable(..) | Self::Event(_) => None,
-        }
-    }
-}
 
 /// Reads one batch of every tenant that has something new; answers how much that was. Two nodes may do it at once: a
 /// tenant's cursor row lets one of them in at a time.

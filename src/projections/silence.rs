@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{fold, run::ProjectionError};
+use super::{error::ProjectionError, fold};
 use crate::{
     model::{TenantId, attempt::Fact, names::derived},
     store::{

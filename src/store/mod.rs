@@ -18,12 +18,12 @@ use crate::{
     telemetry::{Metrics, metrics::PoolFigures},
 };
 
-use door::{ddl, pool, pool::Plans, pooler, run_tx, run_tx::Patience};
+use door::{ddl, pool, pool::Plans, pooler, run_tx::Patience, whom};
 pub use door::{
     error::{Outcome, StoreError},
     pool::{Endpoint, PoolSettings},
-    run_tx::As,
     tx::Tx,
+    whom::As,
 };
 
 /// Everything needed to open the door.
@@ -56,8 +56,8 @@ impl Store {
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let workers = PoolSettings { connections: settings.worker_connections, ..settings.pool.clone() };
         Ok(Self {
-            service: pool::build(&settings.service, run_tx::SERVICE, Plans::Kept, &settings.pool)?,
-            worker: pool::build(&settings.service, run_tx::WORKER, Plans::Fresh, &workers)?,
+            service: pool::build(&settings.service, whom::SERVICE, Plans::Kept, &settings.pool)?,
+            worker: pool::build(&settings.service, whom::WORKER, Plans::Fresh, &workers)?,
             login: settings.service.clone(),
             owner: settings.owner.clone(),
             patience: Patience::of(&settings.pool),

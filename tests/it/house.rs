@@ -1,5 +1,6 @@
 //! The house rules of `docs/architecture.md`, read off the sources: floors, doors, and the form of a file.
 
+mod circles;
 mod floors;
 mod form;
 mod source;
@@ -18,6 +19,32 @@ fn the_house_is_in_order() {
     assert!(sources.len() > 20, "only {} files were read", sources.len());
     let findings = findings(&sources);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn no_two_files_need_each_other() {
+    let circles = circles::circles(&source::all());
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+#[test]
+fn a_circle_is_found_and_a_face_is_none() {
+    let file = |path: &str, text: &str| Source::new(path, &format!("//! A planted file.\n{text}"));
+    let tied = [
+        file("ingest/mod.rs", "mod plan;\nmod run;\npub use plan::Plan;\nuse run::go;"),
+        file("ingest/plan.rs", "use super::run::Step;"),
+        file("ingest/run.rs", "use super::{Plan, Ingest};"),
+    ];
+    let found = circles::circles(&tied);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("ingest/run.rs -> ingest/plan.rs, ingest/plan.rs -> ingest/run.rs"), "{found:?}");
+    // What stands in a folder may know its face, which hands it on.
+    let one_way = [
+        file("ingest/mod.rs", "mod plan;\nmod run;\npub use plan::Plan;\nuse run::go;"),
+        file("ingest/plan.rs", "use super::Ingest;"),
+        file("ingest/run.rs", "use super::{Plan, Ingest};"),
+    ];
+    assert!(circles::circles(&one_way).is_empty());
 }
 
 #[test]

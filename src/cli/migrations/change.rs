@@ -14,7 +14,8 @@ use crate::migrate::{
     approve::{Force, Word},
     create::{self, NewFile},
     down::DownRequest,
-    modules::{self, Module},
+    error,
+    modules::Module,
     names::Category,
     plan::Action,
     squash,
@@ -187,7 +188,7 @@ pub async fn baseline(out: Output, args: &BaselineArgs, runner: &Runner) -> Resu
 /// Writes the squash of a module's files; removing the old ones is left to the author's version control.
 pub fn squash(out: Output, modules: &[Module], through: &str, args: &SquashArgs) -> anyhow::Result<ExitCode> {
     let Some(module) = modules.iter().find(|module| module.name == args.module) else {
-        return Ok(out.error(&modules::unknown(modules, &args.module)));
+        return Ok(out.error(&error::unknown(modules, &args.module)));
     };
     let squash = squash::squash(module, through, &args.description)?;
     let folder = folder(module, args.into.as_deref());
@@ -214,7 +215,7 @@ pub fn create(out: Output, args: &CreateArgs, modules: &[Module]) -> anyhow::Res
         (Some(module), into) => folder(module, into.as_deref()),
         (None, Some(into)) => into.join(&args.module),
         (None, None) => {
-            let error = modules::unknown(modules, &args.module);
+            let error = error::unknown(modules, &args.module);
             eprintln!("a new module begins with --into FOLDER");
             return Ok(out.error(&error));
         }

@@ -19,7 +19,7 @@ use crate::migrate::{
     report::{Done, Failure, Planned, RehearsalNote, Report, RunReport},
     squash::Squash,
 };
-use crate::store::schema::migrations::facts::Neighbour;
+use crate::store::schema::migrations::legacy::Neighbour;
 
 /// The version of every JSON document below; it grows when a field changes its meaning or goes.
 const FORMAT: u32 = 1;

@@ -4,6 +4,7 @@ mod documents;
 mod incoming;
 mod lookups;
 mod multipart;
+mod received;
 pub mod stamp;
 mod statements_read;
 mod statements_write;

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use super::{
     Incoming, Xapi,
     incoming::Body,
-    statements_write::{self, Received},
+    received::{self, Received},
 };
 use crate::{
     http::{HttpError, budget::Hold},
@@ -139,7 +139,7 @@ impl<'a> Parts<'a> {
         let Some(part) = self.current.take() else {
             let json = std::mem::take(&mut self.json);
             self.size = json.len();
-            let (batch, room) = statements_write::read(json.into(), self.incoming, self.tenant, self.xapi).await?;
+            let (batch, room) = received::read(json.into(), self.incoming, self.tenant, self.xapi).await?;
             let expected = Expected::of(&batch.statements, &self.xapi.limits);
             self.read = Some((batch, room, expected));
             return Ok(());

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web::Bytes};
+use actix_web::HttpResponse;
 use uuid::Uuid;
 
-use super::{Incoming, Xapi, multipart};
+use super::{
+    Incoming, Xapi, multipart,
+    received::{Received, read},
+};
 use crate::{
-    http::{HttpError, budget::Hold, work},
+    http::HttpError,
     identity::{Caller, reach},
     ingest::{Attachment, IngestError, Submission},
     model::{Scope, TenantId},
     xapi::{
-        Statement, Violation, Violations, json,
+        Violation, Violations,
         prepare::{Author, Prepared, prepare},
         query,
-        read::{self, Batch},
     },
 };
 
@@ -48,16 +50,6 @@ pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -
     Ok(HttpResponse::Ok().json(ids))
 }
 
-/// What a request brought.
-pub(super) struct Received {
-    pub statements: Vec<Statement>,
-    pub single: bool,
-    pub attachments: Vec<Attachment>,
-    /// Bytes of JSON that they were, and the room for what was read out of it.
-    pub size: usize,
-    pub room: Hold,
-}
-
 async fn receive(incoming: &mut Incoming, tenant: TenantId, xapi: &Xapi) -> Result<Received, HttpError> {
     let content_type = incoming.content_type();
     match content_type.split(';').next().unwrap_or_default().trim() {
@@ -74,24 +66,6 @@ async fn receive(incoming: &mut Incoming, tenant: TenantId, xapi: &Xapi) -> Resu
             Err(Violations::whole("header.content-type", message).into())
         }
     }
-}
-
-/// Reads the statements of a body: a large one in its tenant's turn, and once there is room for what is read out of it.
-pub(super) async fn read(
-    body: Bytes,
-    incoming: &Incoming,
-    tenant: TenantId,
-    xapi: &Xapi,
-) -> Result<(Batch, Hold), HttpError> {
-    let (version, limits, mut room) = (incoming.version, xapi.limits.clone(), incoming.hold.beside());
-    let size = body.len();
-    let job = move || -> Result<(Batch, Hold), HttpError> {
-        if size > work::SMALL {
-            room.grow(json::weigh(&body, &limits)?)?;
-        }
-        Ok((read::statements(&body, version, &limits)?, room))
-    };
-    xapi.work.sized(tenant, size, job).await?
 }
 
 async fn prepared(

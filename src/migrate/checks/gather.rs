@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        error::MigrateError,
         plan::{self, Wish},
         report::Report,
-        run::{MigrateError, Runner},
+        run::Runner,
     },
     Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights, unfit,
 };

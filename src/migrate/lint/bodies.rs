@@ -10,7 +10,7 @@ use squawk_syntax::{
 use super::{
     into::without_targets,
     names::{Object, PLACEHOLDER, object_of},
-    source::{first, start_of},
+    nodes::{first, start_of},
 };
 
 /// What stands in the bodies of one statement, with lines.

@@ -8,7 +8,7 @@ use squawk_syntax::{
 use super::{
     LockClass,
     bodies::callee,
-    effects::{BUILDS, Cost, REWRITES, SCANS},
+    cost::{BUILDS, Cost, REWRITES, SCANS},
     names::{Object, object_in, object_of},
     source::Source,
 };

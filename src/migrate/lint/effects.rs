@@ -7,6 +7,7 @@ use squawk_syntax::{
 
 use super::{
     LockClass, columns,
+    cost::{BUILDS, Cost, REWRITES, SCANS},
     names::{Object, object_in, object_of},
     source::{Source, Statement},
 };
@@ -22,13 +23,6 @@ pub(super) struct Effect {
     /// A foreign key's far end: locked because of another table.
     pub referred: bool,
 }
-
-/// A lock class, and why it is held long.
-pub(super) type Cost = (LockClass, Option<&'static str>);
-
-pub(super) const REWRITES: &str = "writes the whole table anew";
-pub(super) const SCANS: &str = "looks at every row";
-pub(super) const BUILDS: &str = "builds an index";
 
 const BRIEF: Cost = (LockClass::ExclusiveBrief, None);
 const CALM: Cost = (LockClass::ShareUpdate, None);

@@ -9,7 +9,8 @@ use squawk_syntax::{
 use super::{
     Finding, Script, Subject,
     names::{Object, names_object, object_in},
-    source::{Place, Source, start_of},
+    nodes::start_of,
+    source::{Place, Source},
 };
 
 /// Squawk's rules that fit a service which is migrated while it runs. What our own rules know better is left out:

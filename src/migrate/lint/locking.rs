@@ -6,7 +6,8 @@ use squawk_syntax::ast::{self, AstNode};
 
 use super::{
     Finding, LockClass, Subject,
-    effects::{self, BUILDS, Effect},
+    cost::BUILDS,
+    effects::{self, Effect},
     names::Object,
     rows,
     source::{Source, Statement},

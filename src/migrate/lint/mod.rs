@@ -9,6 +9,7 @@ mod allow;
 mod bodies;
 mod calls;
 mod columns;
+mod cost;
 mod effects;
 mod finding;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod ledger;
 pub mod lock;
 mod locking;
 mod names;
+mod nodes;
 mod reach;
 mod rows;
 pub mod rules;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use squawk_syntax::{
-    Parse, SourceFile, SyntaxElement, SyntaxNode,
+    Parse, SourceFile, SyntaxNode,
     ast::{self, AstNode},
 };
 
 use super::{
     bodies::{self, Found},
     names::{Object, object_of},
+    nodes::start_of,
 };
 
 /// Where a statement stands, which decides when it runs.
@@ -200,15 +201,6 @@ pub(super) fn runs_code(stmt: &ast::Stmt) -> bool {
 }
 
 /// Where a node begins, past the comments and blanks before it.
-pub(super) fn start_of(node: &SyntaxNode) -> u32 {
-    first(node).text_range().start().into()
-}
-
-/// The first part of a node that is neither comment nor blank.
-pub(super) fn first(node: &SyntaxNode) -> SyntaxElement {
-    node.children_with_tokens().find(|child| !child.kind().is_trivia()).unwrap_or_else(|| node.clone().into())
-}
-
 /// What a statement creates, whether it was certainly not there before, and whether it is gone with the session.
 fn created_by(stmt: &ast::Stmt) -> Option<(Object, bool, bool)> {
     let temp = |it: Option<ast::Persistence>| matches!(it, Some(ast::Persistence::Temp(_)));

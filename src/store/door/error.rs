@@ -118,6 +118,17 @@ fn outcome_of(code: &str) -> Outcome {
     }
 }
 
+/// Lets the door recognise its own errors inside a room's error.
+pub trait AsStoreError {
+    fn as_store_error(&self) -> Option<&StoreError>;
+}
+
+impl AsStoreError for StoreError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

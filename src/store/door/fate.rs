@@ -6,16 +6,14 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tokio_postgres::SimpleQueryMessage;
 
 use crate::store::{
     As, Store, StoreError, Tx,
-    door::tx::{Param, column},
+    door::{
+        tx::{Param, column},
+        witness::Witness,
+    },
 };
-
-/// Asked for beside BEGIN, in its flight: the transaction's number, and since when the server has not crashed.
-pub(in crate::store) const WITNESS: &str =
-    "SELECT pg_current_xact_id()::text, coalesce(pg_stat_get_bgwriter_stat_reset_time(), 'epoch')::text";
 
 const FATE: &str = "/* fate: transaction */
     SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE pg_xact_status($1::text::xid8) END AS fate,
@@ -23,23 +21,6 @@ const FATE: &str = "/* fate: transaction */
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// By what a transaction is known after its session is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Witness {
-    xid: String,
-    since: String,
-}
-
-impl Witness {
-    /// Reads the answer to [`WITNESS`].
-    pub fn read(answers: &[SimpleQueryMessage]) -> Option<Self> {
-        answers.iter().find_map(|answer| match answer {
-            SimpleQueryMessage::Row(row) => Some(Self { xid: row.get(0)?.to_owned(), since: row.get(1)?.to_owned() }),
-            _ => None,
-        })
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Fate {

@@ -6,36 +6,14 @@ use deadpool_postgres::{Object, Pool, PoolError};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use crate::model::TenantId;
 use crate::store::{
-    Outcome, PoolSettings, Store, StoreError, Tx,
-    door::fate::{Fate, Witness},
-    platform::audit::Reading,
+    As, Outcome, PoolSettings, Store, StoreError, Tx,
+    door::{
+        error::AsStoreError,
+        failure::{Failure, Repeats},
+        fate::Fate,
+    },
 };
-
-/// On whose behalf the transaction runs: this decides the group role, and with it what row-level security shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum As {
-    /// The data plane for one tenant; rows of others do not exist.
-    Tenant(TenantId),
-    /// Authentication, before any tenant is known: no tenant's rows are visible.
-    Nobody,
-    /// Background loops and administration, across tenants.
-    Worker,
-}
-
-impl As {
-    /// The group role that the migrations made for it.
-    pub(in crate::store) fn role(self) -> &'static str {
-        match self {
-            Self::Tenant(_) | Self::Nobody => SERVICE,
-            Self::Worker => WORKER,
-        }
-    }
-}
-
-pub(in crate::store) const SERVICE: &str = "progress_service";
-pub(in crate::store) const WORKER: &str = "progress_worker";
 
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -58,39 +36,6 @@ impl Patience {
         let is_bounded = !settings.statement_timeout.is_zero();
         let answer = if is_bounded { settings.statement_timeout + GRACE } else { Duration::MAX };
         Self { answer, away: settings.wait }
-    }
-}
-
-/// What a lost answer to COMMIT means for the next attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Repeats {
-    /// The work may be done again: doing it twice is as doing it once.
-    Freely,
-    /// Only once it is known that nothing of it stands.
-    WhenAborted,
-}
-
-impl Repeats {
-    /// A read that leaves an entry in the trail leaves one.
-    pub fn of_read(reading: Option<&Reading>) -> Self {
-        if reading.is_some() { Self::WhenAborted } else { Self::Freely }
-    }
-}
-
-/// Why an attempt failed.
-pub(in crate::store) struct Failure<T, E> {
-    pub error: E,
-    /// What to answer where it was committed all the same.
-    pub value: Option<T>,
-    pub witness: Option<Witness>,
-    /// COMMIT was sent, and the answer to it never came.
-    pub in_doubt: bool,
-}
-
-impl<T, E: From<StoreError>> Failure<T, E> {
-    pub fn of(error: impl Into<E>) -> Self {
-        let error = error.into();
-        Self { error, value: None, witness: None, in_doubt: false }
     }
 }
 
@@ -242,16 +187,5 @@ impl Store {
             }
             other => StoreError::Unreachable(other.to_string()),
         })
-    }
-}
-
-/// Lets the door recognise its own errors inside a room's error.
-pub trait AsStoreError {
-    fn as_store_error(&self) -> Option<&StoreError>;
-}
-
-impl AsStoreError for StoreError {
-    fn as_store_error(&self) -> Option<&StoreError> {
-        Some(self)
     }
 }

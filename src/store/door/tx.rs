@@ -19,8 +19,9 @@ use crate::model::{Lease, TenantId};
 use crate::store::{
     As, StoreError,
     door::{
-        fate::{WITNESS, Witness},
-        run_tx::{AsStoreError, Failure, Repeats},
+        error::AsStoreError,
+        failure::{Failure, Repeats},
+        witness::{WITNESS, Witness},
     },
 };
 

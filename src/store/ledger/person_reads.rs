@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::model::TenantId;
 use crate::store::{
     As, Store, StoreError,
-    door::{run_tx::Repeats, tx::column},
+    door::tx::column,
     ledger::{pages::Found, voids::voids_at},
     platform::audit::{self, Reading},
 };
@@ -61,7 +61,7 @@ impl Store {
         reading: Option<&Reading>,
     ) -> Result<Vec<Found>, StoreError> {
         let keys = self.agent_keys(tenant, &page.user).await?;
-        self.run("statements_of", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
+        self.run("statements_of", As::Tenant(tenant), Reading::repeats(reading), |tx| {
             let (keys, page, reading) = (keys.clone(), page.clone(), reading.cloned());
             Box::pin(async move {
                 let rows = tx

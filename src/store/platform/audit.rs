@@ -7,7 +7,10 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::model::TenantId;
-use crate::store::{As, Store, StoreError, door::tx::Tx};
+use crate::store::{
+    As, Store, StoreError,
+    door::{failure::Repeats, tx::Tx},
+};
 
 /// One entry. The database adds its own time.
 #[derive(Clone, Debug)]
@@ -42,6 +45,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// A read that leaves an entry in the trail leaves one.
+    pub(in crate::store) fn repeats(reading: Option<&Self>) -> Repeats {
+        if reading.is_some() { Repeats::WhenAborted } else { Repeats::Freely }
+    }
+
     /// The entry of having read `count` things about `user`.
     pub fn entry(&self, tenant: TenantId, user: &str, count: usize) -> Entry<'_> {
         let subject = person(&self.key, tenant, user);

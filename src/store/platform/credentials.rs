@@ -9,8 +9,8 @@ use crate::model::{Scopes, TenantId};
 use crate::store::{
     Store, StoreError,
     door::{
-        run_tx::As,
         tx::{Tx, column},
+        whom::As,
     },
     platform::tenants::TenantStatus,
 };

@@ -24,7 +24,7 @@ use crate::model::{
 use crate::store::{
     StoreError,
     door::{
-        run_tx::AsStoreError,
+        error::AsStoreError,
         tx::{Tx, column},
     },
 };

@@ -6,8 +6,8 @@ use crate::model::TenantId;
 use crate::store::{
     Store, StoreError,
     door::{
-        run_tx::As,
         tx::{Tx, column},
+        whom::As,
     },
 };
 

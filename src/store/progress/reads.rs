@@ -9,10 +9,7 @@ use uuid::Uuid;
 use crate::model::{TenantId, score::Score};
 use crate::store::{
     As, Store, StoreError, Tx,
-    door::{
-        run_tx::Repeats,
-        tx::{Param, column},
-    },
+    door::tx::{Param, column},
     ledger::voids::voids_at,
     platform::audit::{self, Reading},
 };
@@ -141,7 +138,7 @@ impl Store {
         id: &str,
         reading: Option<&Reading>,
     ) -> Result<Option<EnrollmentRow>, StoreError> {
-        self.run("read_enrollment", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
+        self.run("read_enrollment", As::Tenant(tenant), Reading::repeats(reading), |tx| {
             let (id, reading) = (id.to_owned(), reading.cloned());
             Box::pin(async move {
                 let found = enrollment(tx, tenant, &id).await?;
@@ -161,7 +158,7 @@ impl Store {
         page: &EnrollmentPage,
         reading: Option<&Reading>,
     ) -> Result<Vec<EnrollmentRow>, StoreError> {
-        self.run("read_enrollments", As::Tenant(tenant), Repeats::of_read(reading), |tx| {
+        self.run("read_enrollments", As::Tenant(tenant), Reading::repeats(reading), |tx| {
             let (page, reading) = (page.clone(), reading.cloned());
             Box::pin(async move {
                 let mut found = Vec::new();

@@ -3,20 +3,12 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Given, params::Params};
+use super::{Given, params::Params, resource::Resource};
 use crate::xapi::{
     Limits, Violations,
     keys::{self, Ifi},
     rules::table as rule,
 };
-
-/// The three resources that hold documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Resource {
-    State,
-    ActivityProfile,
-    AgentProfile,
-}
 
 /// What is done to a document; HEAD is a `Get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

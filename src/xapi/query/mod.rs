@@ -3,12 +3,14 @@
 
 mod documents;
 mod params;
+pub(super) mod resource;
 mod statements;
 
 use super::{Limits, Violations, keys::Ifi};
 use params::Params;
 
-pub use documents::{DocumentMethod, DocumentQuery, DocumentScope, Resource, documents};
+pub use documents::{DocumentMethod, DocumentQuery, DocumentScope, documents};
+pub use resource::Resource;
 pub use statements::{Format, OneStatement, StatementQuery, StatementsQuery, put_statement, statements};
 
 /// Decoded query parameters in their order.

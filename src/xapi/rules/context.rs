@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::xapi::Version;
 use crate::xapi::syntax::language;
 
-use super::object::Kind;
+use super::kind::Kind;
 use super::report::{Path, Report};
 use super::{activity, actor, context_actors, extensions, statement_ref, table as rule, value};
 

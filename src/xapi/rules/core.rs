@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::object::Kind;
+use super::kind::Kind;
 use super::report::{Path, Report};
 use super::{actor, attachments, context, object, result, table as rule, value, verb};
 
-/// Checks a property that only one of the two has, or that neither has.
+/// Checks what only one of the two has, or neither: a property, or a SubStatement as the `object`.
 pub(super) type Own<'a> = &'a mut dyn FnMut(&str, &Value, &Path, &mut Report);
 
 pub(super) fn check(map: &Map<String, Value>, owner: &str, at: &Path, report: &mut Report, own: Own) {
@@ -34,6 +34,7 @@ pub(super) fn check(map: &Map<String, Value>, owner: &str, at: &Path, report: &m
         None => report.required(false, at, owner, "verb"),
     }
     match what.zip(kind) {
+        Some((what, Kind::SubStatement)) => own("object", what, &at.key("object"), report),
         Some((what, kind)) => object::check(what, kind, &at.key("object"), report),
         None => report.required(false, at, owner, "object"),
     }

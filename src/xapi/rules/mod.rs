@@ -12,6 +12,7 @@ mod context_actors;
 mod core;
 mod extensions;
 mod interaction;
+mod kind;
 mod language_map;
 mod object;
 pub(super) mod query;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::xapi::syntax::statement_version;
 
 use super::report::{Path, Report};
-use super::{authority, core, table as rule, value};
+use super::{authority, core, sub_statement, table as rule, value};
 
 const PROPERTIES: &str = "`id`, `actor`, `verb`, `object`, `result`, `context`, `timestamp`, `stored`, `authority`, `version`, \
                           `attachments`";
@@ -19,6 +19,7 @@ pub(in crate::xapi) fn check(statement: &Value, report: &mut Report) -> Option<U
     core::check(map, "a statement", &at, report, &mut |key, value, at, report| match key {
         "id" => id = value::uuid(value, at, report, rule::STATEMENT_ID),
         "stored" => value::timestamp(value, at, report, rule::STATEMENT_STORED),
+        "object" => sub_statement::check(value, at, report),
         "authority" => authority::check(value, at, report),
         "version" => {
             let request = report.version;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::object::Kind;
+use super::kind::Kind;
 use super::report::{Path, Report};
 use super::{core, table as rule, value};
 

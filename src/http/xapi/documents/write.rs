@@ -9,7 +9,7 @@ use crate::{
     model::TenantId,
     store::{
         As, StoreError, Tx,
-        door::run_tx::AsStoreError,
+        door::error::AsStoreError,
         ledger::documents::{self, Document, Place},
     },
     xapi::{

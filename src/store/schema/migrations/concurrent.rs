@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{ExecuteError, execute::Door, quoted};
+use super::{ExecuteError, alone::Door, quoted};
 
 /// A statement outside a transaction, as far as how it waits depends on what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

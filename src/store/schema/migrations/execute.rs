@@ -1,16 +1,14 @@
 //! Executes one file: in a transaction together with its history row, or by itself with an attempt row around it.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::Error;
 
 use super::{
     Budget, ExecuteError,
+    alone::Door,
     concurrent::{self, Alone},
     patience::{Waited, Waiting, patiently},
     quoted,
@@ -144,7 +142,7 @@ pub async fn alone(
 ) -> Result<Timing, ExecuteError> {
     let set = settings("", entry.schema(), Duration::ZERO, waiting.budget.autocommit_timeout);
     session.client().batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
-    let door = Door { session, waiting, waited: Mutex::new(Waited { lost: Duration::ZERO, tries: 1 }) };
+    let door = Door::new(session, waiting);
     let started = Instant::now();
     let result = match kind {
         Alone::Brief => door.briefly(sql).await,
@@ -156,54 +154,13 @@ pub async fn alone(
     refresh(session).await;
     result?;
     entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
-    let waited = *door.waited.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = door.waited();
     Ok(Timing {
         duration: duration.saturating_sub(waited.lost),
         lock_wait: waited.lost,
         tries: waited.tries,
         rows: None,
     })
-}
-
-/// The session on which statements run outside a transaction, and how they wait.
-pub(super) struct Door<'a> {
-    session: &'a Session,
-    waiting: Waiting<'a>,
-    waited: Mutex<Waited>,
-}
-
-impl Door<'_> {
-    /// For a statement that everybody would queue behind.
-    pub async fn briefly(&self, sql: &str) -> Result<(), ExecuteError> {
-        self.patiently(|timeout| Box::pin(self.run(sql, timeout))).await
-    }
-
-    /// For a statement that lets everybody work: it waits as long as it has to.
-    pub async fn concurrently(&self, sql: &str) -> Result<(), ExecuteError> {
-        self.run(sql, Duration::ZERO).await
-    }
-
-    /// Does the work again as long as somebody is in its way.
-    pub async fn patiently<'f>(
-        &self,
-        work: impl Fn(Duration) -> BoxFuture<'f, Result<(), ExecuteError>>,
-    ) -> Result<(), ExecuteError> {
-        let ((), Waited { lost, tries }) = patiently(self.waiting, work).await?;
-        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
-        (waited.lost, waited.tries) = (waited.lost + lost, waited.tries.max(tries));
-        Ok(())
-    }
-
-    pub async fn row(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, ExecuteError> {
-        self.session.client().query_opt(sql, values).await.map_err(|e| ExecuteError::of("", &e))
-    }
-
-    async fn run(&self, sql: &str, lock_timeout: Duration) -> Result<(), ExecuteError> {
-        let set = format!("SET lock_timeout = {}", lock_timeout.as_millis());
-        let client = self.session.client();
-        client.batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
-        client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))
-    }
 }
 
 #[cfg(test)]

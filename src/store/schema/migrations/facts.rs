@@ -3,7 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{legacy, quoted};
+use super::{
+    legacy::{self, Neighbour},
+    quoted,
+    tables::{ATTEMPTS, BASELINES, HISTORY, columns},
+};
 use crate::store::{StoreError, door::ddl::Session};
 
 /// One row of the canonical history.
@@ -80,18 +84,6 @@ pub struct ServerFacts {
     /// Histories of other tools in schemas that belong to none of the modules.
     pub neighbours: Vec<Neighbour>,
 }
-
-/// Another tool's history that is not ours to take over unless somebody names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Neighbour {
-    /// `schema.table`.
-    pub table: String,
-    pub tool: &'static str,
-}
-
-pub const HISTORY: &str = "schema_migrations";
-pub const ATTEMPTS: &str = "schema_migration_attempts";
-pub const BASELINES: &str = "schema_migration_baselines";
 
 const CANONICAL: [&str; 6] = ["migration_name", "category", "checksum", "applied_at", "applied_by", "duration_ms"];
 
@@ -171,16 +163,6 @@ async fn schema_facts(session: &Session, schema: &str) -> Result<SchemaFacts, St
         facts.superseded = superseded(session, schema).await?;
     }
     Ok(facts)
-}
-
-/// The columns of a table in their order, looked up without any right on its schema.
-pub(super) async fn columns(session: &Session, schema: &str, table: &str) -> Result<Option<Vec<String>>, StoreError> {
-    let sql = "/* migration_columns */
-        SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-        JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped";
-    let row = session.client().query_one(sql, &[&schema, &table]).await;
-    Ok(row.map_err(|e| StoreError::from_pg("migration_columns", &e))?.get(0))
 }
 
 async fn applied(session: &Session, schema: &str) -> Result<Vec<Applied>, StoreError> {

@@ -3,14 +3,23 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::{
-    facts::{self, ATTEMPTS, HISTORY, Neighbour},
     forms::{self, Form},
     quoted,
     record::{self, NewRow},
+    tables::{ATTEMPTS, HISTORY, columns},
 };
 use crate::store::{StoreError, door::ddl::Session};
+
+/// Another tool's history that is not ours to take over unless somebody names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Neighbour {
+    /// `schema.table`.
+    pub table: String,
+    pub tool: &'static str,
+}
 
 /// Another tool's history in the order in which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +95,7 @@ async fn found(session: &Session, schemas: &[String], within: bool) -> Result<Ve
 /// Reads another tool's history as far as it is the module's; `None` where the table is absent or tells none.
 pub async fn read(session: &Session, schema: &str, table: &str, module: &str) -> Result<Option<Legacy>, StoreError> {
     let name = "migration_legacy_rows";
-    let Some(columns) = facts::columns(session, schema, table).await? else { return Ok(None) };
+    let Some(columns) = columns(session, schema, table).await? else { return Ok(None) };
     let Some(form) = forms::of(&columns) else { return Ok(None) };
     let client = session.client();
     // Times without a zone mean UTC, whatever the zone of this session.

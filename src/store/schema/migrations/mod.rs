@@ -2,6 +2,7 @@
 //!
 //! What to execute, and whether, is decided elsewhere; nothing here reads a file or knows a category's rules.
 
+mod alone;
 pub mod blockers;
 pub mod concurrent;
 pub mod execute;
@@ -13,6 +14,7 @@ pub mod patience;
 pub mod record;
 pub mod rehearse;
 pub mod standing;
+mod tables;
 pub mod told;
 
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What the runner writes about itself: the history, the attempts, the superseded files.
 
 use super::{
-    facts::{ATTEMPTS, BASELINES, HISTORY},
     quoted,
+    tables::{ATTEMPTS, BASELINES, HISTORY},
 };
 use crate::store::{StoreError, door::ddl::Session};
 

@@ -3,7 +3,7 @@
 use crate::store::{
     As, Store, StoreError,
     door::tx::{Param, column},
-    schema::migrations::{facts::HISTORY, quoted},
+    schema::migrations::{quoted, tables::HISTORY},
 };
 
 /// A file that a history should have.

@@ -1,6 +1,6 @@
 //! What the attempts of a schema tell since one looked last, as the service's own login reads them.
 
-use super::{facts::ATTEMPTS, quoted};
+use super::{quoted, tables::ATTEMPTS};
 use crate::store::{
     StoreError,
     door::tx::{Tx, column},
