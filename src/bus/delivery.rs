@@ -1,4 +1,4 @@
-//! Acknowledgements, counted by the batch they belong to.
+//! Delivery reports (acknowledgements) of the brokers, counted for each batch of messages.
 
 use std::sync::{
     Arc, Mutex, PoisonError,

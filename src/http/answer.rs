@@ -1,6 +1,6 @@
-//! Large answers on their way out: under the budget until they are taken, piece by piece, by who takes them in time.
+//! Large response bodies: streamed in chunks, counted against the memory budget until they are sent, with a minimum rate.
 //!
-//! Who reads nothing at all is cut by the socket itself (see [`super::server`]); here is cut who reads too slowly.
+//! A client that reads nothing at all is closed by a socket timeout (see [`super::server`]); here one that reads too slowly.
 
 use std::{
     io,

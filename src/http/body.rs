@@ -1,5 +1,5 @@
-//! Bodies on their way in: a client that trickles is cut in bounded time, however large its body, and no byte is kept
-//! before there is room for it.
+//! Request bodies: a minimum rate against slow clients (slowloris), whatever the size, and no byte is buffered before the
+//! memory budget has room for it.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Bytes that all requests together may hold: bodies, what is read out of them, and answers that wait to be taken.
+//! The memory budget: bytes that all requests together may hold in bodies, parsed values and unsent answers.
 //!
 //! Room is taken before memory is, and given back when its [`Hold`] is dropped. Nobody has all of it: a tenant has at
 //! most half, one credential half of that, and all strangers together a sixteenth.

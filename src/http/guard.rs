@@ -1,5 +1,5 @@
-//! What is refused before a handler is asked, and what every answer says to whoever carries or shows it: requests that a
-//! page of somebody else makes a browser send, addresses that no text can hold; and that an answer is private.
+//! Checks before any handler, and headers of every answer: cross-site request forgery (forms that a page of another origin
+//! makes a browser send), paths that are no UTF-8; `Cache-Control` and `nosniff`.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Guard {
     }
 }
 
-/// Whether a browser would send this without asking: nothing in it is beyond what a form can say.
+/// Whether a browser would send this without a preflight: it has only what a form can send.
 fn could_be_a_form(headers: &HeaderMap) -> bool {
     let of_script = OF_SCRIPTS.iter().any(|name| headers.contains_key(*name));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -136,8 +136,8 @@ where
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// The socket to accept from. Its connections inherit that a peer who takes nothing for so long is cut: nobody else
-/// notices, because nobody is asked for more while nothing is taken.
+/// The listening socket. Connections inherit its TCP_USER_TIMEOUT, which closes one whose peer acknowledges no data for so
+/// long: actix would not notice, because it polls the body no further while the send buffer is full.
 fn listener(address: SocketAddr, answer_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -173,8 +173,8 @@ impl Running {
         self.handle.stop(true).await;
     }
 
-    /// Waits until no connection is open that could still send a request. To stop closes what is idle, and a request
-    /// that crosses with that has no answer; so first, whoever uses its connection hears that it ends.
+    /// Waits until no idle keep-alive connection is left. Stopping closes those at once, and a request already on its way
+    /// would get a connection reset; so each gets an answer with `Connection: close` first.
     async fn part(&self) {
         let until = Instant::now() + PARTING.min(self.soft);
         let at_work = || usize::try_from(self.edge.metrics.http.in_flight.get()).unwrap_or_default();
@@ -215,8 +215,8 @@ mod tests {
         read(&environment, Path::new("/nowhere")).unwrap().config
     }
 
-    /// Holds a request until the test lets it go. Two signals: with one, a request that is quicker than the test would
-    /// take its own knock for the answer.
+    /// Blocks a request until the test releases it. Two semaphores (`Notify`): with one, a request that arrives before the
+    /// test waits would consume its own notification and not block at all.
     #[derive(Default)]
     struct Gate {
         reached: Notify,

@@ -1,5 +1,5 @@
-//! Work that keeps a processor busy for a while: large bodies, merges, PDFs. It never runs on a thread that answers
-//! requests, and tenants take turns at it.
+//! CPU-heavy work (parsing large bodies, merges, PDFs) in a bounded pool of threads apart from those that answer requests,
+//! scheduled round-robin over tenants.
 //!
 //! There are a few slots. A tenant never has the last of them, so that another finds one free, or one that is free soon.
 

@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-/// Stores each distinct content once, as brought under this authority, in the order of the hashes so that two requests cannot deadlock.
+/// Stores each distinct content once, as brought under this authority, in the order of the hashes, so that two requests
+/// cannot deadlock.
 pub(super) async fn store(
     tx: &Tx<'_>,
     tenant: TenantId,

@@ -45,7 +45,7 @@ impl Writer {
 
     /// Writes the group and answers every caller in it.
     pub async fn write(&self, tenant: TenantId, group: Vec<Job>) {
-        // While the database hangs nobody waits for the groups of all who came before.
+        // Reject jobs that were queued for too long: while the database hangs, the backlog would time out one group after another.
         let (group, late): (Vec<Job>, Vec<Job>) =
             group.into_iter().partition(|job| job.since.elapsed() < self.longest_wait);
         for job in late {
@@ -62,7 +62,7 @@ impl Writer {
                     answer(job, verdict(fate));
                 }
             }
-            // Something in here cannot be stored. Each alone, only its sender hears of it.
+            // One caller's rows made the transaction fail: retry the callers separately, so that only that one gets the error.
             Err(error) if group.len() > 1 && may_be_of_one(&error) => {
                 warn!(%error, callers = group.len(), "a group could not be stored; trying its callers one by one");
                 for job in group {
@@ -97,7 +97,7 @@ impl Writer {
                     debug!("another transaction took one of the ids; reading again");
                     race += 1;
                 }
-                // No row of ours breaks a rule of its table, but for that there must be a month to hold it.
+                // 23514 (check_violation): the only constraint our rows can violate is that a partition for `stored` exists.
                 Err(error) if race < RACES && error.code() == Some("23514") => {
                     // The months are made ahead; one that is missing is made now, and is an alarm.
                     warn!("a month of the ledger was missing and is being made");
@@ -123,6 +123,8 @@ impl Writer {
     ) -> Result<(Vec<Fate>, Written), StoreError> {
         let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
         let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
+        // One round trip: reserve the microseconds of `stored`, then read which ids are known. In this order: a concurrent
+        // referrer that this read does not see will see this transaction when its references are settled.
         let before = statements::beforehand(tx, tenant, &ids).await?;
         let fates = plan::plan(&callers, &before.known);
 
@@ -137,7 +139,7 @@ impl Writer {
         for (job, fate) in group.iter().zip(&fates) {
             if matches!(fate, Fate::Accepted(_)) {
                 let Submission { statements, attachments, .. } = &job.submission;
-                // All statements of a request have the authority of the one who sent it.
+                // All statements of a request have the authority of its credential.
                 let authority = statements.first().map(|statement| statement.authority_key);
                 attach::store(tx, tenant, attachments, authority).await?;
             }
@@ -147,6 +149,7 @@ impl Writer {
         };
         let referring = those(&|s| s.refers_to.is_some());
         let awaited = those(&|s| before.awaited.contains(&s.id));
+        // Without references the inserts are the last statements, so COMMIT is pipelined behind them: one round trip less.
         if referring.is_empty() && awaited.is_empty() {
             statements::append_last(tx, tenant, &entries).await?;
         } else {

@@ -1,5 +1,5 @@
-//! References at once, in the transaction that brings the statements, where there are few. What is more is noted, and
-//! the background work follows it: nobody waits for a chain that somebody else made long.
+//! Resolves StatementRefs within the writing transaction, up to a limit. Beyond it they are queued (`links_due`) for the
+//! background loop, so that no writer waits for a long chain that somebody else made.
 
 use uuid::Uuid;
 

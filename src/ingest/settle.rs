@@ -1,6 +1,6 @@
-//! The background work of references: who reaches what, as far as the request that brought a statement left it open.
+//! Resolves StatementRefs in the background: the transitive references that the writing transaction left to be followed later.
 //!
-//! One piece of one tenant after another, so that a tenant with many references keeps only itself waiting.
+//! In bounded batches, round-robin over tenants, so that a tenant with many references delays only itself.
 
 use std::{
     collections::HashMap,

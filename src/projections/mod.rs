@@ -1,9 +1,9 @@
 //! Attempts, completion records and scores: a pure fold over the ledger, and the step that keeps its result in tables.
 //!
 //! `facts` reads what a statement says of an attempt, `fold` makes the attempt of its facts, `events` says what is told
-//! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand,
-//! `silence` ends
-//! what nobody speaks of any more, `units` shows what a cmi5 attempt is made of, `rebuild` makes everything again and compares. The rules stand in `docs/projections.md`.
+//! to others, `run` does it for what the ledger has gained, `close` ends an attempt by hand, `silence` ends what nobody
+//! speaks of any more, `units` shows what a cmi5 attempt is made of, `rebuild` makes everything again and compares. The
+//! rules stand in `docs/projections.md`.
 
 mod batch;
 pub mod close;

@@ -1,7 +1,8 @@
-//! Up to where all is consistent, as this process last heard it, and whose turn it is to let the ledger's clock catch up.
+//! The consistency bound (`X-Experience-API-Consistent-Through`) as this process last read it, and a throttle for advancing
+//! the ledger's clock while nobody writes.
 //!
-//! Every read asks for the bound anew: another node may have given a later one a moment ago, and what a client is told
-//! must never go back. What was heard before only makes the question cheaper.
+//! Every read queries the bound anew: another node may have answered with a later one a moment ago, and the header must never
+//! go back. The cached value only makes the query cheaper.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -175,7 +175,7 @@ impl Relay {
         Ok(())
     }
 
-    /// What is not out yet is as old as its oldest part.
+    /// Sets the lag of a source: the age of its oldest unsent event, 0 without any.
     fn lag(&self, source: &str, share: Share, oldest: Option<DateTime<Utc>>) {
         let lag = oldest.map_or(0.0, |oldest| seconds(self.clock.now() - oldest));
         self.metrics.relay.lag_seconds.with_label_values(&[source, &share.index.to_string()]).set(lag);

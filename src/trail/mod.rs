@@ -26,7 +26,7 @@ use crate::{
 const QUEUE: usize = 10_000;
 /// Entries in one transaction.
 const BATCH: usize = 1_000;
-/// How long an entry waits for company. What a killed process takes with it is at most this much and one batch.
+/// The longest an entry is buffered before its batch is written. A killed process loses at most this much and one batch.
 const COMPANY: Duration = Duration::from_millis(100);
 /// Between two tries when the database does not take a batch.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -128,14 +128,18 @@ mod tests {
 
     #[test]
     fn ids_look_into_no_extension() {
-        let agent = json!({"objectType": "Group", "name": "G", "mbox": "mailto:g@x.y", "member": [{"mbox": "mailto:m@x.y", "name": "M"}]});
+        let member = json!([{"mbox": "mailto:m@x.y", "name": "M"}]);
+        let agent = json!({"objectType": "Group", "name": "G", "mbox": "mailto:g@x.y", "member": member});
         let imitated =
             json!({"contextAgents": [{"agent": agent}], "verb": {"id": "v:v", "display": {"en": "v"}}, "actor": agent});
-        let extensions = json!({"http://ghasi.io/xapi/extensions/context-agents": [{"objectType": "contextAgent", "agent": agent}],
-            "http://x.example/a": imitated});
+        let carried = json!([{"objectType": "contextAgent", "agent": agent}]);
+        let extensions =
+            json!({"http://ghasi.io/xapi/extensions/context-agents": carried, "http://x.example/a": imitated});
         let context = json!({"platform": "p", "extensions": extensions});
-        let original = json!({"id": "1", "result": {"extensions": extensions}, "context": context, "object": {"objectType": "SubStatement",
-            "verb": {"id": "v:v"}, "object": {"id": "a:1"}, "context": context, "result": {"extensions": extensions}}});
+        let result = json!({"extensions": extensions});
+        let inner = json!({"objectType": "SubStatement", "verb": {"id": "v:v"}, "object": {"id": "a:1"},
+            "context": context, "result": result});
+        let original = json!({"id": "1", "result": result, "context": context, "object": inner});
         let mut doc = original.clone();
         ids(doc.as_object_mut().unwrap());
         assert_eq!(doc, original);

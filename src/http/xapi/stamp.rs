@@ -1,5 +1,5 @@
-//! Every answer below a base path says which version of xAPI it speaks, and that nothing in it runs, also one that never came to a resource: a
-//! service that is not ready, a header that is too large, a preflight.
+//! Headers of every answer below a base path: the version of xAPI it speaks, and a content security policy. Also of one that
+//! never came to a resource: a service that is not ready, a header that is too large, a preflight.
 
 use std::sync::Arc;
 

@@ -109,7 +109,7 @@ pub(in crate::store) fn build(
         .map_err(|e| StoreError::Config(e.to_string()))
 }
 
-/// Tells a session something before it is given away. The pool waits for as long as this takes, so it is bounded.
+/// Runs a statement on a connection before the pool hands it out (a recycle hook). The pool waits for it, hence the timeout.
 async fn told(client: &Client, sql: &str, within: Duration) -> Result<(), HookError> {
     match timeout(within, client.batch_execute(sql)).await {
         Ok(done) => done.map_err(HookError::Backend),
@@ -117,16 +117,16 @@ async fn told(client: &Client, sql: &str, within: Duration) -> Result<(), HookEr
     }
 }
 
-/// Whether one more span of `kept` has gone by in the session's life since it was last taken from the pool.
+/// Whether the session's cached plans have expired: another interval of `kept` has passed since it last left the pool.
 fn plans_aged(session: &Metrics, now: Instant, kept: Duration) -> bool {
     let spans = |at: Instant| at.duration_since(session.created).as_nanos().checked_div(kept.as_nanos());
     kept.is_zero() || spans(now) > spans(session.recycled.unwrap_or(session.created))
 }
 
-/// What no query of ours means to do. Reading a whole table: a plan made while it was empty would, and a session keeps its
-/// plans long after the table has grown. Remembering what was looked up: keys come once, and the room to remember
-/// them is made for each execution by the size of the table, which for a large ledger takes longer than a page.
-/// Compiling: it takes tens of milliseconds, and is done for what is priced as dear, as is a whole table that must be read.
+/// Planner settings of every session. Disable sequential scans: a generic plan that was cached while a table was empty would
+/// use one, and sessions keep cached plans long after the table has grown. Disable memoize: each key is looked up once, and the
+/// cache is allocated for each execution by the table's statistics, which on a large ledger takes longer than the page. Disable
+/// JIT: compiling takes tens of milliseconds and is triggered by the estimated cost, which every full scan exceeds.
 pub const PLANNER: &str = "SET enable_seqscan = off; SET enable_memoize = off; SET jit = off";
 
 /// For speed and patience. What isolation rests on each transaction sets for itself.

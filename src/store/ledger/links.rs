@@ -168,8 +168,8 @@ async fn reached(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Reache
     Ok(all)
 }
 
-/// Notes that something new is reached from each of `ids`, for the worker to look at who refers to them; of those whose
-/// referrers are all among `seen`, who have been looked at with the same eyes, nothing is noted.
+/// Queues each of `ids`, which reach something new, so that the worker updates their referrers. Ids whose referrers are all
+/// among `seen`, and were updated in this transaction, are not queued.
 pub async fn look_again(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid], seen: &[Uuid]) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());

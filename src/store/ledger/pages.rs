@@ -369,15 +369,15 @@ impl Query {
     }
 }
 
-/// A power of two that is not below the limit. A session keeps one plan for all pages only if that plan promises to be
-/// as cheap as one made for the page at hand, so the planner must see a limit: behind a parameter it takes a tenth of all
-/// rows for wanted, and would plan each page anew, which costs more than reading it. Few different numbers, so that
-/// there are few different statements to keep.
+/// The limit rounded up to a power of two, as a literal for the planner. PostgreSQL keeps a generic plan only if its estimated
+/// cost is not above that of custom plans; with LIMIT as a parameter it assumes a tenth of all rows, and would replan each
+/// page, which costs more than reading it. Powers of two, so that there are few distinct prepared statements.
 fn at_most(limit: i64) -> i64 {
     limit.max(64).unsigned_abs().next_power_of_two().try_into().unwrap_or(i64::MAX)
 }
 
-/// The actor stands in the statement's own column, an agent as object and the members of groups in `relations`; related ones there in their own forms.
+/// The actor stands in the statement's own column, an agent as object and the members of groups in `relations`; related ones
+/// there in their own forms.
 fn agent_ways(filter: &Filter) -> Vec<Way> {
     let Some(key) = filter.agent else { return vec![Way::Own] };
     let mut ways = vec![Way::Own, Way::Relation(key)];

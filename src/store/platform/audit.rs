@@ -1,4 +1,5 @@
-//! The audit trail of administration and of reading about others: who did what to what. Rows are only ever added, and hold no personal data.
+//! The audit trail of administration and of reading about others: who did what to what. Rows are only ever added, and hold no
+//! personal data.
 
 use std::sync::Arc;
 
