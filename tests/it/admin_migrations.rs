@@ -67,7 +67,9 @@ async fn finished(app: &TestApp, href: &str) -> Value {
 on_each_server! {
     async fn only_an_operator_may(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        for (method, path) in [(Method::GET, "/modules"), (Method::GET, "/status"), (Method::GET, "/verify"), (Method::POST, "/run")] {
+        for (method, path) in
+            [(Method::GET, "/modules"), (Method::GET, "/status"), (Method::GET, "/verify"), (Method::POST, "/run")]
+        {
             let answer = send(app.anonymous(method, &format!("{ROOT}{path}"))).await.expect(401);
             assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
         }
@@ -138,7 +140,10 @@ on_each_server! {
             let page = send(app.anonymous(Method::GET, "/metrics")).await.expect(200).text();
             let line = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
             match line(r#"progress_migration_runs_total{outcome="succeeded"}"#) {
-                Some(1) => Ok((line(r#"progress_migration_files_total{outcome="applied"}"#), line(r#"progress_migration_runs_total{outcome="failed"}"#))),
+                Some(1) => Ok((
+                    line(r#"progress_migration_files_total{outcome="applied"}"#),
+                    line(r#"progress_migration_runs_total{outcome="failed"}"#),
+                )),
                 _ => Err(page),
             }
         })
@@ -174,7 +179,11 @@ on_each_server! {
         let stopped = run(json!({ "force": true })).await;
         assert_eq!((&stopped["state"], &stopped["outcome"]["done"]), (&json!("failed"), &json!([])), "{stopped:#}");
         assert!(stopped["outcome"]["error"].as_str().unwrap().contains("backup"), "{stopped:#}");
-        for order in [json!({ "override": ["backup"] }), json!({ "override": ["connection"], "reason": "x" }), json!({ "force": true, "approved_by": KEY })] {
+        for order in [
+            json!({ "override": ["backup"] }),
+            json!({ "override": ["connection"], "reason": "x" }),
+            json!({ "force": true, "approved_by": KEY }),
+        ] {
             app.post(&format!("{ROOT}/run"), &order).await.expect(400);
         }
         let past = run(json!({ "force": true, "override": ["backup"], "reason": "a snapshot of the disk" })).await;
@@ -214,8 +223,14 @@ on_each_server! {
         let (app, _folder) = with_plug_in(db, "CREATE INDEX t_b ON extra.t (nowhere);").await;
         let started = app.post(&format!("{ROOT}/run"), &json!({ "force": true })).await.expect(202);
         let run = finished(&app, started.header("location")).await;
-        assert_eq!((&run["state"], &run["outcome"]["failed"]["file"]), (&json!("failed"), &json!("100_b.sql")), "{run:#}");
-        for (order, status) in [(json!({ "module": "none" }), 404), (json!({ "category": "odd" }), 400), (json!({ "odd": 1 }), 400)] {
+        assert_eq!(
+            (&run["state"], &run["outcome"]["failed"]["file"]),
+            (&json!("failed"), &json!("100_b.sql")),
+            "{run:#}"
+        );
+        for (order, status) in
+            [(json!({ "module": "none" }), 404), (json!({ "category": "odd" }), 400), (json!({ "odd": 1 }), 400)]
+        {
             app.post(&format!("{ROOT}/run"), &order).await.expect(status);
         }
         app.get(&format!("{ROOT}/runs/{}", Ids::random().uuid())).await.expect(404);

@@ -41,8 +41,12 @@ on_each_server! {
             ("CREATE FUNCTION ledger.extra() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION ledger.extra()",
              "function ledger.extra()"),
             ("CREATE TYPE ledger.extra AS ENUM ('a', 'b')", "DROP TYPE ledger.extra", "enum ledger.extra (a,b)"),
-            ("INSERT INTO ledger.partitions (month, lower_bound, upper_bound) VALUES ('2020-01-01', '2020-01-01Z', '2020-02-01Z')",
-             "DELETE FROM ledger.partitions WHERE month = '2020-01-01'", "rows ledger.partitions"),
+            (
+                "INSERT INTO ledger.partitions (month, lower_bound, upper_bound) VALUES ('2020-01-01', '2020-01-01Z', \
+                    '2020-02-01Z')",
+                "DELETE FROM ledger.partitions WHERE month = '2020-01-01'",
+                "rows ledger.partitions",
+            ),
         ] {
             db.owner().await.batch_execute(plant).await.unwrap();
             let found = before.compare(&fingerprint(&db).await);

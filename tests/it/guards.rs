@@ -178,12 +178,16 @@ on_each_server! {
 
     async fn a_plug_in_is_held_to_it(db: TestDatabase) {
         let server = db.server();
-        let body = "CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';";
+        let body = "CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS \
+            'SELECT 1';";
         let found = with_plugin(server, body).await;
         assert!(found.status == Status::Fail && found.found.contains("shop.f()"), "{found}");
         let found = with_plugin(server, &body.replace("= pg_catalog", "= pg_catalog, pg_temp")).await;
         assert!(found.status == Status::Fail && found.found.starts_with("anybody may call shop.f()"), "{found}");
-        let closed = format!("{} REVOKE ALL ON FUNCTION shop.f() FROM PUBLIC;", body.replace("= pg_catalog", "= pg_catalog, pg_temp"));
+        let closed = format!(
+            "{} REVOKE ALL ON FUNCTION shop.f() FROM PUBLIC;",
+            body.replace("= pg_catalog", "= pg_catalog, pg_temp")
+        );
         let found = with_plugin(server, &closed).await;
         assert_eq!(found.status, Status::Pass, "{found}");
     }
@@ -196,7 +200,9 @@ on_each_server! {
             // A session of its own for each: what it made stays with it.
             let session = db.service().await;
             session.batch_execute(ATTACK).await.unwrap();
-            let set = format!("SET ROLE {role}; SET search_path = pg_catalog; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'");
+            let set = format!(
+                "SET ROLE {role}; SET search_path = pg_catalog; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'"
+            );
             session.batch_execute(&set).await.unwrap();
             let mut ran = 0;
             for call in &calls {
@@ -230,7 +236,9 @@ on_each_server! {
         let fresh = TestDatabase::empty(db.server()).await;
         let admin = fresh.superuser().await;
         let name = fresh.name();
-        let give_away = format!("ALTER DATABASE {name} OWNER TO CURRENT_USER; GRANT CREATE ON DATABASE {name} TO progress_test_owner");
+        let give_away = format!(
+            "ALTER DATABASE {name} OWNER TO CURRENT_USER; GRANT CREATE ON DATABASE {name} TO progress_test_owner"
+        );
         admin.batch_execute(&give_away).await.unwrap();
         let runner = runner(&fresh, modules::internal().unwrap());
         runner.startup("test", &silent).await.unwrap();
@@ -242,11 +250,36 @@ on_each_server! {
         db.store().ensure_month(chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap()).await.unwrap();
         let client = db.superuser().await;
         let made = months(&client).await;
-        assert!(made.contains(&"ledger.statements_2033_05".to_owned()) && made.contains(&"ledger.relations_2033_05".to_owned()));
-        let whole = ["statements", "relations", "statement_ids", "refs", "reaches", "activities", "agents", "verbs_seen",
-            "documents", "attachments", "attachment_pieces", "attachment_bringers", "partitions"].map(|table| format!("ledger.{table}"));
-        let others = ["platform.audit", "progress.verbs", "progress.extension_namespaces", "progress.attempt_closures",
-            "progress.inbox", "progress.saga_requests", "progress.silences"].map(str::to_owned);
+        assert!(
+            made.contains(&"ledger.statements_2033_05".to_owned())
+                && made.contains(&"ledger.relations_2033_05".to_owned())
+        );
+        let whole = [
+            "statements",
+            "relations",
+            "statement_ids",
+            "refs",
+            "reaches",
+            "activities",
+            "agents",
+            "verbs_seen",
+            "documents",
+            "attachments",
+            "attachment_pieces",
+            "attachment_bringers",
+            "partitions",
+        ]
+        .map(|table| format!("ledger.{table}"));
+        let others = [
+            "platform.audit",
+            "progress.verbs",
+            "progress.extension_namespaces",
+            "progress.attempt_closures",
+            "progress.inbox",
+            "progress.saga_requests",
+            "progress.silences",
+        ]
+        .map(str::to_owned);
         for table in made.iter().chain(&whole).chain(&others) {
             refuses_truncation(&client, table).await;
         }

@@ -123,7 +123,8 @@ on_each_server! {
         assert_eq!(attempts(&app).await, ["1|closed|passed|0.8750|180"]);
         assert_eq!(told(&app).await, ["attempt.started", "attempt.closed", "score.recorded", "completion.recorded"]);
 
-        let record = "SELECT enrollment_id, user_id, score, passed, evidence_statement_ids::text AS evidence FROM progress.completion_records";
+        let record = "SELECT enrollment_id, user_id, score, passed, evidence_statement_ids::text AS evidence FROM \
+            progress.completion_records";
         assert_eq!(rows(&app.db, record).await, [format!("{REGISTRATION}|{USER}|0.8750|true|{{{},{}}}", id(3), id(4))]);
         let data = "SELECT data FROM progress.outbox WHERE type = 'progress.completion.recorded.v1'";
         let data: Value = serde_json::from_str(&rows(&app.db, data).await[0]).unwrap();
@@ -141,7 +142,10 @@ on_each_server! {
         store(&app, &[statement(4, "attempted", &platform("third", 7)), statement(5, "attempted", &platform("fourth", 3))]).await;
         let all = ["1|closed|failed|0.2000|60", "2|closed|passed|-|0", "7|open|-|-|-", "8|open|-|-|-"];
         assert_eq!(attempts(&app).await, all);
-        assert_eq!(rows(&app.db, "SELECT id FROM progress.attempts ORDER BY attempt_number").await, ["first", "second", "third", "fourth"]);
+        assert_eq!(
+            rows(&app.db, "SELECT id FROM progress.attempts ORDER BY attempt_number").await,
+            ["first", "second", "third", "fourth"]
+        );
     }
 
     async fn a_late_statement_is_stored_and_reopens_nothing(db: TestDatabase) {
@@ -177,7 +181,15 @@ on_each_server! {
         let app = TestApp::start(db).await;
         store(&app, &[statement(1, "initialized", &platform("a", 2)), statement(2, "completed", &platform("a", 2))]).await;
         store(&app, &[statement(3, "initialized", &platform("b", 2)), statement(4, "passed", &platform("a", 2))]).await;
-        store(&app, &[voiding(&id(20), &id(3)), statement(5, "failed", &registered()), statement(6, "abandoned", &platform("c", 1))]).await;
+        store(
+            &app,
+            &[
+                voiding(&id(20), &id(3)),
+                statement(5, "failed", &registered()),
+                statement(6, "abandoned", &platform("c", 1)),
+            ],
+        )
+        .await;
         let before = (everything(&app).await, rows(&app.db, "SELECT * FROM progress.outbox ORDER BY position").await);
         assert_eq!(before.0.len(), 4 + 6 + 3 + 1);
         forget(&app).await;

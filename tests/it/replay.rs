@@ -65,7 +65,9 @@ on_each_server! {
             Difference::Right("column m.t.c integer default 2".into()),
         ]);
         assert!(of("other order").comparison.same() && !of("other order").comparison.order_only.is_empty());
-        assert!(matches!(&of("a row more").comparison.differences[..], [Difference::Right(line)] if line.starts_with("rows m.t 1 ")));
+        assert!(
+            matches!(&of("a row more").comparison.differences[..], [Difference::Right(line)] if line.starts_with("rows m.t 1 "))
+        );
     }
 
     async fn a_road_that_breaks_off_leaves_no_database_behind(db: TestDatabase) {

@@ -98,7 +98,10 @@ on_each_server! {
         app.stop_loops().await;
         assert_eq!(compiled(&client).await, Vec::<String>::new());
         if can_compile(&client).await {
-            client.batch_execute("SET jit_above_cost = 0; SELECT sum(n) FROM generate_series(1, 10) n WHERE n > 3").await.unwrap();
+            client
+                .batch_execute("SET jit_above_cost = 0; SELECT sum(n) FROM generate_series(1, 10) n WHERE n > 3")
+                .await
+                .unwrap();
             assert!(!compiled(&client).await.is_empty(), "the count would not show it");
         }
     }

@@ -41,9 +41,18 @@ on_each_server! {
         assert_eq!(attempt["enrollmentId"], "e1");
         assert_eq!(attempt["userId"], ADA);
         assert_eq!((&attempt["courseId"], &attempt["courseVersionId"]), (&json!("course 1"), &json!("version 1")));
-        assert_eq!((&attempt["attemptNumber"], &attempt["state"], &attempt["outcome"]), (&json!(2), &json!("closed"), &json!("passed")));
-        assert_eq!((&attempt["startedAt"], &attempt["endedAt"]), (&json!("2026-11-01T10:03:00Z"), &json!("2026-11-01T10:05:00Z")));
-        assert_eq!((&attempt["durationSeconds"], &attempt["evidenceStatementIds"]), (&json!(120), &json!([id(4), id(5)])));
+        assert_eq!(
+            (&attempt["attemptNumber"], &attempt["state"], &attempt["outcome"]),
+            (&json!(2), &json!("closed"), &json!("passed"))
+        );
+        assert_eq!(
+            (&attempt["startedAt"], &attempt["endedAt"]),
+            (&json!("2026-11-01T10:03:00Z"), &json!("2026-11-01T10:05:00Z"))
+        );
+        assert_eq!(
+            (&attempt["durationSeconds"], &attempt["evidenceStatementIds"]),
+            (&json!(120), &json!([id(4), id(5)]))
+        );
         let failed = api.get("/api/v1/attempts/a1").await.expect(200).json();
         assert_eq!((&failed["durationSeconds"], &failed["evidenceStatementIds"]), (&json!(90), &json!([id(2)])));
         let open = api.get("/api/v1/attempts/a3").await.expect(200).json();
@@ -92,7 +101,10 @@ on_each_server! {
         // Everything voided: the enrollment is known, and nothing of it stands.
         api.store(&[voiding(&id(20), &id(6))]).await;
         let none = api.get("/api/v1/enrollments/e2/progress").await.expect(200).json();
-        assert_eq!((&none["overallState"], &none["attempts"], &none["latestAttempt"]), (&json!("not_started"), &json!([]), &Value::Null));
+        assert_eq!(
+            (&none["overallState"], &none["attempts"], &none["latestAttempt"]),
+            (&json!("not_started"), &json!([]), &Value::Null)
+        );
         api.get("/api/v1/enrollments/e3/progress").await.expect(404);
         // The late failure of an attempt that passed changes nothing; a new failure after a pass neither.
         api.store(&[statement(7, ADA, "failed", "e1", "a2"), statement(8, ADA, "failed", "e1", "a4")]).await;
@@ -132,7 +144,10 @@ on_each_server! {
         let first = api.get(&path).await.expect(200);
         assert!(first.body.len() < 9 << 20, "a page of {} bytes", first.body.len());
         let all = api.all(&path).await;
-        assert_eq!(all.iter().map(|s| s["id"].clone()).collect::<Vec<_>>(), (1..=12).rev().map(|n| json!(id(n))).collect::<Vec<_>>());
+        assert_eq!(
+            all.iter().map(|s| s["id"].clone()).collect::<Vec<_>>(),
+            (1..=12).rev().map(|n| json!(id(n))).collect::<Vec<_>>()
+        );
     }
 
     async fn a_persons_statements_come_newest_first_whatever_the_home_page(db: TestDatabase) {
@@ -156,10 +171,17 @@ on_each_server! {
     async fn an_administrator_closes_an_attempt_once(db: TestDatabase) {
         let api = three_attempts(db).await;
         let path = "/api/v1/attempts/a3/close";
-        for broken in [json!({"outcome": "passed", "reason": "x"}), json!({"outcome": "failed", "reason": " "}), json!({"outcome": "failed"})] {
+        for broken in [
+            json!({"outcome": "passed", "reason": "x"}),
+            json!({"outcome": "failed", "reason": " "}),
+            json!({"outcome": "failed"}),
+        ] {
             api.post(path, &broken).await.expect(400);
         }
-        let learner = api.app.anonymous(Method::POST, path).header("Authorization", api.token(ADA, "transcript:read statement:read"));
+        let learner = api
+            .app
+            .anonymous(Method::POST, path)
+            .header("Authorization", api.token(ADA, "transcript:read statement:read"));
         api.checked(Method::POST, path, learner.json(&json!({"outcome": "failed", "reason": "x"}))).await.expect(403);
         let order = json!({"outcome": "incomplete", "reason": "the course was withdrawn"});
         let closed = api.post(path, &order).await.expect(200).json();
@@ -171,7 +193,8 @@ on_each_server! {
         // What a statement says later is late.
         api.store(&[statement(7, ADA, "passed", "e2", "a3")]).await;
         assert_eq!(api.get("/api/v1/attempts/a3").await.json(), closed);
-        let sql = "SELECT count(*) FROM platform.audit WHERE action = 'attempt.close' AND subject = 'a3' AND actor = 'key:test-key'";
+        let sql = "SELECT count(*) FROM platform.audit WHERE action = 'attempt.close' AND subject = 'a3' AND actor = \
+            'key:test-key'";
         assert_eq!(api.app.db.superuser().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1);
     }
 

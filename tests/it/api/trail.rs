@@ -19,7 +19,11 @@ on_each_server! {
         let api = Api::start(db).await;
         api.store(&[statement(1, ADA, "passed", "e1", "a1"), statement(2, ADA, "passed", "e2", "a2")]).await;
         let ada = api.token(ADA, "statement:read transcript:read");
-        for path in ["/api/v1/enrollments/e1/transcript", &format!("/api/v1/users/{ADA}/transcripts"), &format!("/api/v1/users/{ADA}/statements")] {
+        for path in [
+            "/api/v1/enrollments/e1/transcript",
+            &format!("/api/v1/users/{ADA}/transcripts"),
+            &format!("/api/v1/users/{ADA}/statements"),
+        ] {
             api.get_as(&ada, path).await.expect(200);
             assert_eq!(entries(&api.app.db).await.len(), 0, "{path}");
         }

@@ -118,7 +118,9 @@ on_each_server! {
     async fn a_whole_list_of_states_is_deleted_by_its_own_person_only(db: TestDatabase) {
         let tokens = Tokens::start(db).await;
         let (ada, bob) = (tokens.agent("ada"), tokens.agent("bob"));
-        let one = |agent: &str| [("activityId".to_owned(), "http://example.com/a".to_owned()), ("agent".to_owned(), agent.to_owned())];
+        let one = |agent: &str| {
+            [("activityId".to_owned(), "http://example.com/a".to_owned()), ("agent".to_owned(), agent.to_owned())]
+        };
         let token = tokens.token("ada", true, "state");
         for (agent, status) in [(&bob, 403), (&ada, 204)] {
             let request = tokens.app.anonymous(Method::DELETE, "/xapi/activities/state").query(&one(agent));

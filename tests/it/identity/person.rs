@@ -104,7 +104,9 @@ on_each_server! {
         let tokens = Tokens::start(db).await;
         let (ada, bob) = (tokens.agent("ada"), tokens.agent("bob"));
         fill(&tokens, &ada, &bob).await;
-        for (subject, scopes) in [("ada", "all/read"), ("ada", "all"), ("ada", "statements/read all/read"), ("lms", "statements/read")] {
+        for (subject, scopes) in
+            [("ada", "all/read"), ("ada", "all"), ("ada", "statements/read all/read"), ("lms", "statements/read")]
+        {
             let token = tokens.token(subject, true, scopes);
             let seen = ids(&get(&tokens, &token, "/xapi/statements", &[]).await.expect(200).json());
             assert_eq!(seen.len(), 7, "{subject} {scopes}");
@@ -123,7 +125,10 @@ on_each_server! {
             tokens.app.post_statements(&by(agent, identified(&id(n), "unused", "a"))).await.expect(200);
         }
         let token = tokens.token(USER, true, "statements/read state");
-        let seen = ids(&get(&tokens, &token, "/xapi/statements", &[("activity", "http://example.com/activities/a")]).await.expect(200).json());
+        let seen = ids(&get(&tokens, &token, "/xapi/statements", &[("activity", "http://example.com/activities/a")])
+            .await
+            .expect(200)
+            .json());
         assert_eq!(seen, [id(3), id(2), id(1)]);
         get(&tokens, &token, "/xapi/statements", &[("statementId", &id(2))]).await.expect(200);
         get(&tokens, &token, "/xapi/statements", &[("statementId", &id(4))]).await.expect(404);

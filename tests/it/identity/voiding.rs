@@ -42,8 +42,10 @@ on_each_server! {
         for version in ["1.0.3", "2.0.0"] {
             for target in [1, 2, 3] {
                 let voids = own(voiding(&id(11), &id(target)));
-                let puts = ask(&app, &launched, Method::PUT, &format!("/statements?statementId={}", id(11))).json(&voids);
-                let posts = ask(&app, &launched, Method::POST, "/statements").json(&json!([own(identified(&id(4), "referrer", "a")), voids]));
+                let puts =
+                    ask(&app, &launched, Method::PUT, &format!("/statements?statementId={}", id(11))).json(&voids);
+                let posts = ask(&app, &launched, Method::POST, "/statements")
+                    .json(&json!([own(identified(&id(4), "referrer", "a")), voids]));
                 for request in [puts, posts] {
                     let mut request = request.build().unwrap();
                     request.headers_mut().insert("X-Experience-API-Version", version.parse().unwrap());

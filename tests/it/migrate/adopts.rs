@@ -40,14 +40,20 @@ on_each_server! {
         }
         let plan = runner.adopt(&request(false), &silent).await.unwrap();
         assert_eq!((plan.matched.len(), plan.applied, plan.pending), (2, false, vec!["100_later.sql".to_owned()]));
-        assert_eq!(count(&client, "pg_class WHERE relname = 'schema_migrations' AND relnamespace = 'alpha'::regnamespace").await, 0);
+        assert_eq!(
+            count(&client, "pg_class WHERE relname = 'schema_migrations' AND relnamespace = 'alpha'::regnamespace")
+                .await,
+            0
+        );
         assert!(runner.adopt(&request(true), &silent).await.unwrap().applied);
         assert_eq!(history(&client, "alpha").await, ["001_init.sql", "002_users.sql"]);
         let row = "SELECT applied_at = '2024-03-01T10:00:00Z', applied_by, checksum FROM alpha.schema_migrations ORDER BY 1 DESC";
         let row = client.query(row, &[]).await.unwrap().remove(0);
         assert!(row.get::<_, bool>(0) && row.get::<_, String>(1) == "legacy:alpha.refinery_schema_history");
         assert_eq!(row.get::<_, String>(2), runner.modules()[0].files[0].checksum);
-        assert!(matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/100_later.sql"]));
+        assert!(
+            matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/100_later.sql"])
+        );
         let again = runner.adopt(&request(true), &silent).await.unwrap_err();
         assert!(again.to_string().contains("adopted once"), "{again}");
     }
@@ -60,7 +66,10 @@ on_each_server! {
              INSERT INTO alpha.schema_migrations VALUES ('001_init', '2024-03-01 10:00'), ('20240401_users.sql', '2024-04-01 10:00')",
         ).await.unwrap();
         let runner = runner(&db, vec![module("alpha", &files()[..2])]);
-        assert!(matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Refuse { why } if why[0].contains("another tool's history")));
+        assert!(
+            matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Refuse { why } if why[0].contains("another \
+                tool's history"))
+        );
         assert!(runner.adopt(&request(true), &silent).await.unwrap().applied);
         assert_eq!(history(&client, "alpha").await, ["001_init.sql", "002_users.sql"]);
         assert_eq!(count(&client, "alpha.schema_migrations_legacy").await, 2);
@@ -73,6 +82,10 @@ on_each_server! {
         let runner = runner(&db, vec![module("alpha", &files())]);
         assert_eq!(runner.adopt(&request(false), &silent).await.unwrap().without_file, ["V3__gone"]);
         assert!(runner.adopt(&request(true), &silent).await.is_err());
-        assert_eq!(count(&client, "pg_class WHERE relname = 'schema_migrations' AND relnamespace = 'alpha'::regnamespace").await, 0);
+        assert_eq!(
+            count(&client, "pg_class WHERE relname = 'schema_migrations' AND relnamespace = 'alpha'::regnamespace")
+                .await,
+            0
+        );
     }
 }

@@ -57,7 +57,14 @@ on_each_server! {
         client.batch_execute("SELECT ledger.ensure_month(now()), ledger.ensure_month(now() + interval '1 month')").await.unwrap();
         // As a runner that was killed leaves it: the parent's is there, one partition's was not finished; and a month was
         // made since, which has its own.
-        let leaf: String = client.query_one("SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'ledger.statements'::regclass", &[]).await.unwrap().get(0);
+        let leaf: String = client
+            .query_one(
+                "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'ledger.statements'::regclass",
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
         let leaf = leaf.trim_start_matches("ledger.");
         client.batch_execute(&format!(
             "CREATE INDEX by_voiding ON ONLY ledger.statements (tenant_id, voiding);
@@ -79,12 +86,26 @@ on_each_server! {
              CREATE TABLE alpha.hot_0 PARTITION OF alpha.hot FOR VALUES WITH (MODULUS 2, REMAINDER 0);
              CREATE TABLE alpha.hot_1 PARTITION OF alpha.hot FOR VALUES WITH (MODULUS 2, REMAINDER 1);
              CREATE TABLE alpha.cold PARTITION OF alpha.t FOR VALUES FROM (10) TO (20);
-             INSERT INTO alpha.t SELECT g, g % 2 = 0 FROM generate_series(0, 19) g;"));
-        let index = ("100_index.sql", headed(HEAD, "CREATE INDEX CONCURRENTLY IF NOT EXISTS \"By Voiding\" ON alpha.t USING btree (voiding) WHERE a > 3;"));
+             INSERT INTO alpha.t SELECT g, g % 2 = 0 FROM generate_series(0, 19) g;"),
+        );
+        let index = (
+            "100_index.sql",
+            headed(
+                HEAD,
+                "CREATE INDEX CONCURRENTLY IF NOT EXISTS \"By Voiding\" ON alpha.t USING btree (voiding) WHERE a > 3;",
+            ),
+        );
         assert_eq!(run_all(&runner(&db, vec![module("alpha", &[tables, index])])).await.failed, None);
         let client = db.owner().await;
         assert!(is_valid(&client, "alpha.\"By Voiding\"").await);
-        assert_eq!(count(&client, "pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname LIKE '%By Voiding' AND i.indisvalid").await, 5);
+        assert_eq!(
+            count(
+                &client,
+                "pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname LIKE '%By Voiding' AND i.indisvalid"
+            )
+            .await,
+            5
+        );
     }
 
     async fn an_index_on_another_modules_table_is_found_where_it_is(db: TestDatabase) {
@@ -106,14 +127,24 @@ on_each_server! {
         let runner = runner(&db, vec![module("alpha", &[table, ("100_unique.sql", unique)])]);
         assert_eq!(run_all(&runner).await.failed.unwrap().code.as_deref(), Some("23505"));
         assert_eq!(runner.run(&everything(), &silent).await.unwrap().failed.unwrap().file, "100_unique.sql");
-        let force = Force { module: "alpha".into(), file: "100_unique.sql".into(), word: Word::Applied, approved_by: "Ada".into(), by: "test".into(), apply: true };
+        let force = Force {
+            module: "alpha".into(),
+            file: "100_unique.sql".into(),
+            word: Word::Applied,
+            approved_by: "Ada".into(),
+            by: "test".into(),
+            apply: true,
+        };
         runner.force(&force, &silent).await.unwrap();
         assert_eq!(history(&db.owner().await, "alpha").await, ["001_table.sql", "100_unique.sql"]);
         assert_eq!(runner.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 0 });
     }
 
     async fn a_name_that_another_table_has_is_no_success(db: TestDatabase) {
-        let tables = ("001_tables.sql", sql("CREATE TABLE alpha.t (a int); CREATE TABLE alpha.u (a int); CREATE INDEX by_a ON alpha.u (a);"));
+        let tables = (
+            "001_tables.sql",
+            sql("CREATE TABLE alpha.t (a int); CREATE TABLE alpha.u (a int); CREATE INDEX by_a ON alpha.u (a);"),
+        );
         let index = ("100_index.sql", headed(HEAD, "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_a ON alpha.t (a);"));
         let failed = run_all(&runner(&db, vec![module("alpha", &[tables, index])])).await.failed.unwrap();
         assert!(failed.error.contains("on another table"), "{}", failed.error);

@@ -39,8 +39,13 @@ on_each_server! {
         assert_eq!((code, &status["format"], &status["kind"]), (5, &1.into(), &"status".into()));
         assert_eq!(status["modules"][0]["files"][0]["state"], "pending");
         let (code, run) = json(&db, folder.path(), &["run", "--module", "alpha"]).await;
-        assert_eq!((code, &run["done"][0]["file"], &run["withheld"][0]["because"]), (5, &"001_table.sql".into(), &"gate".into()));
-        let (code, dry) = json(&db, folder.path(), &["run", "--module", "alpha", "--category", "release", "--force", "--dry-run"]).await;
+        assert_eq!(
+            (code, &run["done"][0]["file"], &run["withheld"][0]["because"]),
+            (5, &"001_table.sql".into(), &"gate".into())
+        );
+        let (code, dry) =
+            json(&db, folder.path(), &["run", "--module", "alpha", "--category", "release", "--force", "--dry-run"])
+                .await;
         assert_eq!((code, &dry["planned"][0]["rehearsal"]["locks"][0]["mode"]), (0, &"AccessExclusiveLock".into()));
         let (code, _) = json(&db, folder.path(), &["up", "--module", "alpha", "--force", "--by", "Ada"]).await;
         assert_eq!(code, 0);
@@ -50,7 +55,9 @@ on_each_server! {
         assert_eq!((code, &plan["applied"], &plan["planned"][0]["file"]), (0, &false.into(), &"100_more.sql".into()));
         let (code, error) = json(&db, folder.path(), &["down", "--module", "alpha", "--apply"]).await;
         assert_eq!((code, &error["kind"]), (1, &"error".into()));
-        let (code, _) = json(&db, folder.path(), &["down", "--module", "alpha", "--steps", "2", "--apply", "--approved-by", "Ada"]).await;
+        let (code, _) =
+            json(&db, folder.path(), &["down", "--module", "alpha", "--steps", "2", "--apply", "--approved-by", "Ada"])
+                .await;
         assert_eq!((code, history(&client, "alpha").await.len()), (0, 0));
         let (_, logs) = json(&db, folder.path(), &["logs", "--module", "alpha"]).await;
         assert_eq!(logs["attempts"].as_array().unwrap().len(), 4);
@@ -71,7 +78,8 @@ on_each_server! {
     }
 
     async fn an_older_binary_refuses_to_serve(db: TestDatabase) {
-        let add = "INSERT INTO platform.schema_migrations VALUES ('900_future.sql', 'release', 'sha256:00', now(), 'a newer release', 1)";
+        let add = "INSERT INTO platform.schema_migrations VALUES ('900_future.sql', 'release', 'sha256:00', now(), \
+            'a newer release', 1)";
         db.owner().await.batch_execute(add).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let variables = [

@@ -129,7 +129,10 @@ on_each_server! {
     }
 
     async fn a_crash_between_statement_and_row_repeats_the_statement(db: TestDatabase) {
-        let index = ("100_index.sql", headed("-- progress: no-transaction", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON alpha.t (a);"));
+        let index = (
+            "100_index.sql",
+            headed("-- progress: no-transaction", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON alpha.t (a);"),
+        );
         let runner = runner(&db, vec![module("alpha", &[table(), index])]);
         run_all(&runner).await;
         let client = db.owner().await;

@@ -39,7 +39,10 @@ on_each_server! {
         let changed = runner(&db, vec![module("alpha", &files)]);
         // Not even a run with every gate open skips a checksum.
         let error = changed.run(&everything(), &silent).await.unwrap_err();
-        assert!(matches!(&error, MigrateError::Problems { problems } if matches!(problems[0], Problem::Tampered { .. })), "{error}");
+        assert!(
+            matches!(&error, MigrateError::Problems { problems } if matches!(problems[0], Problem::Tampered { .. })),
+            "{error}"
+        );
         assert!(refused(changed.startup("node", &silent).await.unwrap()).contains("alpha/001_table.sql was changed"));
         assert_eq!(changed.status().await.unwrap().modules[0].files[0].state, State::Tampered);
     }
@@ -60,7 +63,8 @@ on_each_server! {
 
     async fn other_line_ends_are_no_change(db: TestDatabase) {
         run_all(&runner(&db, vec![module("alpha", &two())])).await;
-        let windows: Vec<_> = two().into_iter().map(|(name, text)| (name, format!("\u{feff}{}", text.replace('\n', "\r\n")))).collect();
+        let windows: Vec<_> =
+            two().into_iter().map(|(name, text)| (name, format!("\u{feff}{}", text.replace('\n', "\r\n")))).collect();
         let runner = runner(&db, vec![module("alpha", &windows)]);
         assert_eq!(runner.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 0 });
     }

@@ -30,7 +30,13 @@ fn request(steps: usize) -> DownRequest {
 
 on_each_server! {
     async fn the_last_files_go_first_and_come_back(db: TestDatabase) {
-        let runner = runner(&db, vec![module("alpha", &files()[..4]), module("beta", &[("001_a.sql", sql("SELECT 1;")), ("001_a.down.sql", "SELECT 1;".into())])]);
+        let runner = runner(
+            &db,
+            vec![
+                module("alpha", &files()[..4]),
+                module("beta", &[("001_a.sql", sql("SELECT 1;")), ("001_a.down.sql", "SELECT 1;".into())]),
+            ],
+        );
         run_all(&runner).await;
         let plan = runner.down(&DownRequest { apply: false, ..request(2) }, &silent).await.unwrap();
         let planned: Vec<_> = plan.planned.iter().map(|step| step.file.as_str()).collect();
@@ -98,7 +104,15 @@ async fn every_file_goes_up_down_up(server: &'static Server) {
         assert_eq!(runner.down(&down(1), &silent).await.unwrap().failed, None, "{file}");
         assert_eq!(runner.status().await.unwrap().applied, left, "{file}");
     }
-    assert_eq!(count(&superuser, "pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('platform', 'ledger', 'progress') AND NOT starts_with(relname, 'schema_migration')").await, 0);
+    assert_eq!(
+        count(
+            &superuser,
+            "pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('platform', \
+        'ledger', 'progress') AND NOT starts_with(relname, 'schema_migration')"
+        )
+        .await,
+        0
+    );
 }
 
 #[tokio::test]

@@ -43,7 +43,10 @@ on_each_server! {
 
     async fn four_runners_at_once_apply_each_file_once(db: TestDatabase) {
         let runs = (0..4).map(|_| {
-            let runner = runner(&db, vec![module("alpha", &files()), module("beta", &[("001_a.sql", sql("CREATE TABLE beta.t (a int);"))])]);
+            let runner = runner(
+                &db,
+                vec![module("alpha", &files()), module("beta", &[("001_a.sql", sql("CREATE TABLE beta.t (a int);"))])],
+            );
             tokio::spawn(async move { runner.startup("node", &silent).await.unwrap() })
         });
         let verdicts = futures_util::future::join_all(runs.collect::<Vec<_>>()).await;

@@ -35,7 +35,9 @@ on_each_server! {
         run_all(&runner(&db, vec![module("alpha", &files())])).await;
         let upgraded = runner(&db, vec![squashed()]);
         // The mapping is proof enough for the row; the later file still waits for its gate.
-        assert!(matches!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/102_later.sql"]));
+        assert!(
+            matches!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/102_later.sql"])
+        );
         run_all(&upgraded).await;
         let rows = history(&db.owner().await, "alpha").await;
         assert_eq!(rows, ["001_table.sql", "100_column.sql", "101_index.sql", "002_base.sql", "102_later.sql"]);
@@ -51,9 +53,12 @@ on_each_server! {
     async fn a_squash_in_the_middle_comes_before_what_stands_on_it(db: TestDatabase) {
         let create = |table: &str| sql(&format!("CREATE TABLE alpha.{table} (a int);"));
         let files = vec![
-            ("001_a.sql", create("a")), ("001_a.down.sql", "DROP TABLE alpha.a;".into()),
-            ("002_b.sql", create("b")), ("002_b.down.sql", "DROP TABLE alpha.b;".into()),
-            ("003_c.sql", sql("ALTER TABLE alpha.b ADD COLUMN c int;")), ("003_c.down.sql", "ALTER TABLE alpha.b DROP COLUMN c;".into()),
+            ("001_a.sql", create("a")),
+            ("001_a.down.sql", "DROP TABLE alpha.a;".into()),
+            ("002_b.sql", create("b")),
+            ("002_b.down.sql", "DROP TABLE alpha.b;".into()),
+            ("003_c.sql", sql("ALTER TABLE alpha.b ADD COLUMN c int;")),
+            ("003_c.down.sql", "ALTER TABLE alpha.b DROP COLUMN c;".into()),
         ];
         run_all(&runner(&db, vec![module("alpha", &files)])).await;
         let squash = squash::squash(&module("alpha", &files), "002_b.sql", "base").unwrap();

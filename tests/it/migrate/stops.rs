@@ -66,7 +66,11 @@ on_each_server! {
         }
         let past = ["--override", "backup", "--reason", "dumped by hand at noon", "--by", "Ada"];
         let (code, said) = run(&db, folder.path(), &past).await;
-        assert_eq!((code, &said["done"][0]["file"], &said["checks"]["overridden"][0]), (0, &"100_more.sql".into(), &"backup".into()), "{said:#}");
+        assert_eq!(
+            (code, &said["done"][0]["file"], &said["checks"]["overridden"][0]),
+            (0, &"100_more.sql".into(), &"backup".into()),
+            "{said:#}"
+        );
         let (_, logs) = json(&db, folder.path(), &["logs"]).await;
         let told = logs["attempts"].as_array().unwrap().iter().find(|attempt| attempt["action"] == "override").unwrap();
         assert!(told["detail"].as_str().unwrap().contains("dumped by hand at noon") && told["done_by"] == "Ada", "{told:#}");
@@ -109,6 +113,13 @@ on_each_server! {
         // The next run says so again, until somebody mends it or goes past it.
         assert_eq!(run(&db, folder.path(), &[]).await.0, 4);
         assert_eq!(run(&db, folder.path(), &["--override", "indexes", "--reason", "dropped tomorrow"]).await.0, 0);
-        assert_eq!(count(&client, "platform.schema_migration_attempts WHERE action = 'override' AND detail LIKE 'indexes%tomorrow'").await, 1);
+        assert_eq!(
+            count(
+                &client,
+                "platform.schema_migration_attempts WHERE action = 'override' AND detail LIKE 'indexes%tomorrow'"
+            )
+            .await,
+            1
+        );
     }
 }

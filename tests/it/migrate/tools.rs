@@ -34,7 +34,8 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "flyway",
         table: "flyway_schema_history",
-        columns: "installed_rank int PRIMARY KEY, version varchar(50), description varchar(200) NOT NULL, type varchar(20) NOT NULL,
+        columns: "installed_rank int PRIMARY KEY, version varchar(50), description varchar(200) NOT NULL, type varchar(20) \
+            NOT NULL,
             script varchar(1000) NOT NULL, checksum int, installed_by varchar(100) NOT NULL,
             installed_on timestamp NOT NULL DEFAULT now(), execution_time int NOT NULL, success boolean NOT NULL",
         rows: "(0, NULL, '<< Flyway Schema Creation >>', 'SCHEMA', '\"app\"', NULL, 'u', '2024-01-01 10:00', 0, true),
@@ -48,7 +49,8 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "liquibase",
         table: "databasechangelog",
-        columns: "id varchar(255) NOT NULL, author varchar(255) NOT NULL, filename varchar(255) NOT NULL, dateexecuted timestamp NOT NULL,
+        columns: "id varchar(255) NOT NULL, author varchar(255) NOT NULL, filename varchar(255) NOT NULL, dateexecuted \
+            timestamp NOT NULL,
             orderexecuted int NOT NULL, exectype varchar(10) NOT NULL, md5sum varchar(35), description varchar(255), comments varchar(255),
             tag varchar(255), liquibase varchar(20), contexts varchar(255), labels varchar(255), deployment_id varchar(10)",
         rows: "('1', 'ann', 'db/changes/001_init.sql', '2024-03-01 10:00', 1, 'EXECUTED', '8:abc', 'sql'),
@@ -61,7 +63,8 @@ const TOOLS: [Tool; 17] = [
         table: "_sqlx_migrations",
         columns: "version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),
             success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL",
-        rows: "(20240301100000, 'init', '2024-03-01 10:00Z', true, '\\xbeef', 1), (20240401100000, 'users', '2024-04-01 10:00Z', true, '\\xcafe', 1)",
+        rows: "(20240301100000, 'init', '2024-03-01 10:00Z', true, '\\xbeef', 1), (20240401100000, 'users', \
+            '2024-04-01 10:00Z', true, '\\xcafe', 1)",
         checksum: Some("sha384:beef"),
         ..PLAIN
     },
@@ -110,7 +113,8 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "ef",
         table: "__EFMigrationsHistory",
-        columns: "\"MigrationId\" varchar(150) NOT NULL CONSTRAINT \"PK___EFMigrationsHistory\" PRIMARY KEY, \"ProductVersion\" varchar(32) NOT NULL",
+        columns: "\"MigrationId\" varchar(150) NOT NULL CONSTRAINT \"PK___EFMigrationsHistory\" PRIMARY KEY, \
+            \"ProductVersion\" varchar(32) NOT NULL",
         rows: "('20240301100000_Init', '8.0.1'), ('20240401100000_Users', '8.0.1')",
         times: false,
         ..PLAIN
@@ -118,7 +122,8 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "prisma",
         table: "_prisma_migrations",
-        columns: "id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name varchar(255) NOT NULL,
+        columns: "id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name \
+            varchar(255) NOT NULL,
             logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count int NOT NULL DEFAULT 0",
         rows: "('a', 'e3b0', '2024-03-01 10:00Z', '20240301100000_init', NULL, NULL, '2024-03-01 09:59Z', 1),
             ('b', 'e3b1', NULL, '20240401100000_users', 'it failed', '2024-03-31 10:00Z', '2024-03-31 09:59Z', 0),
@@ -136,7 +141,8 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "goose",
         table: "goose_db_version",
-        columns: "id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL, tstamp timestamp NULL DEFAULT now()",
+        columns: "id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL, tstamp timestamp NULL \
+            DEFAULT now()",
         rows: "(1, 0, true, '2024-01-01 10:00'), (2, 1, true, '2024-02-01 10:00'), (3, 1, false, '2024-02-02 10:00'),
             (4, 1, true, '2024-03-01 10:00'), (5, 2, true, '2024-04-01 10:00')",
         ..PLAIN
@@ -152,8 +158,10 @@ const TOOLS: [Tool; 17] = [
     Tool {
         name: "plugins",
         table: "plugin_migrations",
-        columns: "plugin text NOT NULL, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (plugin, name)",
-        rows: "('other', '001_init', '2024-01-01 10:00Z'), ('m_plugins', '001_init', '2024-03-01 10:00Z'), ('m_plugins', '002_users', '2024-04-01 10:00Z')",
+        columns: "plugin text NOT NULL, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY \
+            (plugin, name)",
+        rows: "('other', '001_init', '2024-01-01 10:00Z'), ('m_plugins', '001_init', '2024-03-01 10:00Z'), ('m_plugins', \
+            '002_users', '2024-04-01 10:00Z')",
         ..PLAIN
     },
     Tool {
@@ -201,7 +209,10 @@ on_each_server! {
         let client = db.owner().await;
         for tool in &TOOLS {
             let (schema, other) = (format!("m_{}", tool.name), format!("other_{}", tool.name));
-            let made = format!("CREATE SCHEMA {other}; CREATE SCHEMA {schema}; CREATE TABLE {schema}.init (a int); CREATE TABLE {schema}.users (a int)");
+            let made = format!(
+                "CREATE SCHEMA {other}; CREATE SCHEMA {schema}; CREATE TABLE {schema}.init (a int); CREATE TABLE \
+                    {schema}.users (a int)"
+            );
             client.batch_execute(&made).await.unwrap();
             tool.make(&client, &other).await;
             let runner = runner(&db, vec![tool.module()]);
@@ -213,8 +224,15 @@ on_each_server! {
             assert_eq!(count(&client, &march).await, i64::from(tool.times), "{}", tool.name);
             let by = format!("{schema}.schema_migrations WHERE applied_by = 'legacy:{other}.{}'", tool.table);
             assert_eq!(count(&client, &by).await, 2, "{}", tool.name);
-            let kept = format!("SELECT checksum FROM {schema}.schema_migration_attempts WHERE migration_name = '001_init.sql'");
-            assert_eq!(client.query_one(&kept, &[]).await.unwrap().get::<_, Option<String>>(0).as_deref(), tool.checksum, "{}", tool.name);
+            let kept = format!(
+                "SELECT checksum FROM {schema}.schema_migration_attempts WHERE migration_name = '001_init.sql'"
+            );
+            assert_eq!(
+                client.query_one(&kept, &[]).await.unwrap().get::<_, Option<String>>(0).as_deref(),
+                tool.checksum,
+                "{}",
+                tool.name
+            );
             assert_eq!(runner.startup("node", &silent).await.unwrap(), Verdict::Ready { applied: 1 }, "{}", tool.name);
             let table = format!("pg_tables WHERE schemaname = '{other}' AND tablename = '{}'", tool.table);
             assert_eq!(count(&client, &table).await, 1, "the other tool's own table stays");

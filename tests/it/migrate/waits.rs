@@ -121,7 +121,10 @@ on_each_server! {
         hasty.budget.lock_tries = 2;
         let more = ("002_more.sql", sql("ALTER TABLE alpha.t ADD COLUMN b text;"));
         // A superuser sees all there is to see of others.
-        let all_seeing = progress_service::store::Endpoint { url: progress_service::model::Secret::new(db.superuser_url()), ca_file: None };
+        let all_seeing = progress_service::store::Endpoint {
+            url: progress_service::model::Secret::new(db.superuser_url()),
+            ca_file: None,
+        };
         let report = run_all(&Runner::new(vec![module("alpha", &[table(), more])], all_seeing, hasty)).await;
         let failed = report.failed.unwrap();
         assert_eq!(failed.code.as_deref(), Some("55P03"));

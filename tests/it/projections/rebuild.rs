@@ -141,7 +141,8 @@ on_each_server! {
     async fn a_month_that_cannot_be_read_is_not_taken_for_empty(db: TestDatabase) {
         let app = TestApp::start(db).await;
         history(&app).await;
-        app.db.superuser().await.batch_execute("UPDATE ledger.partitions SET state = 'dropped' WHERE month = (SELECT min(month) FROM ledger.partitions)").await.unwrap();
+        app.db.superuser().await.batch_execute("UPDATE ledger.partitions SET state = 'dropped' WHERE month = (SELECT \
+            min(month) FROM ledger.partitions)").await.unwrap();
         let refused = rebuild(&app, true, async || {}).await.unwrap_err().to_string();
         assert!(refused.contains("is dropped: its statements cannot be read here"), "{refused}");
     }

@@ -142,7 +142,9 @@ on_each_server! {
         prune().await;
         assert_eq!(told().await, (0, 4));
         // The attempt is folded again, to another end.
-        app.post_statements(&json!([voiding(&id(90), &id(1)), statement(3, "failed", &platform("attempt 0", 1))])).await.expect(200);
+        app.post_statements(&json!([voiding(&id(90), &id(1)), statement(3, "failed", &platform("attempt 0", 1))]))
+            .await
+            .expect(200);
         settle(&app).await;
         assert_eq!(told().await, (0, 4));
         assert_eq!(keys(&topics[2].read_all().await), ["attempt 0"]);

@@ -184,7 +184,9 @@ on_each_server! {
         let variables = [("PROGRESS_DATABASE_POOL_SIZE", "1"), ("PROGRESS_HTTP_MEMORY", "1GiB")];
         let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
         let state = format!("{STATE}&stateId=s");
-        let members = |from: usize| -> Value { (from..from + 150_000).map(|n| (format!("key{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into() };
+        let members = |from: usize| -> Value {
+            (from..from + 150_000).map(|n| (format!("key{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into()
+        };
         send(app.xapi(Method::PUT, &state).json(&members(0))).await.expect(204);
         let ended = AtomicBool::new(false);
         let merge = async {

@@ -132,9 +132,8 @@ on_each_server! {
         let mut elsewhere = identified(&id(2), "unused", "a");
         elsewhere["actor"] = account(&ADA.to_uppercase());
         api.store(&[elsewhere]).await;
-        let spelt = [spellings(ADA), spellings(&enrollment), spellings(&attempt)];
-        for n in 0..spelt.iter().map(Vec::len).min().unwrap() {
-            let [user, enrollment, attempt] = [0, 1, 2].map(|of: usize| &spelt[of][n]);
+        let spelt = spellings(ADA).into_iter().zip(spellings(&enrollment)).zip(spellings(&attempt));
+        for ((user, enrollment), attempt) in spelt {
             for (path, found) in [
                 (format!("/api/v1/attempts/{attempt}"), 1),
                 (format!("/api/v1/enrollments/{enrollment}/progress"), 1),

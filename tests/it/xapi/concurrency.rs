@@ -36,7 +36,13 @@ on_each_server! {
     }
 
     async fn a_conflict_of_one_caller_does_not_touch_its_neighbours(db: TestDatabase) {
-        let app = TestApp::with(db, &[("PROGRESS_INGEST_WRITERS", "1"), ("PROGRESS_INGEST_GROUP_DELAY", "50ms")], Clock::system(), Ids::random()).await;
+        let app = TestApp::with(
+            db,
+            &[("PROGRESS_INGEST_WRITERS", "1"), ("PROGRESS_INGEST_GROUP_DELAY", "50ms")],
+            Clock::system(),
+            Ids::random(),
+        )
+        .await;
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
         let bodies: Vec<Value> = (0..12)
             .map(|n| if n % 3 == 0 { identified(&id(1), "eve", "other") } else { identified(&id(100 + n), "bob", "b") })
@@ -91,7 +97,13 @@ on_each_server! {
     }
 
     async fn a_full_queue_is_told_and_loses_nothing(db: TestDatabase) {
-        let app = TestApp::with(db, &[("PROGRESS_INGEST_QUEUE", "4KiB"), ("PROGRESS_INGEST_WRITERS", "1")], Clock::system(), Ids::random()).await;
+        let app = TestApp::with(
+            db,
+            &[("PROGRESS_INGEST_QUEUE", "4KiB"), ("PROGRESS_INGEST_WRITERS", "1")],
+            Clock::system(),
+            Ids::random(),
+        )
+        .await;
         // Nothing is stored until somebody has been refused: else a busy machine might empty the queue as it fills.
         let holder = app.db.superuser().await;
         holder.batch_execute("BEGIN; LOCK TABLE ledger.statement_ids IN EXCLUSIVE MODE").await.unwrap();

@@ -231,7 +231,11 @@ on_each_server! {
         let store = db.store();
         let level = store
             .run_tx("level", progress_service::store::As::Worker, |tx| {
-                Box::pin(async move { Ok::<String, progress_service::store::StoreError>(tx.query_one("SHOW transaction_isolation", &[]).await?.get(0)) })
+                Box::pin(async move {
+                    Ok::<String, progress_service::store::StoreError>(
+                        tx.query_one("SHOW transaction_isolation", &[]).await?.get(0),
+                    )
+                })
             })
             .await
             .unwrap();

@@ -50,7 +50,13 @@ on_each_server! {
             ("invalid UTF-8", "application/json", b"{\"actor\": \"\xff\xfe\"}".to_vec(), 400, "UTF-8"),
             ("duplicate keys", "application/json", duplicate.as_bytes().to_vec(), 400, "actor"),
             ("a long IRI", "application/json", long.to_string().into_bytes(), 400, "16384"),
-            ("many statements", "application/json", json!(vec![statement("a", "b"); 5_001]).to_string().into_bytes(), 400, "5000"),
+            (
+                "many statements",
+                "application/json",
+                json!(vec![statement("a", "b"); 5_001]).to_string().into_bytes(),
+                400,
+                "5000",
+            ),
             ("many parts", "multipart/mixed; boundary=b", many_parts.into_bytes(), 400, "1000"),
             ("endless headers of a part", "multipart/mixed; boundary=b", endless.into_bytes(), 400, "16384"),
             ("no boundary", "multipart/mixed", b"--b".to_vec(), 400, "boundary"),
@@ -81,7 +87,9 @@ on_each_server! {
             }
         }
         let in_parts = app.xapi(Method::POST, "/statements").header("Content-Type", "multipart/mixed; boundary=b");
-        let answer = in_parts.header("Content-Length", 200u64 << 20).body(Body::wrap_stream(stream::pending::<std::io::Result<Vec<u8>>>()));
+        let answer = in_parts
+            .header("Content-Length", 200u64 << 20)
+            .body(Body::wrap_stream(stream::pending::<std::io::Result<Vec<u8>>>()));
         let answer = send(answer).await.expect(413);
         assert!(answer.text().contains("134217728"), "by its announcement alone: {}", answer.text());
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
@@ -93,7 +101,10 @@ on_each_server! {
         let mut large = identified(&id(2), "ann", "a");
         large["result"] = json!({"response": "x".repeat(3_000)});
         let refusal = app.post_statements(&json!([identified(&id(1), "ann", "a"), large])).await.expect(413).json();
-        assert_eq!((&refusal["violations"][0]["statement"], &refusal["violations"][0]["rule"]), (&json!(1), &json!("statement.bytes")));
+        assert_eq!(
+            (&refusal["violations"][0]["statement"], &refusal["violations"][0]["rule"]),
+            (&json!(1), &json!("statement.bytes"))
+        );
         assert!(refusal["violations"][0]["message"].as_str().unwrap().contains("2048"), "{refusal}");
         large["actor"] = json!({});
         large["result"] = json!({"response": "small"});

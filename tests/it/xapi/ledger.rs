@@ -14,7 +14,10 @@ on_each_server! {
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
         let client = app.db.service().await;
         for role in ["progress_service", "progress_worker"] {
-            client.batch_execute(&format!("SET ROLE {role}; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'")).await.unwrap();
+            client
+                .batch_execute(&format!("SET ROLE {role}; SET app.tenant_id = '00000000-0000-4000-8000-000000000001'"))
+                .await
+                .unwrap();
             for refused in [
                 "UPDATE ledger.statements SET payload = '{}'",
                 "DELETE FROM ledger.statements",
@@ -74,7 +77,8 @@ on_each_server! {
             }
         }
         client.batch_execute(TENANT).await.unwrap();
-        let months = client.query("SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' AND relname LIKE 'statements_%'", &[]).await.unwrap();
+        let months = client.query("SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' AND relname \
+            LIKE 'statements_%'", &[]).await.unwrap();
         assert!(!months.is_empty());
         for month in months {
             let direct = format!("SELECT 1 FROM ledger.{}", month.get::<_, String>(0));

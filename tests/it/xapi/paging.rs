@@ -32,7 +32,15 @@ on_each_server! {
         let app = TestApp::start(db).await;
         post(&app, 0..25).await;
         for ascending in ["false", "true"] {
-            let mut page = app.get_statements(&[("limit", "10"), ("ascending", ascending), ("verb", "http://adlnet.gov/expapi/verbs/experienced")]).await.expect(200).json();
+            let mut page = app
+                .get_statements(&[
+                    ("limit", "10"),
+                    ("ascending", ascending),
+                    ("verb", "http://adlnet.gov/expapi/verbs/experienced"),
+                ])
+                .await
+                .expect(200)
+                .json();
             let mut seen = ids(&page);
             let base = if ascending == "true" { 2_000 } else { 1_000 };
             let mut round = 0;
@@ -135,7 +143,10 @@ on_each_server! {
             send(request.header("X-Experience-API-Version", "1.0.3")).await
         };
         let alone = with(&[]).await.expect(200).json();
-        let spelt = [("agent", r#"{"objectType":"Agent","mbox":"mailto:ann@example.com","name":"Ann"}"#), ("since", "2020-01-01T01:00:00+01:00")];
+        let spelt = [
+            ("agent", r#"{"objectType":"Agent","mbox":"mailto:ann@example.com","name":"Ann"}"#),
+            ("since", "2020-01-01T01:00:00+01:00"),
+        ];
         for appended in [&query[..], &query[1..2], &spelt, &[("ascending", "false"), ("attachments", "false")]] {
             assert_eq!(with(appended).await.expect(200).json()["statements"], alone["statements"], "{appended:?}");
         }
@@ -199,7 +210,13 @@ on_each_server! {
     }
 
     async fn limit_zero_is_the_servers_maximum(db: TestDatabase) {
-        let app = TestApp::with(db, &[("PROGRESS_XAPI_PAGE", "5"), ("PROGRESS_XAPI_PAGE_DEFAULT", "3")], Clock::system(), Ids::random()).await;
+        let app = TestApp::with(
+            db,
+            &[("PROGRESS_XAPI_PAGE", "5"), ("PROGRESS_XAPI_PAGE_DEFAULT", "3")],
+            Clock::system(),
+            Ids::random(),
+        )
+        .await;
         post(&app, 0..8).await;
         for (limit, expected) in [(None, 3), (Some("0"), 5), (Some("2"), 2), (Some("100"), 5)] {
             let parameters: Vec<(&str, &str)> = limit.iter().map(|limit| ("limit", *limit)).collect();

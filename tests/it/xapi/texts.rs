@@ -160,7 +160,11 @@ on_each_server! {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert_eq!(kept(&app).await, before);
         // A header that is read as if it were not there would make another request of this one.
-        let put = app.xapi(Method::PUT, "/activities/state").query(&[("activityId", "http://example.com/a"), ("agent", AGENT), ("stateId", "s")]);
+        let put = app.xapi(Method::PUT, "/activities/state").query(&[
+            ("activityId", "http://example.com/a"),
+            ("agent", AGENT),
+            ("stateId", "s"),
+        ]);
         let put = put.header("If-Match", reqwest::header::HeaderValue::from_bytes(b"\"\xe9\"").unwrap());
         let refusal = send(put.json(&json!({}))).await.expect(400).json();
         assert_eq!(refusal["violations"][0]["rule"], "header.text");

@@ -72,8 +72,10 @@ on_each_server! {
             assert_eq!(answer.json()["type"], "urn:progress:problem:not-found");
         }
         for (method, resource, allow) in [
-            (Method::DELETE, "/statements", "GET, HEAD, PUT, POST"), (Method::PATCH, "/agents/profile", "GET, HEAD, PUT, POST, DELETE"),
-            (Method::POST, "/agents", "GET, HEAD"), (Method::PUT, "/about", "GET, HEAD"),
+            (Method::DELETE, "/statements", "GET, HEAD, PUT, POST"),
+            (Method::PATCH, "/agents/profile", "GET, HEAD, PUT, POST, DELETE"),
+            (Method::POST, "/agents", "GET, HEAD"),
+            (Method::PUT, "/about", "GET, HEAD"),
         ] {
             let answer = send(app.xapi(method, resource)).await.expect(405);
             assert_eq!(answer.header("allow"), allow, "{resource}");
@@ -122,7 +124,10 @@ on_each_server! {
             assert!(schema::accepts(Version::V2_0_0, &new) && !schema::accepts(Version::V1_0_3, &new), "plainly one of 2.0");
             if format == "ids" {
                 let names = new.to_string();
-                assert!(!names.contains("A mentor") && !names.contains("A mate") && names.contains("mate@example.com"), "{names}");
+                assert!(
+                    !names.contains("A mentor") && !names.contains("A mate") && names.contains("mate@example.com"),
+                    "{names}"
+                );
             } else {
                 assert_eq!(new["context"], context);
             }
@@ -169,7 +174,12 @@ on_each_server! {
         };
         let credential = "Basic dGVzdC1rZXk6dGVzdC1zZWNyZXQ=";
         let content = identified(&id(1), "ann", "a").to_string();
-        let put = [("Authorization", credential), ("X-Experience-API-Version", "1.0.3"), ("statementId", &id(1)), ("content", &content)];
+        let put = [
+            ("Authorization", credential),
+            ("X-Experience-API-Version", "1.0.3"),
+            ("statementId", &id(1)),
+            ("content", &content),
+        ];
         send(form(&put, "PUT")).await.expect(204);
         let got = [("Authorization", credential), ("X-Experience-API-Version", "1.0.3"), ("statementId", &id(1))];
         assert_eq!(send(form(&got, "GET")).await.expect(200).json()["id"], json!(id(1)));
@@ -197,7 +207,11 @@ on_each_server! {
                 request = request.header("X-Experience-API-Version", version);
             }
             let answer = send(form(request, &fields)).await.expect(status);
-            assert!(status == 200 || answer.text().contains("alternate.syntax"), "{path} {header:?} {field:?}: {}", answer.text());
+            assert!(
+                status == 200 || answer.text().contains("alternate.syntax"),
+                "{path} {header:?} {field:?}: {}",
+                answer.text()
+            );
         }
     }
 }
