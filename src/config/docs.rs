@@ -8,6 +8,7 @@ use super::{FILE_VERSION, KEYS, Key, Loaded, Origin, legacy};
 pub fn markdown() -> String {
     let mut page = format!(
         "# Configuration\n\n\
+         See also: [operations.md](operations.md), [security.md](security.md).\n\n\
          Every key can be set in the environment or in a TOML file; the environment wins. The file is `./progress.toml`, or the\n\
          one that `PROGRESS_CONFIG` names, and starts with `version = {FILE_VERSION}`. Unknown keys and unknown `PROGRESS_*`\n\
          variables are refused. `progress-service config show` prints what is in force, `config validate` checks without\n\

@@ -280,7 +280,7 @@ keys! {
     }
     /// What browsers and single credentials may do.
     "limits." limits: RateLimits {
-        /// Origins whose pages may call the service; `*` means any that hold a key of their own (`security.md`).
+        /// Origins whose pages may call the service; `*` means any that hold a key of their own ([security.md](security.md)).
         cors_origins: Vec<String> = "*",
         /// Requests a second that one credential may make; 0 means no limit.
         rate_per_second: u32 = "0",

@@ -3,6 +3,7 @@
 mod circles;
 mod floors;
 mod form;
+mod pages;
 mod source;
 
 use source::Source;
@@ -111,4 +112,35 @@ fn the_form_of_a_file_is_checked() {
     assert!(planted("archive/plan.rs", "pub async fn plan() {}").contains("pure"));
     assert!(planted("xapi/a.rs", "fn f() { g().await }").contains("pure"));
     assert!(planted("store/a.rs", "// TODO: later").contains("TODO"));
+}
+
+#[test]
+fn the_documentation_is_one_book() {
+    let pages = pages::all();
+    assert!(pages.len() > 15, "only {} pages were read", pages.len());
+    let findings = pages::findings(&pages);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_and_a_page_that_nobody_finds_are_found() {
+    let page = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let pages = [
+        page("README.md", "[a](docs/a.md) [gone](docs/gone.md) [toml](Cargo.toml) [site](https://x.example/y.md)"),
+        page("docs/a.md", "# A page\n[b](b.md#two-words) [c](b.md#three) [up](../README.md) see `b.md`"),
+        page("docs/b.md", "## Two words!\n[here](#two-words)"),
+        page("docs/lost.md", "[a](a.md)"),
+    ];
+    let mut findings = pages::findings(&pages.into());
+    findings.sort();
+    assert_eq!(
+        findings,
+        [
+            "README.md: docs/gone.md is not there",
+            "docs/a.md: `b.md` could be a link",
+            "docs/a.md: docs/b.md has no heading for #three",
+            "docs/b.md: it links to no other page",
+            "docs/lost.md: no page links to it",
+        ]
+    );
 }
