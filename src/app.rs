@@ -12,13 +12,13 @@ use std::{future::Future, sync::Arc};
 use actix_web::web::{Data, ServiceConfig};
 
 use self::opening::Opening;
-pub use self::{database::Database, schema::APPLIED_BY};
+pub use self::{database::Database, jobs::runner as job_runner, schema::APPLIED_BY};
 use crate::{
     bus::producer::Producer,
     config::Config,
     http::{
         Edge, Lifecycle, RateLimits, Work,
-        api::{self, Api},
+        api::{self, Api, Streams},
         health::{self, Check},
         server,
         xapi::{self, Xapi},
@@ -217,12 +217,14 @@ impl Rooms {
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
         let (api, metrics) = (api::routes(self.api.clone()), Data::new(self.edge.metrics.clone()));
         let budget = Data::new(self.edge.budget.clone());
+        let streams = Data::new(Streams::new(self.edge.lifecycle.clone()));
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(metrics.clone())
                 .app_data(budget.clone())
                 .app_data(identity.clone())
                 .app_data(migrations.clone())
-                .app_data(limits.clone());
+                .app_data(limits.clone())
+                .app_data(streams.clone());
             health(cfg);
             xapi(cfg);
             api(cfg);

@@ -1,9 +1,23 @@
 //! The kinds of jobs that a node does: which room does which.
 
+use super::Database;
 use crate::{
+    config::Config,
     migrate::jobs::{Jobs, KIND},
-    worker::jobs::{JobStep, Kind},
+    model::{Clock, Ids},
+    store::Store,
+    telemetry::Metrics,
+    worker::jobs::{JobStep, Kind, Runner},
 };
+
+/// The runner of a command, which does what no service beside it does. Call it on the main runtime.
+pub fn runner(config: &Config, database: &Database) -> anyhow::Result<Runner> {
+    let (metrics, ids) = (Metrics::new()?, Ids::random());
+    let (store, node) = (Store::open(&database.settings)?, ids.uuid().to_string());
+    let (runner, place) = (database.runner(config)?, database.place(config));
+    let migrations = Jobs::new(store.clone(), runner, place, metrics.clone(), Clock::system(), ids);
+    Ok(Runner::new(store, metrics, &node, kinds(&migrations)))
+}
 
 /// Every kind.
 pub fn kinds(migrations: &Jobs) -> Vec<Kind> {

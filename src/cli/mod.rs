@@ -9,6 +9,7 @@ mod compat;
 mod config;
 mod credentials;
 mod db;
+mod jobs;
 mod migrations;
 mod openapi;
 mod projections;
@@ -59,6 +60,8 @@ enum Command {
     Migrations(migrations::Args),
     /// Look at the database: ping, permissions, checks, indexes
     Db(db::Args),
+    /// See long work and steer it
+    Jobs(jobs::Args),
     /// See, check and rebuild attempts, completions and scores
     Projections(projections::Args),
     /// Create, list, suspend and resume tenants
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
+        Command::Jobs(args) => begin_jobs(args),
         Command::Projections(args) => begin_projections(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
@@ -106,6 +110,11 @@ fn begin_migrations(args: migrations::Args) -> anyhow::Result<ExitCode> {
 fn begin_db(args: db::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(db::run(args, &loaded))
+}
+
+fn begin_jobs(args: jobs::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(jobs::run(args, &loaded))
 }
 
 fn begin_projections(args: projections::Args) -> anyhow::Result<ExitCode> {

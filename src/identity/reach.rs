@@ -169,6 +169,11 @@ pub fn registries(caller: &Caller) -> Result<(), AuthError> {
     if caller.scopes.allows(Scope::StatementsReadMine) { Ok(()) } else { caller.require(Scope::ApiStatementRead) }
 }
 
+/// Long work is the whole installation's, whichever tenant it is about: only its administrators see and steer it.
+pub fn jobs(caller: &Caller) -> Result<(), AuthError> {
+    caller.require_operator()
+}
+
 impl Reach {
     /// The reach of a caller who holds one of `scopes`. A token that names a person reads their own, and an
     /// administrator's everybody's.
@@ -286,6 +291,13 @@ mod tests {
         ] {
             assert_eq!(statements(&caller).ok(), seen, "{who} with {:?}", caller.scopes.names());
         }
+    }
+
+    #[test]
+    fn only_administrators_of_the_default_tenant_see_jobs() {
+        let elsewhere = Caller { tenant: TenantId(Uuid::nil()), ..caller(None, "admin:*") };
+        assert!(jobs(&caller(None, "admin:*")).is_ok() && jobs(&caller(Some("ada"), "admin:*")).is_ok());
+        assert!(jobs(&elsewhere).is_err() && jobs(&caller(None, "all")).is_err() && jobs(&launched("all")).is_err());
     }
 
     #[test]

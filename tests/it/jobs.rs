@@ -1,5 +1,6 @@
 //! Jobs: taken under a lease, done in steps, gone on with by others, paused, cancelled, tried again.
 
+mod command;
 mod crashes;
 
 use std::{
@@ -29,11 +30,16 @@ use uuid::Uuid;
 
 use crate::support::{patience, pg::TestDatabase};
 
+/// Puts a job into the queue.
+pub async fn put_job(store: &Store, job: &NewJob<'_>) {
+    store.run_once("put", As::Worker, |tx| Box::pin(jobs::put(tx, job))).await.unwrap();
+}
+
 async fn put(store: &Store, kind: &'static str, plan: Option<&str>) -> Uuid {
     let id = Ids::random().uuid();
     let parameters = json!({ "to": 3 });
     let job = &NewJob { id, kind, tenant: None, by: "test", approved_by: Some("other"), parameters, plan_digest: plan };
-    store.run_once("put", As::Worker, |tx| Box::pin(jobs::put(tx, job))).await.unwrap();
+    put_job(store, job).await;
     id
 }
 

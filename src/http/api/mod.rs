@@ -21,6 +21,7 @@ mod users;
 
 use actix_web::web::{Data, ServiceConfig};
 
+pub use self::admin::jobs::{Shown as ShownJob, Streams};
 use self::endpoint::Endpoint;
 use super::Work;
 use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
@@ -44,6 +45,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         registries::Registries::endpoints(),
         admin::credentials::Credentials::endpoints(),
         admin::tenants::Tenants::endpoints(),
+        admin::jobs::Jobs::endpoints(),
         admin::migrations::Migrations::endpoints(),
         openapi::Description::endpoints(),
     ]

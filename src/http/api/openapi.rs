@@ -61,6 +61,7 @@ pub fn document() -> openapi::OpenApi {
         registries::Registries::openapi(),
         admin::credentials::Credentials::openapi(),
         admin::tenants::Tenants::openapi(),
+        admin::jobs::Jobs::openapi(),
         admin::migrations::Migrations::openapi(),
         Description::openapi(),
     ] {

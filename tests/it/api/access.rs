@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{ADA, Api, EVE, statement};
 use crate::support::app::send;
 
-async fn key(api: &Api, scopes: &[&str], query: &str) -> String {
+pub async fn key(api: &Api, scopes: &[&str], query: &str) -> String {
     let body = json!({"scopes": scopes});
     let made = api.post(&format!("/api/v1/admin/credentials{query}"), &body).await.expect(201).json();
     let pair = format!("{}:{}", made["apiKey"].as_str().unwrap(), made["secret"].as_str().unwrap());

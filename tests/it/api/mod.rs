@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod contract;
+mod jobs;
 mod pdf;
 mod reads;
 mod trail;
