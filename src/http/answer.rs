@@ -23,6 +23,9 @@ const SMALL: u64 = 64 << 10;
 /// Bytes that are handed over at once.
 const PIECE: usize = 32 << 10;
 
+/// Put to an answer that goes on for as long as there is something to tell: it has its own bound.
+pub struct Unhurried;
+
 /// What a reader must keep up.
 #[derive(Clone, Debug)]
 pub struct Taking {
@@ -39,6 +42,7 @@ impl Taking {
     pub fn hold(&self, response: HttpResponse, mut room: Hold) -> Result<HttpResponse, HttpError> {
         let size = response.body().size();
         match size {
+            _ if response.extensions().contains::<Unhurried>() => return Ok(response),
             BodySize::Sized(size) if size > SMALL => room.grow(usize::try_from(size).unwrap_or(usize::MAX))?,
             BodySize::Stream => {}
             _ => return Ok(response),
@@ -141,6 +145,16 @@ mod tests {
         assert!(given(&taking, &budget, 1_000).is_ok(), "what is small is not counted");
         assert_eq!(to_bytes(answer.into_body()).await.unwrap().len(), 1_000_000);
         assert_eq!((metrics.http.held_bytes.get(), taking.untaken.get()), (0, 0));
+    }
+
+    #[actix_web::test]
+    async fn what_goes_on_is_not_cut() {
+        let metrics = Metrics::new().unwrap();
+        let (budget, taking) = (Budget::new(16 << 20, &metrics), taking(Duration::ZERO));
+        let mut answer = HttpResponse::Ok().body(vec![b'x'; 1_000_000]);
+        answer.extensions_mut().insert(Unhurried);
+        let answer = taking.hold(answer, budget.hold(Holder::Stranger)).unwrap();
+        assert_eq!(to_bytes(answer.into_body()).await.unwrap().len(), 1_000_000);
     }
 
     #[actix_web::test]

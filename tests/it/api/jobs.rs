@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use progress_service::{model::Ids, store::platform::jobs::NewJob};
+use progress_service::{
+    model::{Clock, Ids},
+    store::platform::jobs::NewJob,
+};
 use reqwest::Response;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -101,7 +104,9 @@ on_each_server! {
     }
 
     async fn a_job_is_followed_until_it_is_over(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        // Far less than the job takes: a stream is not an answer that somebody takes too slowly.
+        let hurried = [("PROGRESS_HTTP_ANSWER_TIMEOUT", "100ms")];
+        let app = TestApp::with(db, &hurried, Clock::system(), Ids::random()).await;
         let id = put(&app, "a").await;
         let mut stream = stream(&app, id).await;
         assert_eq!((stream.status().as_u16(), &stream.headers()["content-type"]), (200, &"text/event-stream".parse().unwrap()));

@@ -35,7 +35,7 @@ on_each_server! {
         credential(&db).await;
         let mut service = start(&db, folder.path()).await;
         let superuser = db.superuser().await;
-        superuser.batch_execute("BEGIN; LOCK TABLE extra.t IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        superuser.batch_execute("BEGIN; LOCK TABLE extra.t IN ROW EXCLUSIVE MODE").await.unwrap();
         let request = http::client().post(format!("{}/api/v1/admin/migrations/run", service.url));
         let asked = request.basic_auth(KEY, Some(SECRET)).json(&json!({ "module": "extra", "force": true }));
         let started = send(asked).await.expect(202);

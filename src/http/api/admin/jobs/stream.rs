@@ -14,7 +14,7 @@ use tokio::{
 
 use super::Shown;
 use crate::{
-    http::{HttpError, Lifecycle},
+    http::{HttpError, Lifecycle, answer::Unhurried},
     store::{
         As, Store,
         platform::jobs::{self, Job},
@@ -48,7 +48,10 @@ impl Streams {
         })?;
         let lifecycle = self.lifecycle.clone();
         let follower = Follower { store, job, lifecycle, told: None, spoke: Instant::now(), _place: place };
-        Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/event-stream")).streaming(events(follower)))
+        let mut answer = HttpResponse::Ok();
+        let mut answer = answer.insert_header((header::CONTENT_TYPE, "text/event-stream")).streaming(events(follower));
+        answer.extensions_mut().insert(Unhurried);
+        Ok(answer)
     }
 }
 
