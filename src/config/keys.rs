@@ -199,6 +199,8 @@ keys! {
         s3_ca_file: Option<PathBuf> = "",
         /// Whether an `http://` endpoint is accepted.
         s3_allow_http: bool = "false",
+        /// How the bucket is told to encrypt: `AES256`, or the id of a KMS key; absent means the bucket's own rule.
+        s3_encryption: Option<String> = "",
     }
     /// Bearer tokens of an OpenID issuer; without an issuer only keys and secrets are accepted.
     "auth." auth: Auth {

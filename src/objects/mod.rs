@@ -196,6 +196,11 @@ fn s3(archive: &config::Archive, bucket: &str) -> Result<object_store::aws::Amaz
     if let (Some(key), Some(secret)) = (&archive.s3_access_key, &archive.s3_secret_key) {
         builder = builder.with_access_key_id(key).with_secret_access_key(secret.expose());
     }
+    builder = match archive.s3_encryption.as_deref() {
+        Some("AES256") => builder.with_config("aws_server_side_encryption".parse()?, "AES256"),
+        Some(kms_key) => builder.with_sse_kms_encryption(kms_key),
+        None => builder,
+    };
     Ok(builder.build()?)
 }
 

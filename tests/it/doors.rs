@@ -8,6 +8,10 @@ use progress_service::{
     config::{Config, Environment, read},
     objects::{Objects, ObjectsError},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::support::{kafka, patience::PATIENCE, pgproc::free_port, s3::Bucket};
 
@@ -97,6 +101,44 @@ async fn a_large_object_comes_in_pieces_and_is_there_at_its_end() {
     given_up.write(&[1; 9 << 20]).await.unwrap();
     given_up.abort().await;
     assert_eq!(bucket.keys().await, ["some/prefix/t=1/large"]);
+}
+
+/// A server that says yes to one request, and tells what it was.
+async fn heard(listener: TcpListener) -> String {
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let (mut request, mut buffer) = (Vec::new(), [0; 4_096]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = connection.read(&mut buffer).await.unwrap();
+        request.extend_from_slice(&buffer[..count]);
+    }
+    let answer = b"HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    connection.write_all(answer).await.unwrap();
+    String::from_utf8_lossy(&request).to_lowercase()
+}
+
+#[tokio::test]
+async fn the_bucket_is_told_how_to_encrypt() {
+    for (wanted, headers) in [
+        ("AES256", vec!["x-amz-server-side-encryption: aes256"]),
+        ("key-7", vec!["x-amz-server-side-encryption: aws:kms", "x-amz-server-side-encryption-aws-kms-key-id: key-7"]),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let config = config(&[
+            ("PROGRESS_ARCHIVE_URL", "s3://bucket"),
+            ("PROGRESS_ARCHIVE_S3_ENDPOINT", &endpoint),
+            ("PROGRESS_ARCHIVE_S3_ACCESS_KEY", "k"),
+            ("PROGRESS_ARCHIVE_S3_SECRET_KEY", "s"),
+            ("PROGRESS_ARCHIVE_S3_ALLOW_HTTP", "true"),
+            ("PROGRESS_ARCHIVE_S3_ENCRYPTION", wanted),
+        ]);
+        let objects = Objects::open(&config.archive, Path::new("/nowhere")).unwrap();
+        let (put, request) = tokio::join!(objects.put("a", Bytes::from_static(b"x")), heard(listener));
+        put.unwrap();
+        for header in headers {
+            assert!(request.contains(header), "{request}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ mod memory;
 mod owners;
 mod troubles;
 
-use progress_service::objects::segment::{Filter, Key, Manifest, Segment, SegmentError, Span, audit, clear, published};
+use progress_service::objects::segment::{
+    Filter, Key, Manifest, Place, Segment, SegmentError, Span, audit, clear, publish, published, remove, verify,
+};
 use uuid::Uuid;
 
 use crate::support::segments::{
@@ -26,8 +28,8 @@ async fn a_month_is_written_proven_published_and_read_back() {
         assert!(staged.keys().len() > 2, "{} parts", staged.keys().len());
         assert_eq!(keys(&real.store()).await, staged.keys(), "nothing is where a reader looks");
         assert!(matches!(all_of(&objects, &place).await, Err(SegmentError::NotPublished(_))));
-        let verified = progress_service::objects::segment::verify(&objects, staged).await.unwrap();
-        let done = progress_service::objects::segment::publish(&objects, verified).await.unwrap();
+        let verified = verify(&objects, staged).await.unwrap();
+        let done = publish(&objects, verified).await.unwrap();
         clear(&objects, &place, Uuid::from_u128(1)).await.unwrap();
 
         let manifest = done.manifest();
@@ -100,7 +102,7 @@ async fn every_filter_of_xapi_finds_what_brute_force_finds() {
 #[tokio::test]
 async fn a_month_written_anew_lies_beside_the_old_one() {
     let place = place("2026-03");
-    let later = progress_service::objects::segment::Place { revision: 1, ..place };
+    let later = Place { revision: 1, ..place };
     let rows = rows(place, 500);
     for real in stores().await {
         let objects = real.objects();
@@ -111,7 +113,7 @@ async fn a_month_written_anew_lies_beside_the_old_one() {
         assert_eq!(published(&objects, TENANT, place.month).await.unwrap(), [place, later]);
         assert_eq!(all_of(&objects, &place).await.unwrap(), rows);
         assert_eq!(scan(&Segment::open(&objects, done.manifest().clone(), None).unwrap()).await.unwrap(), kept);
-        progress_service::objects::segment::remove(&objects, &place, &OWNER).await.unwrap();
+        remove(&objects, &place, &OWNER).await.unwrap();
         assert_eq!(published(&objects, TENANT, place.month).await.unwrap(), [later]);
         assert_eq!(all_of(&objects, &later).await.unwrap(), kept);
     }

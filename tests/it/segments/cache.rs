@@ -1,10 +1,14 @@
 //! The cache on disk: it answers with the store away, stays under its budget, and gives nothing that is not right.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use progress_service::objects::{
     Objects,
-    segment::{Cache, Filter, Manifest, Segment},
+    segment::{Cache, Filter, Manifest, Row, Segment},
 };
 
 use crate::support::{
@@ -13,13 +17,13 @@ use crate::support::{
 };
 
 /// Every file in the folder of a cache, with its size.
-fn files(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
+fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
     let objects = fs::read_dir(folder).unwrap().flatten();
     let blocks = objects.flat_map(|object| fs::read_dir(object.path()).unwrap().flatten());
     blocks.map(|block| (block.path(), block.metadata().unwrap().len())).collect()
 }
 
-async fn published(objects: &Objects, count: u32) -> (Manifest, Vec<progress_service::objects::segment::Row>) {
+async fn published(objects: &Objects, count: u32) -> (Manifest, Vec<Row>) {
     let place = place("2026-03");
     let rows = rows(place, count);
     let done = archive(objects, writing(place, 1), &rows, SMALL).await.unwrap();

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
-use progress_service::objects::segment::{Filter, Manifest, Segment, SegmentError, audit};
+use progress_service::objects::{
+    Objects,
+    segment::{Filter, Manifest, Segment, SegmentError, audit},
+};
 
-use crate::support::segments::{OWNER, SMALL, archive, everything, place, rows, scan, stores, writing};
+use crate::support::segments::{OWNER, RealStore, SMALL, archive, everything, place, rows, scan, stores, writing};
 
 /// A published month, its objects at hand to be spoilt and mended.
 struct Month {
     store: Arc<dyn ObjectStore>,
-    objects: progress_service::objects::Objects,
+    objects: Objects,
     manifest: Manifest,
 }
 
@@ -38,7 +41,7 @@ impl Month {
     }
 }
 
-async fn months() -> Vec<(crate::support::segments::RealStore, Month)> {
+async fn months() -> Vec<(RealStore, Month)> {
     let place = place("2026-03");
     let mut all = Vec::new();
     for real in stores().await {

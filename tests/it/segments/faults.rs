@@ -1,11 +1,14 @@
 //! Each call to the store fails once, for every call there is: the end is the same, and nothing is lost, doubled or nameless.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use object_store::ObjectStore;
 use progress_service::objects::{
     Objects,
-    segment::{Filter, Manifest, Segment, SegmentError, Sizes, clear, remove},
+    segment::{Filter, Key, Manifest, Row, Segment, SegmentError, Sizes, clear, remove},
 };
 use uuid::Uuid;
 
@@ -19,7 +22,7 @@ use crate::support::{
 /// Two parts of a few row groups.
 const TINY: Sizes = Sizes { part_bytes: 60 << 10, ..SMALL };
 
-fn faulty(store: Arc<dyn ObjectStore>, fault: Fault) -> (Objects, Arc<std::sync::atomic::AtomicUsize>) {
+fn faulty(store: Arc<dyn ObjectStore>, fault: Fault) -> (Objects, Arc<AtomicUsize>) {
     let store = Faulty::new(store, fault);
     let calls = store.calls();
     (Objects::over(Arc::new(store)), calls)
@@ -46,7 +49,7 @@ async fn whichever_call_of_archiving_fails_running_it_again_comes_to_the_same_en
     }
 }
 
-async fn attempt(real: &RealStore, fault: Fault, rows: &[progress_service::objects::segment::Row], wanted: &[String]) {
+async fn attempt(real: &RealStore, fault: Fault, rows: &[Row], wanted: &[String]) {
     let place = place("2026-03");
     let (objects, _) = faulty(real.store(), fault);
     let archived = archive(&objects, writing(place, 2), rows, TINY).await;
@@ -103,7 +106,7 @@ async fn whichever_call_of_reading_fails_no_answer_is_wrong() {
         let read = async |fault: Fault| {
             let (objects, calls) = faulty(real.store(), fault);
             let segment = Segment::open(&objects, done.manifest().clone(), None).unwrap();
-            let filter = Filter::default().and(progress_service::objects::segment::Key::Verb, rows[1].verb_key, &[]);
+            let filter = Filter::default().and(Key::Verb, rows[1].verb_key, &[]);
             let page = segment.select(&filter, &everything()).await;
             let page = page.map(|page| assert_eq!(page, brute_force(&rows, &filter, &everything())));
             let all = scan(&segment).await.map(|all| assert_eq!(all, rows));

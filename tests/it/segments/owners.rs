@@ -1,7 +1,7 @@
 //! Whose a segment is: a clone reads, and neither deletes nor writes over anything until a person has decided.
 
 use progress_service::objects::segment::{
-    Manifest, Owner, Place, SegmentError, Writing, adopt, publish, remove, verify,
+    Manifest, Owner, Place, SegmentError, Writing, adopt, clear, publish, remove, verify,
 };
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ async fn a_clone_reads_and_changes_nothing() {
             let verified = verify(&objects, staged).await.unwrap();
             let refused = publish(&objects, verified).await.unwrap_err();
             assert!(matches!(refused, SegmentError::NotOwner { .. } | SegmentError::Occupied { .. }), "{refused}");
-            progress_service::objects::segment::clear(&objects, &place, Uuid::from_u128(2)).await.unwrap();
+            clear(&objects, &place, Uuid::from_u128(2)).await.unwrap();
         }
         assert_eq!(keys(&real.store()).await, before);
         assert_eq!(all_of(&objects, &place).await.unwrap(), rows);

@@ -91,7 +91,7 @@ fn row(place: Place, n: u32, stored: DateTime<chrono::Utc>) -> Row {
         tenant: place.tenant,
         id: id(n),
         stored,
-        occurred: (n % 4 != 0).then(|| stored - Duration::seconds(90)),
+        occurred: (!n.is_multiple_of(4)).then(|| stored - Duration::seconds(90)),
         verb_key: keys::verb(TENANT.0, &verb),
         agent_key: Some(agent_key),
         activity_key: (!voiding).then(|| keys::activity(TENANT.0, &activity)),
@@ -100,7 +100,7 @@ fn row(place: Place, n: u32, stored: DateTime<chrono::Utc>) -> Row {
         voiding,
         voids_only_of: None,
         voided_by: (n % 40 == 38).then(|| id(n + 1)),
-        converts: n % 5 == 0,
+        converts: n.is_multiple_of(5),
         relations,
         payload: payload.to_string(),
     }
