@@ -19,6 +19,7 @@ use crate::{
     http::{
         Edge, Lifecycle, RateLimits, Work,
         api::{self, Api, Streams},
+        fetch::{self, FetchUrls},
         health::{self, Check},
         server,
         xapi::{self, Xapi},
@@ -182,6 +183,7 @@ impl Rooms {
             press: Press::new(config.transcript.fonts.clone(), config.transcript.deadline, &metrics),
             work: work.clone(),
             clock: clock.clone(),
+            fetch_urls: FetchUrls::new(config.service.public_url.as_deref()),
         };
         let xapi = Xapi {
             ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
@@ -226,6 +228,7 @@ impl Rooms {
                 .app_data(limits.clone())
                 .app_data(streams.clone());
             health(cfg);
+            fetch::routes(cfg);
             xapi(cfg);
             api(cfg);
         }

@@ -4,6 +4,7 @@
 //! `tests/it/house.rs` reads the sources and fails on any arrow that runs up or sideways.
 
 // floor 0: pure language
+pub mod cmi5;
 pub mod config;
 pub mod model;
 pub mod telemetry;

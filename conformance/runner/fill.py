@@ -99,7 +99,7 @@ def as_text(value):
 
 def used(value, names, fixtures):
     """A fixture, with some values set and some removed."""
-    doc = fill(copy.deepcopy(fixtures[value["$use"]]), names, fixtures)
+    doc = fill(copy.deepcopy(fixtures[filled_text(value["$use"], names, fixtures)]), names, fixtures)
     for pointer, item in fill(value.get("set", {}), names, fixtures).items():
         doc = put(doc, tokens(pointer), item)
     for pointer in fill(value.get("remove", []), names, fixtures):

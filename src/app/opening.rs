@@ -143,7 +143,9 @@ impl Opening {
     fn serve(&mut self) {
         let Rooms { store, clock, edge, worker, relay, .. } = &self.rooms;
         let shift = worker.shift();
-        for work in loops::all(store, clock, &edge.metrics, relay.clone(), settings::silence(&self.config)) {
+        let patience = settings::silence(&self.config);
+        let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
+        for work in loops::all(store, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::{
     config::Config,
     embedded,
-    identity::{IdentitySettings, IssuerSettings},
+    identity::{self, IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
     projections::silence::Patience,
@@ -66,6 +68,11 @@ pub fn ingest(config: &Config) -> IngestSettings {
             bounded => bounded,
         },
     }
+}
+
+/// The Agent that says what the service says by itself.
+pub fn own_authority(config: &Config) -> Map<String, Value> {
+    identity::account(&config.auth.account_home_page, "progress-service")
 }
 
 /// When a registration counts as silent.

@@ -7,6 +7,7 @@ mod access;
 mod beside;
 mod compat;
 mod config;
+mod courses;
 mod credentials;
 mod db;
 mod jobs;
@@ -68,6 +69,8 @@ enum Command {
     Tenants(tenants::Args),
     /// Create, list, rotate and revoke the credentials of a tenant
     Credentials(credentials::Args),
+    /// Add and list the structures of a tenant's cmi5 courses
+    Courses(courses::Args),
     /// Check that what was released is only added to: events, HTTP interface, stored formats
     Compat(compat::Args),
     /// Print the description of /api/v1 in OpenAPI 3.1
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Projections(args) => begin_projections(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
+        Command::Courses(args) => courses::run(args),
         Command::Compat(args) => compat::run(&args),
         Command::Openapi => openapi::run(),
         Command::Version => {

@@ -1,4 +1,4 @@
-//! `tenants`: create, list, suspend, resume.
+//! `tenants`: create, list, suspend, resume, settings.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::access::{self, BY};
 use crate::{
     identity::Identity,
-    store::platform::tenants::{Tenant, TenantStatus},
+    store::platform::tenants::{Cmi5Settings, Tenant, TenantStatus},
 };
 
 #[derive(clap::Args)]
@@ -36,6 +36,17 @@ enum Command {
         /// Id or name
         tenant: String,
     },
+    /// Print or change what a tenant decides for itself
+    Settings {
+        /// Id or name
+        tenant: String,
+        /// Refuse statements that break cmi5's rules (true), or count them (false)
+        #[arg(long)]
+        cmi5_strict: Option<bool>,
+        /// Compute and send `satisfied` for courses whose structure is known
+        #[arg(long)]
+        cmi5_satisfied: Option<bool>,
+    },
 }
 
 const PAGE: i64 = 500;
@@ -47,6 +58,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::List => list(identity, args.json).await?,
             Command::Suspend { tenant } => set(identity, tenant, TenantStatus::Suspended, args.json).await?,
             Command::Resume { tenant } => set(identity, tenant, TenantStatus::Active, args.json).await?,
+            Command::Settings { tenant, cmi5_strict, cmi5_satisfied } => {
+                settings(identity, tenant, *cmi5_strict, *cmi5_satisfied, args.json).await?;
+            }
         }
         Ok(())
     })
@@ -67,6 +81,28 @@ async fn list(identity: &Identity, json: bool) -> anyhow::Result<()> {
 async fn set(identity: &Identity, tenant: &str, status: TenantStatus, json: bool) -> anyhow::Result<()> {
     let id = access::tenant(identity, tenant).await?;
     print(&identity.set_tenant_status(BY, id, status).await?, json);
+    Ok(())
+}
+
+async fn settings(
+    identity: &Identity,
+    tenant: &str,
+    strict: Option<bool>,
+    satisfied: Option<bool>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let id = access::tenant(identity, tenant).await?;
+    let mut cmi5 = identity.tenant(id).await?.cmi5;
+    if strict.is_some() || satisfied.is_some() {
+        let wanted =
+            Cmi5Settings { strict: strict.unwrap_or(cmi5.strict), satisfied: satisfied.unwrap_or(cmi5.satisfied) };
+        cmi5 = identity.set_cmi5(BY, id, wanted).await?.cmi5;
+    }
+    if json {
+        say!("{}", json!({ "cmi5Strict": cmi5.strict, "cmi5Satisfied": cmi5.satisfied }));
+    } else {
+        say!("cmi5-strict     {}\ncmi5-satisfied  {}", cmi5.strict, cmi5.satisfied);
+    }
     Ok(())
 }
 

@@ -80,6 +80,9 @@ keys! {
         pg_bin: Option<PathBuf> = "",
         /// `key:secret` of a credential with all scopes, made for the default tenant if it is not there.
         bootstrap_credential: Option<Secret> = "",
+        /// URL under which assignable units reach this service, for the fetch URLs of launches; absent means the one under
+        /// which the LMS has reached it.
+        public_url: Option<String> = "",
         /// Which log lines are written: a level (`info`) or a filter (`info,progress_service::store=debug`).
         log: String = "info",
         /// How log lines look: `json` for machines, `pretty` for people.

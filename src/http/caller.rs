@@ -67,7 +67,7 @@ fn reason(error: &AuthError) -> &'static str {
         AuthError::Revoked => "revoked",
         AuthError::Token(_) | AuthError::NoIssuer => "token",
         AuthError::UnknownTenant(_) | AuthError::Suspended | AuthError::TenantMismatch => "tenant",
-        AuthError::Scope(_) | AuthError::NotOperator | AuthError::Beyond(_) => "scope",
+        AuthError::Scope(_) | AuthError::NotOperator | AuthError::Beyond(_) | AuthError::Against(_) => "scope",
         AuthError::Busy | AuthError::IssuerUnavailable | AuthError::Store(_) | AuthError::Hash(_) => "unavailable",
     }
 }
@@ -76,6 +76,7 @@ impl From<AuthError> for HttpError {
     fn from(error: AuthError) -> Self {
         let text = error.to_string();
         match error {
+            AuthError::Against(violations) => Self::Refused(violations),
             AuthError::Missing
             | AuthError::Malformed(_)
             | AuthError::Refused

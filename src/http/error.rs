@@ -31,6 +31,9 @@ pub enum HttpError {
     Token(String),
     #[error("{0}")]
     Forbidden(String),
+    /// What was sent breaks rules that hold for this caller, each of them listed.
+    #[error("{0}")]
+    Refused(Violations),
     #[error("{0}")]
     NotFound(String),
     #[error("this resource does not answer that method")]
@@ -138,7 +141,9 @@ impl HttpError {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid", "The request is not valid"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Credentials are missing or wrong"),
             Self::Token(_) => (StatusCode::UNAUTHORIZED, "invalid-token", "The token is not accepted"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "The credential may not do this"),
+            Self::Forbidden(_) | Self::Refused(_) => {
+                (StatusCode::FORBIDDEN, "forbidden", "The credential may not do this")
+            }
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "The method is not allowed here"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The request took too long to arrive"),
@@ -209,7 +214,7 @@ impl HttpError {
         if unread.contains(&face.status) {
             response.force_close();
         }
-        let violations = if let Self::Invalid(list) = self { list.0.as_slice() } else { &[] };
+        let violations = if let Self::Invalid(list) | Self::Refused(list) = self { list.0.as_slice() } else { &[] };
         let ids = if let Self::InDoubt { ids, .. } = self { ids.as_slice() } else { &[] };
         let body = Body {
             r#type: format!("urn:progress:problem:{}", face.kind),
@@ -272,6 +277,7 @@ mod tests {
             HttpError::Unauthorized(text()),
             HttpError::Token(text()),
             HttpError::Forbidden(text()),
+            HttpError::Refused(Violations::whole("a", "b")),
             HttpError::NotFound(text()),
             HttpError::Method,
             HttpError::Slow,

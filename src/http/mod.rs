@@ -8,6 +8,7 @@ pub mod caller;
 pub mod cors;
 pub mod edge;
 pub mod error;
+pub mod fetch;
 pub mod guard;
 pub mod health;
 pub mod lifecycle;

@@ -54,6 +54,11 @@ pub fn parse(encoded: &str) -> Result<(String, Secret), AuthError> {
     Ok((key.to_owned(), Secret::new(secret)))
 }
 
+/// Whether there could be such a key. PostgreSQL has no text with NUL in it, so no key has one either.
+pub fn is_possible(api_key: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&api_key.len()) && !api_key.contains('\0')
+}
+
 /// Hashes that a refusal costs, whether there is such a key, and one secret to it or two.
 const HASHES: usize = 2;
 
@@ -134,9 +139,7 @@ impl Keys {
 
     /// The caller with this key and secret. Many requests with the same pair wait for one check.
     pub async fn authenticate(&self, api_key: &str, secret: &Secret) -> Result<Caller, AuthError> {
-        // PostgreSQL has no text with NUL in it, so no key has one either.
-        let possible = (1..=LONGEST_KEY).contains(&api_key.len()) && !api_key.contains('\0');
-        if !possible || secret.expose().len() > LONGEST_SECRET {
+        if !is_possible(api_key) || secret.expose().len() > LONGEST_SECRET {
             return Err(AuthError::Refused);
         }
         let key = self.fingerprints.of(api_key, secret);

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::AuthError;
 use crate::{
+    cmi5::Launch,
     model::{Scope, Scopes, TenantId},
-    store::platform::credentials::Launch,
 };
 
 /// What a caller proved themselves with.
@@ -73,7 +73,7 @@ impl Caller {
 }
 
 /// An Agent known by an account.
-pub(super) fn account(home_page: &str, name: &str) -> Map<String, Value> {
+pub fn account(home_page: &str, name: &str) -> Map<String, Value> {
     let agent = json!({ "objectType": "Agent", "account": { "homePage": home_page, "name": name } });
     match agent {
         Value::Object(map) => map,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     model::{Scope, TenantId},
     store::{StoreError, door::error::AsStoreError},
+    xapi::Violations,
 };
 
 /// The answer to "who is this?" when it is not a caller.
@@ -38,6 +39,9 @@ pub enum AuthError {
     /// A rule of `reach` is in the way.
     #[error("{0}")]
     Beyond(String),
+    /// What was sent is not what a launch is bound to; each violation names its rule.
+    #[error("{0}")]
+    Against(Violations),
     #[error("too many secrets are being checked right now")]
     Busy,
     #[error("the token issuer's keys cannot be fetched right now")]

@@ -1,4 +1,4 @@
-//! Credentials over their life: create, list, rotate with overlap, revoke; and the short ones of launches.
+//! Credentials over their life: create, list, rotate with overlap, revoke. Those of launches are made in `launches`.
 //!
 //! A secret leaves here once, in the answer to the act that made it. Every act leaves an audit entry.
 
@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{Identity, IdentityError, hash};
 use crate::{
-    model::{Scope, Scopes, Secret, TenantId},
+    model::{Scopes, Secret, TenantId},
     store::{
         As,
         platform::{
             audit::{self, Entry},
-            credentials::{self, Credential, Launch},
+            credentials::{self, Credential},
             tenants,
         },
     },
@@ -25,12 +25,7 @@ use crate::{
 const LONGEST_LABEL: usize = 200;
 const LONGEST_AGENT: usize = 8 << 10;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
-const LONGEST_LAUNCH: Duration = Duration::from_secs(7 * 86_400);
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
-pub const DEFAULT_LAUNCH: Duration = Duration::from_secs(4 * 3_600);
-
-/// What an assignable unit needs to do its work and no more.
-const LAUNCH_SCOPES: [Scope; 4] = [Scope::StatementsWrite, Scope::StatementsReadMine, Scope::State, Scope::Profile];
 
 /// What the maker of a credential decides.
 #[derive(Clone, Debug, Default)]
@@ -71,28 +66,6 @@ impl Identity {
         }
         let credential = Credential { label: new.label, agent: new.agent, ..self.blank(tenant, new.scopes)? };
         self.issue(by, "credential.create", Credential { expires_at: new.expires_at, ..credential }).await
-    }
-
-    /// Makes a short-lived credential that speaks for one learner in one registration.
-    pub async fn create_launch(
-        &self,
-        by: &str,
-        tenant: TenantId,
-        launch: Launch,
-        lifetime: Duration,
-        scopes: Option<Scopes>,
-    ) -> Result<Issued, IdentityError> {
-        let lifetime = bounded("lifetimeSeconds", lifetime, LONGEST_LAUNCH)?;
-        check_identified("actor", &launch.actor)?;
-        let scopes = scopes.unwrap_or_else(|| Scopes::new(LAUNCH_SCOPES));
-        if let Some(scope) =
-            Scope::every().find(|scope| scopes.holds(*scope) && !Scopes::new([Scope::All]).allows(*scope))
-        {
-            return Err(invalid("scopes", format!("a launch may not have {scope}")));
-        }
-        let blank = self.blank(tenant, scopes)?;
-        let expires_at = Some(blank.created_at + lifetime);
-        self.issue(by, "credential.launch", Credential { launch: Some(launch), expires_at, ..blank }).await
     }
 
     /// A tenant's lasting credentials, by id.
@@ -177,7 +150,12 @@ impl Identity {
         })
     }
 
-    async fn issue(&self, by: &str, action: &'static str, credential: Credential) -> Result<Issued, IdentityError> {
+    pub(super) async fn issue(
+        &self,
+        by: &str,
+        action: &'static str,
+        credential: Credential,
+    ) -> Result<Issued, IdentityError> {
         let (secret, hash) = self.fresh_secret().await?;
         if !self.insert_credential(by, action, &credential, &hash).await? {
             return Err(IdentityError::Conflict("the key is taken"));
@@ -218,7 +196,7 @@ impl Identity {
     }
 
     /// 256 random bits, and their hash, made off the async threads.
-    async fn fresh_secret(&self) -> Result<(Secret, String), IdentityError> {
+    pub(super) async fn fresh_secret(&self) -> Result<(Secret, String), IdentityError> {
         let secret = Secret::new(hex::encode(self.ids.bytes::<32>()));
         let hash = self.hash(secret.clone()).await?;
         Ok((secret, hash))
@@ -231,7 +209,7 @@ impl Identity {
     }
 }
 
-fn entry<'e>(by: &'e str, action: &'static str, credential: &Credential, detail: Value) -> Entry<'e> {
+pub(super) fn entry<'e>(by: &'e str, action: &'static str, credential: &Credential, detail: Value) -> Entry<'e> {
     Entry { tenant: Some(credential.tenant), actor: by, action, subject: credential.id.to_string(), detail }
 }
 
@@ -239,7 +217,7 @@ pub(super) fn invalid(field: &'static str, why: String) -> IdentityError {
     IdentityError::Invalid { field, why }
 }
 
-fn bounded(field: &'static str, wanted: Duration, most: Duration) -> Result<TimeDelta, IdentityError> {
+pub(super) fn bounded(field: &'static str, wanted: Duration, most: Duration) -> Result<TimeDelta, IdentityError> {
     let why = || format!("at most {} seconds", most.as_secs());
     if wanted > most {
         return Err(invalid(field, why()));
@@ -263,7 +241,7 @@ fn live(found: Option<Credential>, now: DateTime<Utc>) -> Result<Credential, Ide
 }
 
 /// An authority stands in every statement, and a learner in a credential: what is kept is a valid Agent, and not a long one.
-fn check_identified(field: &'static str, agent: &Map<String, Value>) -> Result<(), IdentityError> {
+pub(super) fn check_identified(field: &'static str, agent: &Map<String, Value>) -> Result<(), IdentityError> {
     let text = Value::Object(agent.clone()).to_string();
     if text.len() > LONGEST_AGENT {
         return Err(invalid(field, format!("at most {LONGEST_AGENT} bytes of JSON")));

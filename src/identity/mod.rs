@@ -11,17 +11,19 @@ mod error;
 pub mod hash;
 mod issuer;
 mod jwk;
+mod launches;
 mod manage;
 pub mod reach;
 mod tenancy;
 
 use std::time::Duration;
 
-pub use caller::{Caller, CredentialRef};
+pub use caller::{Caller, CredentialRef, account};
 pub use error::{AuthError, IdentityError};
 use issuer::Issuer;
 pub use issuer::IssuerSettings;
-pub use manage::{DEFAULT_LAUNCH, DEFAULT_OVERLAP, Issued, NewCredential};
+pub use launches::{DEFAULT_LAUNCH, FetchError, Handed, Launched, NewLaunch};
+pub use manage::{DEFAULT_OVERLAP, Issued, NewCredential};
 
 use crate::{
     model::{Clock, Ids},

@@ -5,12 +5,13 @@ use uuid::Uuid;
 
 use super::{AuthError, Caller};
 use crate::{
-    model::{Pseudonyms, Scope},
+    cmi5::{LAUNCH_DATA, Launch, Said, rules},
+    model::{Pseudonyms, Scope, TenantId},
     xapi::{
-        Version,
+        Version, Violation, Violations,
         keys::{self, Ifi},
         prepare::{Author, Prepared},
-        query::{DocumentMethod, DocumentScope, Resource},
+        query::{DocumentMethod, DocumentQuery, DocumentScope, Resource},
     },
 };
 
@@ -92,33 +93,54 @@ pub fn voiding(caller: &Caller) -> Voiding {
     }
 }
 
-/// Refuses what the caller may not write, and binds what it voids to what it may void.
-pub fn write(caller: &Caller, statements: &mut [Prepared]) -> Result<(), AuthError> {
+/// Refuses what the caller may not write, and binds what it voids to what it may void. Of a launch `said` has every
+/// statement.
+pub fn write(caller: &Caller, statements: &mut [Prepared], said: &[Said]) -> Result<(), AuthError> {
     caller.require(Scope::StatementsWrite)?;
-    let voiding = voiding(caller);
-    for (index, statement) in statements.iter_mut().enumerate() {
-        keep_to_launch(caller, index, statement)?;
-        match voiding {
-            Voiding::Nothing if statement.is_voiding => {
-                return Err(AuthError::Beyond(format!("statement {index}: a launch credential voids nothing")));
-            }
-            Voiding::Own if statement.is_voiding => statement.voids_only_of = Some(statement.authority_key),
-            _ => {}
+    if let Some(launch) = &caller.launch {
+        keep_to_launch(caller.tenant, launch, statements, said)?;
+    }
+    if voiding(caller) == Voiding::Own {
+        for statement in statements.iter_mut().filter(|statement| statement.is_voiding) {
+            statement.voids_only_of = Some(statement.authority_key);
         }
     }
     Ok(())
 }
 
-/// A launch credential speaks only for its learner, in its registration.
-fn keep_to_launch(caller: &Caller, index: usize, statement: &Prepared) -> Result<(), AuthError> {
-    let Some(launch) = &caller.launch else { return Ok(()) };
-    let tenant = caller.tenant.0;
-    let registration = Some(keys::registration(tenant, launch.registration));
-    let actor = Ifi::of(&launch.actor).map(|ifi| keys::agent(tenant, &ifi));
-    if statement.registration_key == registration && statement.agent_key == actor {
-        return Ok(());
+/// A launch speaks only for its learner, in its registration, session and unit, and voids nothing.
+fn keep_to_launch(tenant: TenantId, launch: &Launch, statements: &[Prepared], said: &[Said]) -> Result<(), AuthError> {
+    let learner = Ifi::of(&launch.actor);
+    let mut found = Violations::default();
+    for (index, statement) in statements.iter().enumerate() {
+        let mut refuse = |pointer: &str, rule, message: &str| {
+            let (pointer, message) = (pointer.to_owned(), message.to_owned());
+            found.0.push(Violation { statement: Some(index), pointer, rule, message });
+        };
+        if statement.is_voiding {
+            refuse("/verb/id", rules::VOIDING, "a launch credential voids nothing");
+        }
+        let Some(said) = said.iter().find(|said| said.statement == index) else {
+            refuse("", rules::LEARNER, "nothing is known of it");
+            continue;
+        };
+        let is_learner =
+            said.actor.as_ref().zip(learner.as_ref()).is_some_and(|(one, other)| is_same_person(one, other));
+        if !(is_learner && said.is_agent) {
+            refuse("/actor", rules::LEARNER, "this credential is for another learner");
+        }
+        if said.registration != Some(launch.registration) {
+            refuse("/context/registration", rules::REGISTRATION, "this credential is for another registration");
+        }
+        if said.session.as_deref().is_some_and(|session| !launch.is_session(tenant, session)) {
+            refuse("/context/extensions", rules::SESSION, "this credential is for another session");
+        }
+        let is_elsewhere = launch.activity.as_ref().is_some_and(|own| said.object.as_ref() != Some(own));
+        if said.is_defined && is_elsewhere {
+            refuse("/object/id", rules::ACTIVITY, "this credential is for another unit");
+        }
     }
-    Err(AuthError::Beyond(format!("statement {index}: this credential is for another learner or registration")))
+    if found.is_empty() { Ok(()) } else { Err(AuthError::Against(found)) }
 }
 
 /// The refusal of a voiding whose target somebody else stored.
@@ -144,24 +166,61 @@ pub fn documents(caller: &Caller, resource: Resource, method: DocumentMethod) ->
 }
 
 /// Whether the caller may do this with these documents, if with any.
-pub fn document(caller: &Caller, method: DocumentMethod, scope: &DocumentScope) -> Result<(), AuthError> {
+pub fn document(caller: &Caller, method: DocumentMethod, query: &DocumentQuery) -> Result<(), AuthError> {
+    let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = query;
+    let agent = match scope {
+        DocumentScope::State { agent, .. } | DocumentScope::AgentProfile { agent } => Some(agent),
+        DocumentScope::ActivityProfile { .. } => None,
+    };
+    let is_own = agent.is_none_or(|agent| learner(caller).is_some_and(|learner| is_same_person(&learner, agent)));
     let wide = wide(method);
-    let (DocumentScope::State { agent, .. } | DocumentScope::AgentProfile { agent }) = scope else { return Ok(()) };
-    let is_own = learner(caller).is_some_and(|learner| is_same_person(&learner, agent));
     match &caller.launch {
-        Some(launch) => {
-            let elsewhere = matches!(scope, DocumentScope::State { registration, .. }
-                if *registration != Some(launch.registration));
-            if is_own && !elsewhere {
-                return Ok(());
-            }
-            Err(AuthError::Beyond("this credential is for another learner or registration".to_owned()))
-        }
+        Some(launch) => document_of_launch(launch, method, query, is_own),
         None if is_own || caller.person().is_none() || caller.scopes.allows(wide) => Ok(()),
         None => Err(AuthError::Beyond(format!(
             "this token is for its own person's documents; those of others need the scope {wide}"
         ))),
     }
+}
+
+/// A launch reaches its learner's documents, state in its registration only; it writes for its own unit, and leaves to the
+/// LMS what the LMS says of the launch.
+fn document_of_launch(
+    launch: &Launch,
+    method: DocumentMethod,
+    query: &DocumentQuery,
+    is_own: bool,
+) -> Result<(), AuthError> {
+    let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = query;
+    let refuse = |rule, message| Err(AuthError::Against(Violations::whole(rule, message)));
+    if !is_own {
+        return refuse(rules::LEARNER, "this credential is for another learner");
+    }
+    let writes = method != DocumentMethod::Get;
+    let activity = match scope {
+        DocumentScope::State { activity, registration, .. } => {
+            if *registration != Some(launch.registration) {
+                return refuse(rules::REGISTRATION, "this credential is for another registration");
+            }
+            let is_launch_data = match query {
+                DocumentQuery::One { id, .. } => id == LAUNCH_DATA,
+                DocumentQuery::Many { .. } => true,
+            };
+            if writes && is_launch_data {
+                return refuse(
+                    rules::LAUNCH_DATA,
+                    "a unit leaves LMS.LaunchData as it is: it deletes its states one by one",
+                );
+            }
+            activity
+        }
+        DocumentScope::ActivityProfile { activity } => activity,
+        DocumentScope::AgentProfile { .. } => return Ok(()),
+    };
+    if writes && launch.activity.as_ref().is_some_and(|own| own != activity) {
+        return refuse(rules::ACTIVITY, "this credential is for another unit");
+    }
+    Ok(())
 }
 
 /// The registries are open to everybody who may read anything.
@@ -221,9 +280,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        cmi5::{CATEGORY, SESSION},
         identity::CredentialRef,
         model::{Scopes, TenantId},
-        store::platform::credentials::Launch,
         xapi::{
             Limits,
             prepare::{VOIDED, prepare},
@@ -262,7 +321,7 @@ mod tests {
 
     /// A credential of a launch of Ada.
     fn launched(scopes: &str) -> Caller {
-        let launch = Launch { registration: REGISTRATION, actor: map(account("https://lms", "ada")) };
+        let launch = Launch::of(REGISTRATION, map(account("https://lms", "ada")));
         Caller { launch: Some(Arc::new(launch)), ..caller(None, scopes) }
     }
 
@@ -315,10 +374,22 @@ mod tests {
         }
     }
 
-    fn prepared(caller: &Caller, statement: &Value) -> Prepared {
+    /// What the caller's write of this statement makes of it.
+    fn written(caller: &Caller, statement: &Value) -> Result<Prepared, AuthError> {
         let batch = read::statements(statement.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
         let author = Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3);
-        prepare(batch.unwrap().statements.remove(0), &author, Uuid::nil, DateTime::UNIX_EPOCH)
+        let statement = batch.unwrap().statements.remove(0);
+        let said = Said::of(caller.tenant, caller.launch.as_deref(), 0, statement.doc());
+        let mut all = [prepare(statement, &author, Uuid::nil, DateTime::UNIX_EPOCH)];
+        write(caller, &mut all, said.as_slice()).map(|()| all[0].clone())
+    }
+
+    /// The rules that a refusal names.
+    fn broken<T: std::fmt::Debug>(verdict: Result<T, AuthError>) -> Vec<&'static str> {
+        match verdict {
+            Err(AuthError::Against(violations)) => violations.0.iter().map(|violation| violation.rule).collect(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn statement(actor: Value, registration: Uuid, voids: bool) -> Value {
@@ -350,9 +421,107 @@ mod tests {
             (launched("all"), statement(ada, other, false), None),
             (launched("all"), statement(eve, REGISTRATION, false), None),
         ] {
-            let mut batch = [prepared(&caller, &statement)];
-            let verdict = write(&caller, &mut batch).ok().map(|()| batch[0].voids_only_of);
+            let verdict = written(&caller, &statement).ok().map(|statement| statement.voids_only_of);
             assert_eq!(verdict, bound, "{:?} {statement}", caller.scopes.names());
+        }
+    }
+
+    /// A launch of Ada that is bound to all that a launch can be bound to.
+    fn bound(actor: Value) -> Caller {
+        let launch = Launch {
+            session: Some("00000000-0000-4000-8000-0000000000BB".to_owned()),
+            activity: Some("http://example.com/a".to_owned()),
+            ..Launch::of(REGISTRATION, map(actor))
+        };
+        Caller { launch: Some(Arc::new(launch)), ..caller(None, "all") }
+    }
+
+    #[test]
+    fn a_refused_write_of_a_launch_names_the_rule() {
+        let ada = account("https://lms", "ada");
+        let other = Uuid::from_u128(REGISTRATION.as_u128() + 1);
+        let good = statement(ada.clone(), REGISTRATION, false);
+        let with = |pointer: &str, value: Value| {
+            let mut changed = good.clone();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            changed.pointer_mut(parent).unwrap()[name] = value;
+            changed
+        };
+        let session = |id: &str| json!({ SESSION: id });
+        let caller = bound(ada.clone());
+        for fits in [good.clone(), with("/context/extensions", session(&USER.replace("aa", "bb")))] {
+            assert!(written(&caller, &fits).is_ok(), "{fits}");
+        }
+        let mut elsewhere = with("/object/id", json!("http://example.com/b"));
+        assert!(written(&caller, &elsewhere).is_ok(), "only what is defined is about the unit");
+        elsewhere["context"]["contextActivities"] = json!({ "category": [{ "id": CATEGORY }] });
+        for (statement, rule) in [
+            (with("/context/registration", json!(other)), rules::REGISTRATION),
+            (with("/context/extensions", session("another")), rules::SESSION),
+            (with("/actor", account("https://lms", "eve")), rules::LEARNER),
+            (with("/actor/objectType", json!("Group")), rules::LEARNER),
+            (elsewhere, rules::ACTIVITY),
+            (statement(ada, REGISTRATION, true), rules::VOIDING),
+        ] {
+            assert_eq!(broken(written(&caller, &statement)), [rule], "{statement}");
+        }
+    }
+
+    #[test]
+    fn a_learner_is_one_on_every_resource_however_the_address_is_written() {
+        let mailbox = |address: &str| json!({ "mbox": format!("mailto:{address}") });
+        for (bound_to, said, same) in [
+            (mailbox("ada@LMS.example"), mailbox("ada@lms.EXAMPLE"), true),
+            (account("https://lms", USER), account("https://lms", &USER.to_uppercase()), true),
+            (account("https://lms", USER), account("https://elsewhere", USER), true),
+            (mailbox("ada@lms.example"), mailbox("eve@lms.example"), false),
+            (account("https://lms", "ada"), account("https://elsewhere", "ada"), false),
+        ] {
+            let caller = bound(bound_to.clone());
+            let state = DocumentScope::State {
+                activity: "http://example.com/a".to_owned(),
+                agent: ifi(said.clone()),
+                registration: Some(REGISTRATION),
+            };
+            for scope in [state, DocumentScope::AgentProfile { agent: ifi(said.clone()) }] {
+                let query = DocumentQuery::One { scope, id: "x".to_owned() };
+                assert_eq!(document(&caller, DocumentMethod::Put, &query).is_ok(), same, "{bound_to} {said} {query:?}");
+            }
+            let verdict = written(&caller, &statement(said.clone(), REGISTRATION, false));
+            assert_eq!(verdict.is_ok(), same, "{bound_to} {said}");
+        }
+    }
+
+    #[test]
+    fn a_launch_leaves_to_the_lms_what_is_the_lms_s_and_writes_for_its_unit() {
+        use DocumentMethod::{Delete, Get, Post, Put};
+        let caller = bound(account("https://lms", "ada"));
+        let agent = || ifi(account("https://lms", "ada"));
+        let state = |activity: &str| DocumentScope::State {
+            activity: activity.to_owned(),
+            agent: agent(),
+            registration: Some(REGISTRATION),
+        };
+        let one = |scope, id: &str| DocumentQuery::One { scope, id: id.to_owned() };
+        let (own, other) = ("http://example.com/a", "http://example.com/b");
+        let profile = |activity: &str| DocumentScope::ActivityProfile { activity: activity.to_owned() };
+        let many = DocumentQuery::Many { scope: state(own), since: None };
+        for method in [Put, Post, Delete] {
+            let refused = |query: &DocumentQuery| broken(document(&caller, method, query));
+            assert_eq!(refused(&one(state(own), LAUNCH_DATA)), [rules::LAUNCH_DATA], "{method:?}");
+            assert_eq!(refused(&one(state(other), "bookmark")), [rules::ACTIVITY], "{method:?}");
+            assert_eq!(refused(&one(profile(other), "p")), [rules::ACTIVITY], "{method:?}");
+            for fits in [
+                one(state(own), "bookmark"),
+                one(profile(own), "p"),
+                one(DocumentScope::AgentProfile { agent: agent() }, "p"),
+            ] {
+                assert!(document(&caller, method, &fits).is_ok(), "{method:?} {fits:?}");
+            }
+        }
+        assert_eq!(broken(document(&caller, Delete, &many)), [rules::LAUNCH_DATA]);
+        for readable in [one(state(own), LAUNCH_DATA), one(state(other), "x"), one(profile(other), "p"), many] {
+            assert!(document(&caller, Get, &readable).is_ok(), "{readable:?}");
         }
     }
 
@@ -379,8 +548,9 @@ mod tests {
             (launched("all"), &other, false, false),
             (launched("profile"), &shared, true, true),
         ] {
+            let query = DocumentQuery::One { scope: scope.clone(), id: "x".to_owned() };
             let may = |method| {
-                documents(&caller, scope.resource(), method).and_then(|()| document(&caller, method, scope)).is_ok()
+                documents(&caller, scope.resource(), method).and_then(|()| document(&caller, method, &query)).is_ok()
             };
             assert_eq!((may(get), may(put)), (may_read, may_write), "{:?} {scope:?}", caller.scopes.names());
         }

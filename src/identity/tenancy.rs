@@ -1,4 +1,6 @@
-//! Tenants: create, list, suspend, resume. For operators only; the surfaces see to that.
+//! Tenants: create, list, suspend, resume; and what each decides for itself. Who may do that is for the surfaces to see to.
+
+use serde_json::json;
 
 use super::{Identity, IdentityError, manage::invalid};
 use crate::{
@@ -7,8 +9,9 @@ use crate::{
         As,
         platform::{
             audit::{self, Entry},
-            tenants::{self, Tenant, TenantStatus},
+            tenants::{self, Cmi5Settings, Tenant, TenantStatus},
         },
+        progress::satisfied,
     },
 };
 
@@ -86,6 +89,30 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// One tenant, for whoever may know its settings.
+    pub async fn tenant(&self, id: TenantId) -> Result<Tenant, IdentityError> {
+        self.store.tenant(id).await?.ok_or(IdentityError::NotFound("tenant"))
+    }
+
+    /// Changes what a tenant decides about cmi5. It counts for what is stored from then on, on every node.
+    pub async fn set_cmi5(&self, by: &str, id: TenantId, cmi5: Cmi5Settings) -> Result<Tenant, IdentityError> {
+        let by = by.to_owned();
+        let set = self.store.run_once("set_tenant_cmi5", As::Worker, |tx| {
+            let by = by.clone();
+            Box::pin(async move {
+                if tenants::set_cmi5(tx, id, cmi5).await? {
+                    satisfied::note_open(tx, id).await?;
+                    let detail = json!({ "cmi5Strict": cmi5.strict, "cmi5Satisfied": cmi5.satisfied });
+                    audit::append(tx, &Entry { detail, ..entry(&by, "tenant.settings", id) }).await?;
+                }
+                tenants::get(tx, id).await?.ok_or(IdentityError::NotFound("tenant"))
+            })
+        });
+        set.await
+    }
+}
+
 fn entry<'e>(by: &'e str, action: &'static str, id: TenantId) -> Entry<'e> {
-    Entry { tenant: Some(id), actor: by, action, subject: id.to_string(), detail: serde_json::json!({}) }
+    Entry { tenant: Some(id), actor: by, action, subject: id.to_string(), detail: json!({}) }
 }

@@ -11,6 +11,7 @@ use super::{
     link::link,
     plan::{self, Fate},
     seen::{Seen, Unseen, Written},
+    sessions::Sessions,
     verbs::UnregisteredVerbs,
 };
 use crate::{
@@ -28,6 +29,14 @@ use crate::{
 
 /// Attempts at a group whose ids another transaction takes at the same moment.
 const RACES: u32 = 8;
+
+/// What became of a group.
+struct Stored {
+    fates: Vec<Fate>,
+    written: Written,
+    /// Rules of cmi5 that were broken, and what came of that.
+    broken: Vec<(&'static str, &'static str)>,
+}
 
 pub(super) struct Writer {
     store: Store,
@@ -88,9 +97,12 @@ impl Writer {
                 .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group)))
                 .await;
             match result {
-                Ok((fates, written)) => {
+                Ok(Stored { fates, written, broken }) => {
                     self.seen.note(written);
                     self.count(group, &fates);
+                    for (rule, outcome) in broken {
+                        self.metrics.ingest.cmi5_violations.with_label_values(&[rule, outcome]).inc();
+                    }
                     return Ok(fates);
                 }
                 Err(error) if race < RACES && error.code() == Some("23505") => {
@@ -115,18 +127,15 @@ impl Writer {
         self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::now(tx))).await
     }
 
-    async fn transaction(
-        &self,
-        tx: &Tx<'_>,
-        tenant: TenantId,
-        group: &[Job],
-    ) -> Result<(Vec<Fate>, Written), StoreError> {
+    async fn transaction(&self, tx: &Tx<'_>, tenant: TenantId, group: &[Job]) -> Result<Stored, StoreError> {
         let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
         let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
         // One round trip: reserve the microseconds of `stored`, then read which ids are known. In this order: a concurrent
         // referrer that this read does not see will see this transaction when its references are settled.
         let before = statements::beforehand(tx, tenant, &ids).await?;
-        let fates = plan::plan(&callers, &before.known);
+        let mut sessions = Sessions::look(tx, tenant, group).await?;
+        let fates = plan::plan(&callers, &before.known, |caller, new| sessions.judge(&group[caller].submission, new));
+        let broken = sessions.keep(tx).await?;
 
         let first = statements::moment(before.first_micros)?;
         let new = callers.iter().zip(&fates).flat_map(|(statements, fate)| accepted(statements, fate));
@@ -156,7 +165,7 @@ impl Writer {
             statements::append(tx, tenant, &entries).await?;
             link(tx, tenant, &referring, &awaited).await?;
         }
-        Ok((fates, written))
+        Ok(Stored { fates, written, broken })
     }
 
     fn count(&self, group: &[Job], fates: &[Fate]) {
@@ -164,7 +173,11 @@ impl Writer {
             let new = accepted(&job.submission.statements, fate).count() as u64;
             self.verbs.note(accepted(&job.submission.statements, fate).map(|statement| statement.verb.iri.as_str()));
             let all = job.submission.statements.len() as u64;
-            let others = if matches!(fate, Fate::Accepted(_)) { "same" } else { "conflict" };
+            let others = match fate {
+                Fate::Accepted(_) => "same",
+                Fate::Conflict { .. } => "conflict",
+                Fate::Against(_) => "refused",
+            };
             self.metrics.ingest.statements.with_label_values(&["new"]).inc_by(new);
             self.metrics.ingest.statements.with_label_values(&[others]).inc_by(all - new);
         }
@@ -231,7 +244,7 @@ async fn gather(
 fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Item = &'a Prepared> {
     let new: &[bool] = match fate {
         Fate::Accepted(new) => new,
-        Fate::Conflict { .. } => &[],
+        Fate::Conflict { .. } | Fate::Against(_) => &[],
     };
     statements.iter().zip(new).filter(|(_, new)| **new).map(|(statement, _)| statement)
 }
@@ -248,6 +261,7 @@ fn verdict(fate: Fate) -> Result<(), IngestError> {
     match fate {
         Fate::Accepted(_) => Ok(()),
         Fate::Conflict { index, id, pointer } => Err(IngestError::Conflict { index, id, pointer }),
+        Fate::Against(violations) => Err(IngestError::Against(violations)),
     }
 }
 

@@ -9,6 +9,7 @@ mod group;
 mod link;
 mod plan;
 mod seen;
+mod sessions;
 pub mod settle;
 pub mod spool;
 mod verbs;
@@ -24,10 +25,11 @@ use uuid::Uuid;
 pub use spool::{Attachment, Spool};
 
 use crate::{
+    cmi5::Said,
     model::TenantId,
     store::{Store, StoreError},
     telemetry::Metrics,
-    xapi::prepare::Prepared,
+    xapi::{Violations, prepare::Prepared},
 };
 
 use commit::Writer;
@@ -63,6 +65,8 @@ impl Default for IngestSettings {
 pub struct Submission {
     pub tenant: TenantId,
     pub statements: Vec<Prepared>,
+    /// Those of the statements that are cmi5's, in its words.
+    pub said: Vec<Said>,
     pub attachments: Vec<Attachment>,
 }
 
@@ -77,6 +81,9 @@ pub enum IngestError {
     Stopping,
     #[error("statement {index}: id {id} already names a different statement ({pointer} differs)")]
     Conflict { index: usize, id: Uuid, pointer: &'static str },
+    /// The tenant holds its units to cmi5's rules.
+    #[error("{0}")]
+    Against(Violations),
     #[error("the database did not get to these statements within {after:?}; send them again")]
     Late { after: Duration },
     /// The database is away or overloaded; nothing was stored.

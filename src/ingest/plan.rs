@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{store::ledger::statements::Known, xapi::prepare::Prepared};
+use crate::{
+    store::ledger::statements::Known,
+    xapi::{Violations, prepare::Prepared},
+};
 
 /// One caller's verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +20,30 @@ pub(super) enum Fate {
         id: Uuid,
         pointer: &'static str,
     },
+    Against(Violations),
 }
 
-/// Goes through the callers in order. Each sees what the ones before it will store; a caller in conflict stores nothing.
-pub(super) fn plan(callers: &[&[Prepared]], known: &HashMap<Uuid, Known>) -> Vec<Fate> {
+/// Goes through the callers in order. Each sees what the ones before it will store; a caller in conflict stores nothing,
+/// and neither does one whose new statements `judge` refuses.
+pub(super) fn plan(
+    callers: &[&[Prepared]],
+    known: &HashMap<Uuid, Known>,
+    mut judge: impl FnMut(usize, &[bool]) -> Result<(), Violations>,
+) -> Vec<Fate> {
     let mut claimed: HashMap<Uuid, Claim<'_>> = HashMap::new();
-    callers.iter().map(|statements| decide(statements, known, &mut claimed)).collect()
+    let mut fates = Vec::with_capacity(callers.len());
+    for (caller, statements) in callers.iter().enumerate() {
+        let mut fate = decide(statements, known, &mut claimed);
+        if let Fate::Accepted(new) = &fate
+            && let Err(violations) = judge(caller, new)
+        {
+            let mine = statements.iter().zip(new).filter(|(_, new)| **new);
+            mine.for_each(|(statement, _)| drop(claimed.remove(&statement.id)));
+            fate = Fate::Against(violations);
+        }
+        fates.push(fate);
+    }
+    fates
 }
 
 struct Claim<'a> {
@@ -77,5 +98,31 @@ fn difference(
     match (old_occurred, occurred) {
         (Some(old), Some(new)) if old != new => Some("its timestamp"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::xapi::{Author, Limits, Version, prepare, read};
+
+    #[test]
+    fn what_is_refused_was_never_claimed() {
+        let agent = json!({"mbox": "mailto:a@b.c"});
+        let author = Author::new(Uuid::nil(), agent.as_object().unwrap(), Version::V1_0_3);
+        let body = json!({"id": "ec531277-b57b-4c15-8d91-d292c5b2b8f7", "actor": agent, "verb": {"id": "v:v"},
+            "object": {"id": "a:1"}});
+        let statement = |_| {
+            let batch = read::statements(body.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
+            vec![prepare(batch.unwrap().statements.remove(0), &author, Uuid::nil, DateTime::UNIX_EPOCH)]
+        };
+        let statements: Vec<Vec<Prepared>> = (0..3).map(statement).collect();
+        let callers: Vec<&[Prepared]> = statements.iter().map(Vec::as_slice).collect();
+        let refuse_the_first = |caller, _: &[bool]| if caller == 0 { Err(Violations::whole("a", "b")) } else { Ok(()) };
+        let fates = plan(&callers, &HashMap::new(), refuse_the_first);
+        assert!(matches!(fates[0], Fate::Against(_)));
+        assert_eq!(fates[1..], [Fate::Accepted(vec![true]), Fate::Accepted(vec![false])], "the second brings it");
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         progress::{
             closures,
             projections::{self as rows, Of, Place, Standing},
+            satisfied,
         },
     },
 };
@@ -100,8 +101,19 @@ pub(super) async fn project(
     let affected: Vec<String> = affected.into_iter().collect();
     batch::settle(tx, of, &affected, until).await?;
     rows::move_cursor(tx, of, until).await?;
+    note_satisfied(tx, of, &found, until).await?;
     let touched = found.into_iter().map(|found| found.attempt.id).chain(affected).collect();
     Ok(Done { position: until, read, touched })
+}
+
+/// Whoever looks for what is satisfied hears of cmi5 attempts that more was said of. A rebuild says nothing new.
+async fn note_satisfied(tx: &Tx<'_>, of: Of, found: &[AttemptFact], until: DateTime<Utc>) -> Result<(), StoreError> {
+    let said = found.iter().filter(|found| found.fact.cmi5.is_some()).map(|found| found.attempt.id.clone());
+    let attempts: BTreeSet<String> = said.collect();
+    if attempts.is_empty() || of.place != Place::Live {
+        return Ok(());
+    }
+    satisfied::note(tx, of.tenant, &attempts.into_iter().collect::<Vec<_>>(), until).await
 }
 
 /// Whether an attempt has to be folded again for a fact that was stored after all that it is made of. A closed one is

@@ -4,7 +4,7 @@ pub mod about;
 pub mod activity;
 pub mod canonical;
 pub mod compare;
-mod decimal;
+pub mod decimal;
 pub mod digest;
 pub mod document;
 pub mod format;

@@ -1,5 +1,10 @@
 //! A cmi5 session from both sides: the LMS launches, the content reports, and the attempt follows.
 
+mod launches;
+mod satisfied;
+mod strict;
+mod unit;
+
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -5,7 +5,12 @@
 
 use std::{future::Future, pin::Pin};
 
-use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
+use actix_web::{
+    Error, FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{self, Data},
+};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,6 +18,7 @@ use serde_json::Value;
 use super::texts::escaped_nul;
 use crate::{
     http::{Budget, HttpError, Problem, body::Collected, budget::Holder},
+    identity::Caller,
     xapi::{Limits, Violations, json},
 };
 
@@ -59,6 +65,19 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
+/// Bytes of a text of XML at most: a course of several thousand units.
+const XML_LIMIT: usize = 4 << 20;
+
+/// A text of XML, taken on the account of a caller who may send one.
+pub async fn xml(req: &HttpRequest, payload: web::Payload, caller: &Caller) -> Result<String, Problem> {
+    let media = media_type(req).unwrap_or_default();
+    if !["application/xml", "text/xml"].contains(&media.as_str()) {
+        return Err(HttpError::MediaType(format!("a body is application/xml here, not {media:.80}")).into());
+    }
+    let body = collected(req, payload.into_inner(), XML_LIMIT, Holder::from(caller)).await?;
+    String::from_utf8(body).map_err(|_| refuse("XML is in UTF-8 here"))
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if let Some(place) = escaped_nul(body) {
         return Err(refuse(&format!("byte {place} begins the character U+0000, which no text may hold")));
@@ -95,22 +114,35 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-async fn bytes(req: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Problem> {
-    let text = |name: header::HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
-    let announced = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LIMIT) {
-        return Err(HttpError::TooLarge { what: "the body", limit: LIMIT }.into());
+/// The whole body, up to `limit` bytes.
+async fn collected(req: &HttpRequest, mut payload: Payload, limit: usize, holder: Holder) -> Result<Vec<u8>, Problem> {
+    let announced = header_text(req, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(HttpError::TooLarge { what: "the body", limit }.into());
     }
-    // Nobody has looked yet who sends it.
     let budget = req.app_data::<Data<Budget>>().ok_or_else(|| HttpError::internal("no budget is set up"))?;
-    let mut room = budget.hold(Holder::Stranger);
-    let mut body = Collected::new(LIMIT, None)?;
+    let mut room = budget.hold(holder);
+    let mut body = Collected::new(limit, None)?;
     while let Some(chunk) = payload.next().await {
-        body.add(&chunk.map_err(|error| HttpError::payload(&error, LIMIT))?, &mut room)?;
+        body.add(&chunk.map_err(|error| HttpError::payload(&error, limit))?, &mut room)?;
     }
-    let body = body.bytes;
-    let media = text(header::CONTENT_TYPE).unwrap_or("application/json").to_ascii_lowercase();
-    let media = media.split(';').next().unwrap_or_default().trim().to_owned();
+    Ok(body.bytes)
+}
+
+fn header_text<'r>(req: &'r HttpRequest, name: &header::HeaderName) -> Option<&'r str> {
+    req.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The media type of the body, without its parameters.
+fn media_type(req: &HttpRequest) -> Option<String> {
+    let text = header_text(req, &header::CONTENT_TYPE)?.to_ascii_lowercase();
+    text.split(';').next().map(|essence| essence.trim().to_owned())
+}
+
+async fn bytes(req: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    // Nobody has looked yet who sends it.
+    let body = collected(req, payload, LIMIT, Holder::Stranger).await?;
+    let media = media_type(req).unwrap_or_else(|| "application/json".to_owned());
     if !body.is_empty() && media != "application/json" && !media.ends_with("+json") {
         return Err(HttpError::MediaType(format!("a body is application/json here, not {media:.80}")).into());
     }

@@ -10,13 +10,25 @@ use utoipa::{
     },
 };
 
-use crate::model::{Scope, Scopes};
+use crate::{
+    cmi5::LaunchMode,
+    model::{Scope, Scopes, attempt::MoveOn},
+};
 
 /// Any scope.
 pub struct ScopeName;
 
 /// A scope that a launch may have.
 pub struct LaunchScopeName;
+
+/// What a unit asks for.
+pub struct MoveOnName;
+
+/// How a unit is launched.
+pub struct LaunchModeName;
+
+/// An activity's id: an absolute IRI.
+pub struct ActivityId;
 
 /// An Agent as the specification has it: exactly one identifier, and perhaps a name.
 pub struct AgentGiven;
@@ -35,6 +47,24 @@ impl PartialSchema for LaunchScopeName {
     fn schema() -> RefOr<Schema> {
         let most = Scopes::new([Scope::All]);
         one_of(Scope::every().filter(|scope| most.allows(*scope)).map(Scope::name))
+    }
+}
+
+impl PartialSchema for MoveOnName {
+    fn schema() -> RefOr<Schema> {
+        one_of(MoveOn::ALL.into_iter().map(MoveOn::as_str))
+    }
+}
+
+impl PartialSchema for LaunchModeName {
+    fn schema() -> RefOr<Schema> {
+        one_of(LaunchMode::ALL.into_iter().map(LaunchMode::as_str))
+    }
+}
+
+impl PartialSchema for ActivityId {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(iri())).max_length(Some(4_096)).build().into()
     }
 }
 
@@ -80,6 +110,24 @@ impl ToSchema for ScopeName {
 impl ToSchema for LaunchScopeName {
     fn name() -> Cow<'static, str> {
         "LaunchScopeName".into()
+    }
+}
+
+impl ToSchema for MoveOnName {
+    fn name() -> Cow<'static, str> {
+        "MoveOn".into()
+    }
+}
+
+impl ToSchema for LaunchModeName {
+    fn name() -> Cow<'static, str> {
+        "LaunchMode".into()
+    }
+}
+
+impl ToSchema for ActivityId {
+    fn name() -> Cow<'static, str> {
+        "ActivityId".into()
     }
 }
 

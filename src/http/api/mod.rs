@@ -5,6 +5,7 @@ pub mod access;
 mod admin;
 mod attempts;
 pub mod body;
+mod courses;
 pub mod cursor;
 pub mod described;
 pub mod endpoint;
@@ -23,7 +24,7 @@ use actix_web::web::{Data, ServiceConfig};
 
 pub use self::admin::jobs::{Shown as ShownJob, Streams};
 use self::endpoint::Endpoint;
-use super::Work;
+use super::{Work, fetch::FetchUrls};
 use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
 
 /// What the handlers work with.
@@ -34,6 +35,7 @@ pub struct Api {
     pub press: Press,
     pub work: Work,
     pub clock: Clock,
+    pub fetch_urls: FetchUrls,
 }
 
 /// Every endpoint there is.
@@ -41,6 +43,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     [
         attempts::Attempts::endpoints(),
         enrollments::Enrollments::endpoints(),
+        courses::Courses::endpoints(),
         users::Users::endpoints(),
         registries::Registries::endpoints(),
         admin::credentials::Credentials::endpoints(),

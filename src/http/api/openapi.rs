@@ -13,7 +13,8 @@ use utoipa::{
 };
 
 use super::{
-    admin, attempts, endpoint::endpoints, enrollments, exact, query::Parameters, registries, stamp::API_VERSION, users,
+    admin, attempts, courses, endpoint::endpoints, enrollments, exact, query::Parameters, registries,
+    stamp::API_VERSION, users,
 };
 use crate::http::{
     Problem,
@@ -57,6 +58,7 @@ pub fn document() -> openapi::OpenApi {
     for part in [
         attempts::Attempts::openapi(),
         enrollments::Enrollments::openapi(),
+        courses::Courses::openapi(),
         users::Users::openapi(),
         registries::Registries::openapi(),
         admin::credentials::Credentials::openapi(),

@@ -10,6 +10,7 @@ use actix_web::{
 use self::write::Write;
 use super::{Incoming, Xapi, http_date};
 use crate::{
+    cmi5,
     http::{HttpError, budget::Hold, work},
     identity::{Caller, reach},
     model::TenantId,
@@ -39,8 +40,7 @@ pub(super) async fn handle(
     };
     reach::documents(caller, resource, method)?;
     let query = query::documents(resource, method, &incoming.given, &xapi.limits)?;
-    let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = &query;
-    reach::document(caller, method, scope)?;
+    reach::document(caller, method, &query)?;
     let tenant = caller.tenant;
     match (query, method) {
         (DocumentQuery::Many { scope, since }, DocumentMethod::Get) => list(tenant, &scope, since, xapi).await,
@@ -50,6 +50,9 @@ pub(super) async fn handle(
         }
         (DocumentQuery::One { scope, id }, _) => {
             let write = Write::of(resource, method, &mut incoming, tenant, xapi).await?;
+            if resource == Resource::AgentProfile && id == cmi5::PREFERENCES && caller.launch.is_some() {
+                write.keep_to_preferences(tenant, xapi).await?;
+            }
             write.make(tenant, &place(tenant, &scope, id), &incoming, xapi).await?;
             Ok(HttpResponse::NoContent().finish())
         }

@@ -5,6 +5,7 @@ mod incoming;
 mod lookups;
 mod multipart;
 mod received;
+mod session;
 pub mod stamp;
 mod statements_read;
 mod statements_write;
@@ -168,6 +169,7 @@ async fn answer(
         Err(HttpError::Unauthorized(_)) if guard::is_unproved(req) => return Err(guard::refusal()),
         caller => caller?,
     };
+    session::require_open(place, &incoming.method, &caller, xapi).await?;
     match (place, &incoming.method) {
         (Place::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
         (Place::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,

@@ -10,6 +10,7 @@ use super::{
     received::{Received, read},
 };
 use crate::{
+    cmi5::Said,
     http::HttpError,
     identity::{Caller, reach},
     ingest::{Attachment, IngestError, Submission},
@@ -30,12 +31,12 @@ pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) ->
         let message = "PUT takes one statement, not an array of them";
         return Err(Violations::whole("statement.put.single", message).into());
     }
-    let (prepared, attachments) = prepared(received, caller, &incoming, xapi, move || id).await?;
-    if let Some(other) = prepared.first().filter(|statement| statement.id != id) {
+    let ready = prepared(received, caller, &incoming, xapi, move || id).await?;
+    if let Some(other) = ready.statements.first().filter(|statement| statement.id != id) {
         let message = format!("the statement's id {} is not the statementId of the request", other.id);
         return Err(Violations(vec![at("/id", "statement.put.id", message)]).into());
     }
-    submit(prepared, attachments, caller, xapi).await?;
+    submit(ready, caller, xapi).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -45,8 +46,8 @@ pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -
     query::none(&incoming.given, &xapi.limits)?;
     let received = receive(&mut incoming, caller.tenant, xapi).await?;
     let ids = xapi.ids.clone();
-    let (prepared, attachments) = prepared(received, caller, &incoming, xapi, move || ids.uuid()).await?;
-    let ids = submit(prepared, attachments, caller, xapi).await?;
+    let ready = prepared(received, caller, &incoming, xapi, move || ids.uuid()).await?;
+    let ids = submit(ready, caller, xapi).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
@@ -74,22 +75,26 @@ async fn prepared(
     incoming: &Incoming,
     xapi: &Xapi,
     fresh_id: impl Fn() -> Uuid + Send + 'static,
-) -> Result<(Vec<Prepared>, Vec<Attachment>), HttpError> {
+) -> Result<Submission, HttpError> {
     let Received { statements, attachments, size, room, .. } = received;
     let (tenant, authority, version) = (caller.tenant, caller.authority.clone(), incoming.version);
-    let now = xapi.clock.now();
-    let job = move || -> Vec<Prepared> {
+    let (launch, now) = (caller.launch.clone(), xapi.clock.now());
+    let job = move || -> (Vec<Prepared>, Vec<Said>) {
         let author = Author::new(tenant.0, &authority, version);
-        statements.into_iter().map(|statement| prepare(statement, &author, &fresh_id, now)).collect()
+        let said =
+            |(index, statement): (usize, &Statement)| Said::of(tenant, launch.as_deref(), index, statement.doc());
+        let said = statements.iter().enumerate().filter_map(said).collect();
+        let prepare = |statement| prepare(statement, &author, &fresh_id, now);
+        (statements.into_iter().map(prepare).collect(), said)
     };
-    let mut all = xapi.work.sized(tenant, size, job).await?;
+    let (mut all, said) = xapi.work.sized(tenant, size, job).await?;
     // What was read is taken apart by now; its text is about as long as the body, which is still counted.
     drop(room);
     if !caller.scopes.allows(Scope::Define) {
         forget_definitions(&mut all);
     }
-    reach::write(caller, &mut all)?;
-    Ok((all, attachments))
+    reach::write(caller, &mut all, &said)?;
+    Ok(Submission { tenant, statements: all, said, attachments })
 }
 
 /// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities, agents and verbs.
@@ -116,18 +121,13 @@ async fn keep_to_own_targets(statements: &[Prepared], caller: &Caller, xapi: &Xa
     }
 }
 
-async fn submit(
-    statements: Vec<Prepared>,
-    attachments: Vec<Attachment>,
-    caller: &Caller,
-    xapi: &Xapi,
-) -> Result<Vec<Uuid>, HttpError> {
-    if statements.is_empty() {
+async fn submit(ready: Submission, caller: &Caller, xapi: &Xapi) -> Result<Vec<Uuid>, HttpError> {
+    if ready.statements.is_empty() {
         return Ok(Vec::new());
     }
-    keep_to_own_targets(&statements, caller, xapi).await?;
-    let ids: Vec<Uuid> = statements.iter().map(|statement| statement.id).collect();
-    let submitted = xapi.ingest.submit(Submission { tenant: caller.tenant, statements, attachments }).await;
+    keep_to_own_targets(&ready.statements, caller, xapi).await?;
+    let ids: Vec<Uuid> = ready.statements.iter().map(|statement| statement.id).collect();
+    let submitted = xapi.ingest.submit(ready).await;
     submitted.map_err(|error| refused(error, ids))
 }
 
@@ -145,6 +145,7 @@ fn refused(error: IngestError, ids: Vec<Uuid>) -> HttpError {
         }
         IngestError::Late { .. } => HttpError::Unavailable { why, retry_after },
         IngestError::Conflict { .. } => HttpError::Conflict(why),
+        IngestError::Against(violations) => HttpError::Refused(violations),
         IngestError::Unavailable(error) => {
             tracing::warn!(%error, "statements could not be stored now");
             let why = "statements cannot be stored right now, and these are not; send them again".to_owned();

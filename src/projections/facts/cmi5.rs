@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{COURSE_TYPES, activities, course_among, object, text};
 use crate::{
+    cmi5::{CATEGORY, MOVE_ON, SESSION},
     model::{
         TenantId,
         attempt::{Cmi5, Effect, MoveOn},
@@ -11,10 +12,6 @@ use crate::{
     },
     xapi::keys,
 };
-
-const CATEGORY: &str = "https://w3id.org/xapi/cmi5/context/categories/cmi5";
-const SESSION: &str = "https://w3id.org/xapi/cmi5/context/extensions/sessionid";
-const MOVE_ON: &str = "https://w3id.org/xapi/cmi5/context/extensions/moveon";
 
 /// A cmi5 statement: one with the category ("defined"), or one that an assignable unit sends in its session ("allowed").
 pub(super) struct Said {

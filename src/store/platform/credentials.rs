@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::model::{Scopes, TenantId};
 use crate::store::{
     Store, StoreError,
     door::{
@@ -14,13 +13,10 @@ use crate::store::{
     },
     platform::tenants::TenantStatus,
 };
-
-/// What a launch credential is bound to: one learner in one registration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    pub registration: Uuid,
-    pub actor: Map<String, Value>,
-}
+use crate::{
+    cmi5::{Launch, LaunchMode},
+    model::{Scopes, TenantId, attempt::MoveOn, score::Score},
+};
 
 /// A credential as it may be shown: everything but its hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +49,8 @@ fn read(row: &Row) -> Result<Credential, StoreError> {
     let names: Vec<String> = column(row, "scopes")?;
     let scopes = Scopes::parse(&names.join(" ")).map_err(|e| shape(e.to_string()))?;
     let registration: Option<Uuid> = column(row, "registration")?;
-    let launch = match (registration, object(row, "launch_actor")?) {
-        (Some(registration), Some(actor)) => Some(Launch { registration, actor }),
-        _ => None,
-    };
+    let launch =
+        registration.zip(object(row, "launch_actor")?).map(|(registration, actor)| Launch::of(registration, actor));
     Ok(Credential {
         id: column(row, "credential_id")?,
         tenant: TenantId(column(row, "tenant_id")?),
@@ -87,6 +81,24 @@ fn shape(detail: String) -> StoreError {
 const FIND: &str = "/* credentials::find */
     SELECT * FROM platform.find_credential($1 /* api_key */)";
 
+const FIND_LAUNCH: &str = "/* credentials::find_launch */
+    SELECT * FROM platform.find_launch($1 /* credential */)";
+
+/// What a launch is bound to beside its registration and learner.
+fn bind(launch: &mut Launch, row: &Row) -> Result<(), StoreError> {
+    let known = |name: &'static str| move || shape(format!("{name} is not known"));
+    let move_on: Option<String> = column(row, "move_on")?;
+    let mode: Option<String> = column(row, "launch_mode")?;
+    let mastery: Option<i32> = column(row, "mastery_score")?;
+    launch.session = column(row, "session_id")?;
+    launch.activity = column(row, "activity_id")?;
+    launch.move_on = move_on.map(|name| MoveOn::named(&name).ok_or_else(known("move_on"))).transpose()?;
+    launch.mode = mode.map(|name| LaunchMode::named(&name).ok_or_else(known("launch_mode"))).transpose()?;
+    launch.mastery_score =
+        mastery.map(|score| Score::from_ten_thousandths(score).ok_or_else(known("mastery_score"))).transpose()?;
+    Ok(())
+}
+
 impl Store {
     /// The credential with this key, whoever's it is: authentication comes before the tenant is known.
     pub async fn find_credential(&self, api_key: &str) -> Result<Option<Found>, StoreError> {
@@ -95,8 +107,14 @@ impl Store {
             let api_key = api_key.clone();
             Box::pin(async move {
                 let Some(row) = tx.query_opt(FIND, &[&api_key]).await? else { return Ok(None) };
+                let mut credential = read(&row)?;
+                if let Some(launch) = &mut credential.launch
+                    && let Some(bound) = tx.query_opt(FIND_LAUNCH, &[&credential.id]).await?
+                {
+                    bind(launch, &bound)?;
+                }
                 Ok(Some(Found {
-                    credential: read(&row)?,
+                    credential,
                     tenant_name: column(&row, "tenant_name")?,
                     tenant_status: TenantStatus::from_column("find_credential", column(&row, "tenant_status")?)?,
                     secret_hash: column(&row, "secret_hash")?,
@@ -110,16 +128,24 @@ impl Store {
 
 const INSERT: &str = "/* credentials::insert */
     INSERT INTO platform.credentials (credential_id, tenant_id, api_key, secret_hash, scopes, label, agent,
-                                      registration, launch_actor, created_at, expires_at)
+                                      registration, launch_actor, created_at, expires_at,
+                                      session_id, activity_id, move_on, mastery_score, launch_mode)
     VALUES ($1 /* id */, $2 /* tenant */, $3 /* api_key */, $4 /* hash */, $5 /* scopes */, $6 /* label */,
-            $7 /* agent */, $8 /* registration */, $9 /* actor */, $10 /* created */, $11 /* expires */)
+            $7 /* agent */, $8 /* registration */, $9 /* actor */, $10 /* created */, $11 /* expires */,
+            $12 /* session */, $13 /* activity */, $14 /* move on */, $15 /* mastery score */, $16 /* mode */)
     ON CONFLICT DO NOTHING";
 
 /// Adds a credential; `false` when its key or id is already taken.
 pub async fn insert(tx: &Tx<'_>, new: &Credential, secret_hash: &str) -> Result<bool, StoreError> {
     let agent = new.agent.clone().map(Value::Object);
-    let registration = new.launch.as_ref().map(|launch| launch.registration);
-    let actor = new.launch.as_ref().map(|launch| Value::Object(launch.actor.clone()));
+    let launch = new.launch.as_ref();
+    let registration = launch.map(|launch| launch.registration);
+    let actor = launch.map(|launch| Value::Object(launch.actor.clone()));
+    let session = launch.and_then(|launch| launch.session.as_deref());
+    let activity = launch.and_then(|launch| launch.activity.as_deref());
+    let move_on = launch.and_then(|launch| launch.move_on).map(MoveOn::as_str);
+    let mastery = launch.and_then(|launch| launch.mastery_score).map(Score::ten_thousandths);
+    let mode = launch.and_then(|launch| launch.mode).map(LaunchMode::as_str);
     let count = tx
         .execute(
             INSERT,
@@ -135,6 +161,11 @@ pub async fn insert(tx: &Tx<'_>, new: &Credential, secret_hash: &str) -> Result<
                 &actor,
                 &new.created_at,
                 &new.expires_at,
+                &session,
+                &activity,
+                &move_on,
+                &mastery,
+                &mode,
             ],
         )
         .await?;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod credentials;
+pub mod fetches;
 pub mod jobs;
 pub mod leases;
 pub mod signing_keys;

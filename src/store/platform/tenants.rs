@@ -43,6 +43,16 @@ pub struct Tenant {
     pub status: TenantStatus,
     pub created_at: DateTime<Utc>,
     pub status_changed_at: DateTime<Utc>,
+    pub cmi5: Cmi5Settings,
+}
+
+/// What a tenant decides for itself about cmi5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cmi5Settings {
+    /// Statements that break cmi5's rules are refused; else they are counted.
+    pub strict: bool,
+    /// `satisfied` is computed and sent for courses whose structure is known.
+    pub satisfied: bool,
 }
 
 fn read(row: &tokio_postgres::Row) -> Result<Tenant, StoreError> {
@@ -52,6 +62,7 @@ fn read(row: &tokio_postgres::Row) -> Result<Tenant, StoreError> {
         status: TenantStatus::from_column("tenants", column(row, "status")?)?,
         created_at: column(row, "created_at")?,
         status_changed_at: column(row, "status_changed_at")?,
+        cmi5: Cmi5Settings { strict: column(row, "cmi5_strict")?, satisfied: column(row, "cmi5_satisfied")? },
     })
 }
 
@@ -66,7 +77,7 @@ pub async fn insert(tx: &Tx<'_>, id: TenantId, name: &str, now: DateTime<Utc>) -
 }
 
 const GET: &str = "/* tenants::get */
-    SELECT tenant_id, name, status, created_at, status_changed_at
+    SELECT tenant_id, name, status, created_at, status_changed_at, cmi5_strict, cmi5_satisfied
     FROM platform.tenants WHERE tenant_id = $1 /* id */";
 
 /// One tenant, if the transaction may see it.
@@ -75,7 +86,7 @@ pub async fn get(tx: &Tx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError
 }
 
 const NAMED: &str = "/* tenants::named */
-    SELECT tenant_id, name, status, created_at, status_changed_at
+    SELECT tenant_id, name, status, created_at, status_changed_at, cmi5_strict, cmi5_satisfied
     FROM platform.tenants WHERE name = $1 /* name */";
 
 /// The tenant of this name, if the transaction may see it.
@@ -84,7 +95,7 @@ pub async fn named(tx: &Tx<'_>, name: &str) -> Result<Option<Tenant>, StoreError
 }
 
 const LIST: &str = "/* tenants::list */
-    SELECT tenant_id, name, status, created_at, status_changed_at
+    SELECT tenant_id, name, status, created_at, status_changed_at, cmi5_strict, cmi5_satisfied
     FROM platform.tenants
     WHERE $1::text /* after */ IS NULL OR name > $1
     ORDER BY name LIMIT $2 /* limit */";
@@ -106,6 +117,15 @@ pub async fn set_status(
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(SET_STATUS, &[&id.0, &status.name(), &now]).await? == 1)
+}
+
+const SET_CMI5: &str = "/* tenants::set_cmi5 */
+    UPDATE platform.tenants SET cmi5_strict = $2 /* strict */, cmi5_satisfied = $3 /* satisfied */
+    WHERE tenant_id = $1 /* id */ AND (cmi5_strict, cmi5_satisfied) <> ($2, $3)";
+
+/// Changes what a tenant decides about cmi5; `false` when that is how it already was.
+pub async fn set_cmi5(tx: &Tx<'_>, id: TenantId, cmi5: Cmi5Settings) -> Result<bool, StoreError> {
+    Ok(tx.execute(SET_CMI5, &[&id.0, &cmi5.strict, &cmi5.satisfied]).await? == 1)
 }
 
 impl Store {

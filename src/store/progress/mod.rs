@@ -2,9 +2,12 @@
 
 pub mod attempts;
 pub mod closures;
+pub mod courses;
 pub mod inbox;
+pub mod marks;
 pub mod projections;
 pub mod reads;
 pub mod rebuild;
 pub mod registries;
 pub mod relay;
+pub mod satisfied;

@@ -16,8 +16,10 @@ pub struct IngestMetrics {
     pub spool_failures: IntCounter,
     /// Statements per transaction.
     pub group_size: Histogram,
-    /// Statements by what became of them: `new`, `same`, `conflict`.
+    /// Statements by what became of them: `new`, `same`, `conflict`, `refused`.
     pub statements: IntCounterVec,
+    /// Rules of cmi5 that statements broke, by whether they were `refused` for it or `counted` only.
+    pub cmi5_violations: IntCounterVec,
     /// References that could not be followed. Any is an alarm: it should be possible.
     pub references_given_up: IntCounter,
 }
@@ -26,6 +28,7 @@ impl IngestMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let group = HistogramOpts::new("progress_ingest_group_statements", "statements per transaction");
         let statements = Opts::new("progress_ingest_statements_total", "statements by what became of them");
+        let cmi5 = Opts::new("progress_cmi5_violations_total", "broken rules of cmi5 by what came of it");
         Ok(Self {
             queued_kib: register(registry, IntGauge::new("progress_ingest_queued_kib", "KiB waiting or under way"))?,
             refused: register(
@@ -37,6 +40,7 @@ impl IngestMetrics {
                 IntCounter::new("progress_ingest_spool_failures_total", "requests whose attachments found no room"),
             )?,
             group_size: register(registry, Histogram::with_opts(group.buckets(SIZES.to_vec())))?,
+            cmi5_violations: register(registry, IntCounterVec::new(cmi5, &["rule", "outcome"]))?,
             references_given_up: register(
                 registry,
                 IntCounter::new("progress_references_given_up_total", "references that could not be followed"),

@@ -7,6 +7,7 @@ const FLOORS: &[&[&str]] = &[
     // The ground floor, pure language, has steps: each may know those before it.
     &["model"],
     &["xapi"],
+    &["cmi5"],
     &["config"],
     &["telemetry"],
     &["store", "bus", "objects", "embedded"],
@@ -51,6 +52,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("squawk_linter", &["migrate"]),
     ("actix_web", &["http"]),
     ("argon2", &["identity"]),
+    ("quick_xml", &["cmi5"]),
     ("jsonwebtoken", &["identity"]),
     ("krilla", &["transcript"]),
     ("cosmic_text", &["transcript"]),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use progress_service::{
-    identity::{AuthError, IdentityError, NewCredential},
-    model::{Clock, Scope, Scopes, Secret, TenantId},
-    store::platform::{credentials::Launch, tenants::TenantStatus},
+    cmi5::{Launch, LaunchMode},
+    identity::{AuthError, FetchError, Handed, IdentityError, NewCredential, NewLaunch},
+    model::{Clock, Scope, Scopes, Secret, TenantId, attempt::MoveOn, score::Score},
+    store::platform::tenants::TenantStatus,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -99,8 +100,9 @@ on_each_server! {
         let clock = Clock::stepped(DateTime::from_timestamp(1_600_000_000, 0).unwrap());
         let identity = node(&db, &clock);
         let actor = json!({ "mbox": "mailto:ada@example.org" });
-        let launch = Launch { registration: Uuid::from_u128(7), actor: actor.as_object().cloned().unwrap() };
-        identity.create_launch("test", TenantId::DEFAULT, launch, Duration::from_secs(60), None).await.unwrap();
+        let launch = Launch::of(Uuid::from_u128(7), actor.as_object().cloned().unwrap());
+        let new = NewLaunch { lifetime: Duration::from_secs(60), ..NewLaunch::of(launch) };
+        identity.create_launch("test", TenantId::DEFAULT, new).await.unwrap();
         let admin = db.superuser().await;
         let count = "SELECT count(*) FROM platform.credentials WHERE launch_actor IS NOT NULL";
         credential(&identity, TenantId::DEFAULT, "all").await;
@@ -114,18 +116,72 @@ on_each_server! {
         let clock = clock();
         let identity = node(&db, &clock);
         let actor = json!({ "account": { "homePage": "https://lms.example", "name": "ada" } });
-        let launch = Launch { registration: Uuid::from_u128(7), actor: actor.as_object().cloned().unwrap() };
-        let life = Duration::from_secs(60);
-        let make = |scopes| identity.create_launch("test", TenantId::DEFAULT, launch.clone(), life, scopes);
+        let launch = Launch::of(Uuid::from_u128(7), actor.as_object().cloned().unwrap());
+        let make = |scopes| {
+            let new = NewLaunch { lifetime: Duration::from_secs(60), scopes, ..NewLaunch::of(launch.clone()) };
+            identity.create_launch("test", TenantId::DEFAULT, new)
+        };
         let issued = make(None).await.unwrap();
-        let caller = identity.authenticate(&header(&issued)).await.unwrap();
+        let Handed::Secret(secret) = &issued.handed else { panic!("nobody asked for a fetch URL") };
+        let header = basic(&issued.credential.api_key, secret);
+        let caller = identity.authenticate(&header).await.unwrap();
         assert_eq!(caller.launch.as_deref(), Some(&launch));
         assert!(caller.require(Scope::State).is_ok() && caller.require(Scope::StatementsRead).is_err());
         let wide = make(Some(Scopes::parse("admin:*").unwrap())).await;
         assert!(matches!(wide, Err(IdentityError::Invalid { field: "scopes", .. })));
         clock.advance(TimeDelta::seconds(60));
-        assert!(matches!(identity.authenticate(&header(&issued)).await, Err(AuthError::Expired)));
+        assert!(matches!(identity.authenticate(&header).await, Err(AuthError::Expired)));
         assert!(identity.list_credentials(TenantId::DEFAULT, None, 10).await.unwrap().is_empty(), "launches are not listed");
+    }
+
+    async fn a_token_is_fetched_once_in_time_and_by_nobody_who_was_shut_out(db: TestDatabase) {
+        let clock = clock();
+        let (here, there) = (node(&db, &clock), node(&db, &clock));
+        let actor = json!({ "account": { "homePage": "https://lms.example", "name": "ada" } });
+        let launch = Launch {
+            session: Some("s1".to_owned()),
+            activity: Some("https://lms.example/au".to_owned()),
+            move_on: MoveOn::named("Passed"),
+            mastery_score: Score::parse("0.8"),
+            mode: LaunchMode::named("Review"),
+            ..Launch::of(Uuid::from_u128(7), actor.as_object().cloned().unwrap())
+        };
+        let make = || async {
+            let new = NewLaunch { fetch: true, ..NewLaunch::of(launch.clone()) };
+            let launched = here.create_launch("test", TenantId::DEFAULT, new).await.unwrap();
+            let Handed::Fetch { token, .. } = launched.handed else { panic!("a fetch URL was asked for") };
+            (launched.credential.id, token)
+        };
+        let code = |answer: Result<Secret, FetchError>| answer.unwrap_err().code();
+
+        let (_, token) = make().await;
+        let given = there.fetch(&token).await.unwrap();
+        let caller = here.authenticate(&format!("Basic {}", given.expose())).await.unwrap();
+        assert_eq!(caller.launch.as_deref(), Some(&launch), "what a launch is bound to is known to whoever asks");
+        assert_eq!(code(here.fetch(&token).await), "1", "on every node");
+
+        let (_, late) = make().await;
+        clock.advance(TimeDelta::seconds(3_601));
+        assert_eq!(code(here.fetch(&late).await), "1");
+        let (id, revoked) = make().await;
+        here.revoke_credential("test", TenantId::DEFAULT, id).await.unwrap();
+        assert_eq!(code(here.fetch(&revoked).await), "2");
+        let (_, good) = make().await;
+        for wrong in ["", ".", "a.b", "nobody", &format!("{}0", good.expose()), good.expose().split_once('.').unwrap().0] {
+            assert_eq!(code(here.fetch(&Secret::new(wrong)).await), "2", "{wrong:?}");
+        }
+        // Another launch's half does not fit.
+        let (key, _) = good.expose().split_once('.').unwrap();
+        let (_, other) = make().await;
+        let mixed = format!("{key}.{}", other.expose().split_once('.').unwrap().1);
+        assert_eq!(code(here.fetch(&Secret::new(mixed)).await), "2");
+
+        let rows = db.superuser().await;
+        let kept = rows.query("SELECT c::text FROM platform.credentials c", &[]).await.unwrap();
+        let secret = good.expose().split_once('.').unwrap().1;
+        assert!(kept.iter().all(|row| !row.get::<_, String>(0).contains(secret)), "only its hash is kept");
+        let acts = rows.query_one("SELECT count(*) FROM platform.audit WHERE action = 'credential.fetch'", &[]).await.unwrap();
+        assert_eq!(acts.get::<_, i64>(0), 1);
     }
 
     async fn the_bootstrap_credential_is_made_once_and_never_changed(db: TestDatabase) {

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::http::{
         Api,
         body::{JsonBody, OptionalBody},
         cursor::Pages,
-        described::{AgentGiven, LaunchScopeName, ScopeName},
+        described::{ActivityId, AgentGiven, LaunchModeName, LaunchScopeName, MoveOnName, ScopeName},
         endpoint::endpoints,
         path::path_id,
         query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters, refuse},
@@ -29,10 +29,13 @@ use crate::http::{
     caller::Caller,
 };
 use crate::{
-    identity::{DEFAULT_LAUNCH, DEFAULT_OVERLAP, Identity, IdentityError, Issued, NewCredential},
-    model::{Scope, Scopes, TenantId},
-    store::platform::credentials::{Credential, Launch},
-    xapi::Violations,
+    cmi5::{Launch, LaunchMode},
+    identity::{
+        DEFAULT_LAUNCH, DEFAULT_OVERLAP, Handed, Identity, IdentityError, Issued, Launched, NewCredential, NewLaunch,
+    },
+    model::{Scope, Scopes, TenantId, attempt::MoveOn, score::Score},
+    store::platform::credentials::Credential,
+    xapi::{Violations, decimal::Decimal},
 };
 
 endpoints! {
@@ -74,6 +77,26 @@ struct MakeLaunch {
     lifetime_seconds: Option<u64>,
     #[schema(value_type = Option<Vec<LaunchScopeName>>, min_items = 1)]
     scopes: Option<Vec<String>>,
+    /// The session that the credential is bound to; one is made where an activity is named and no session.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00- \x7f-\x9f\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    session_id: Option<String>,
+    /// The unit that the credential is bound to, by the activity id of the launch.
+    #[schema(value_type = Option<ActivityId>)]
+    activity_id: Option<String>,
+    /// What the unit asks for.
+    #[schema(value_type = Option<MoveOnName>)]
+    move_on: Option<String>,
+    /// Four decimals are kept.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 1)]
+    mastery_score: Option<Number>,
+    #[schema(value_type = Option<LaunchModeName>)]
+    launch_mode: Option<String>,
+    /// Whether the secret is to be fetched, once, by the unit (cmi5 8.2): then `fetchUrl` is answered and no `secret`.
+    fetch: Option<bool>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -105,6 +128,30 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     registration: Option<Uuid>,
+    /// Of a launch that is bound to a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    session_id: Option<String>,
+    /// Of a launch that is bound to a unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    activity_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    move_on: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<f64>, minimum = 0, maximum = 1)]
+    mastery_score: Option<Score>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    launch_mode: Option<&'static str>,
+    /// Where a unit gets its token with a POST, once. In the one answer that makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fetch_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fetch_expires_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     #[schema(required)]
     expires_at: Option<DateTime<Utc>>,
@@ -116,6 +163,7 @@ pub struct Shown {
 
 impl From<Credential> for Shown {
     fn from(credential: Credential) -> Self {
+        let launch = credential.launch.as_ref();
         Self {
             id: credential.id,
             tenant_id: credential.tenant,
@@ -124,7 +172,14 @@ impl From<Credential> for Shown {
             scopes: credential.scopes.names(),
             label: credential.label,
             agent: credential.agent,
-            registration: credential.launch.map(|launch| launch.registration),
+            registration: launch.map(|launch| launch.registration),
+            session_id: launch.and_then(|launch| launch.session.clone()),
+            activity_id: launch.and_then(|launch| launch.activity.clone()),
+            move_on: launch.and_then(|launch| launch.move_on).map(MoveOn::as_str),
+            mastery_score: launch.and_then(|launch| launch.mastery_score),
+            launch_mode: launch.and_then(|launch| launch.mode).map(LaunchMode::as_str),
+            fetch_url: None,
+            fetch_expires_at: None,
             created_at: credential.created_at,
             expires_at: credential.expires_at,
             previous_secret_valid_until: credential.previous_valid_until,
@@ -164,16 +219,53 @@ async fn create(
 async fn launch(
     caller: Caller,
     identity: Data<Identity>,
+    api: Data<Api>,
     req: HttpRequest,
     body: JsonBody<MakeLaunch>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = whose(&caller, &req)?;
-    let MakeLaunch { registration, actor, lifetime_seconds, scopes } = body.0;
-    let lifetime = lifetime_seconds.map_or(DEFAULT_LAUNCH, Duration::from_secs);
-    let scopes = scopes.as_deref().map(parse_scopes).transpose()?;
-    let (by, launch) = (caller.credential.audit_name(), Launch { registration, actor });
-    let issued = identity.create_launch(&by, tenant, launch, lifetime, scopes).await?;
-    Ok(HttpResponse::Created().json(Shown::from(issued)))
+    let new = new_launch(body.0)?;
+    let Launched { credential, handed } = identity.create_launch(&caller.credential.audit_name(), tenant, new).await?;
+    let mut shown = Shown::from(credential);
+    match handed {
+        Handed::Secret(secret) => shown.secret = Some(secret.expose().to_owned()),
+        Handed::Fetch { token, until } => {
+            shown.fetch_url = Some(api.fetch_urls.of(&req, &token));
+            shown.fetch_expires_at = Some(until);
+        }
+    }
+    Ok(HttpResponse::Created().json(shown))
+}
+
+fn new_launch(given: MakeLaunch) -> Result<NewLaunch, HttpError> {
+    let unknown = |field: &'static str| move || refuse_field(field, "it is none of the values that are known");
+    let move_on = given.move_on.map(|name| MoveOn::named(&name).ok_or_else(unknown("moveOn"))).transpose()?;
+    let mode = given.launch_mode.map(|name| LaunchMode::named(&name).ok_or_else(unknown("launchMode"))).transpose()?;
+    let launch = Launch {
+        session: given.session_id,
+        activity: given.activity_id,
+        move_on,
+        mastery_score: given.mastery_score.map(|number| mastery(&number)).transpose()?,
+        mode,
+        ..Launch::of(given.registration, given.actor)
+    };
+    Ok(NewLaunch {
+        lifetime: given.lifetime_seconds.map_or(DEFAULT_LAUNCH, Duration::from_secs),
+        scopes: given.scopes.as_deref().map(parse_scopes).transpose()?,
+        fetch: given.fetch.unwrap_or_default(),
+        ..NewLaunch::of(launch)
+    })
+}
+
+fn mastery(number: &Number) -> Result<Score, HttpError> {
+    let is_within =
+        Decimal::of("0") <= Decimal::of(number.as_str()) && Decimal::of(number.as_str()) <= Decimal::of("1");
+    let score = Score::parse(number.as_str()).filter(|_| is_within);
+    score.ok_or_else(|| refuse_field("masteryScore", "expected a number from 0 to 1"))
+}
+
+fn refuse_field(field: &'static str, why: &str) -> HttpError {
+    IdentityError::Invalid { field, why: why.to_owned() }.into()
 }
 
 /// Credentials of a tenant, without their secrets; those of launches are not among them.

@@ -1,4 +1,4 @@
-//! `/api/v1/admin/tenants`: create, list, suspend, resume. For operators only.
+//! `/api/v1/admin/tenants`: create, list, suspend, resume, for operators only; and what a tenant decides for itself.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -24,13 +24,14 @@ use crate::http::{
 };
 use crate::{
     identity::Identity,
-    model::TenantId,
-    store::platform::tenants::{Tenant, TenantStatus},
+    model::{Scope, TenantId},
+    store::platform::tenants::{Cmi5Settings, Tenant, TenantStatus},
 };
 
 endpoints! {
     /// Tenants.
     Tenants: list as __path_list, create as __path_create, suspend as __path_suspend, resume as __path_resume,
+        get_settings as __path_get_settings, put_settings as __path_put_settings,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -118,6 +119,77 @@ async fn resume(
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     set(&caller, &identity, &id, &req, TenantStatus::Active).await
+}
+
+/// What a tenant decides for itself.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schema(as = TenantSettingsGiven)]
+struct GivenSettings {
+    /// Whether statements that break cmi5's rules are refused; else they are counted. Absent means no.
+    #[schema(value_type = Option<bool>)]
+    cmi5_strict: Option<bool>,
+    /// Whether `satisfied` is computed and sent for courses whose structure is known. Absent means no.
+    #[schema(value_type = Option<bool>)]
+    cmi5_satisfied: Option<bool>,
+}
+
+/// The settings of a tenant.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TenantSettings)]
+struct ShownSettings {
+    cmi5_strict: bool,
+    cmi5_satisfied: bool,
+}
+
+/// What a tenant has decided.
+#[utoipa::path(get, path = "/api/v1/admin/tenants/{id}/settings", tag = "tenants",
+    operation_id = "getTenantSettings", params(("id" = Uuid, Path, description = "the tenant's id")),
+    responses((status = 200, description = "the settings", body = ShownSettings)))]
+async fn get_settings(
+    caller: Caller,
+    identity: Data<Identity>,
+    id: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = own_or_operated(&caller, &id, &req)?;
+    Ok(HttpResponse::Ok().json(ShownSettings::from(identity.tenant(id).await?)))
+}
+
+/// Decides for a tenant; what is left out takes its default. It counts at once, on every node.
+#[utoipa::path(put, path = "/api/v1/admin/tenants/{id}/settings", tag = "tenants",
+    operation_id = "setTenantSettings", params(("id" = Uuid, Path, description = "the tenant's id")),
+    request_body = GivenSettings, responses((status = 200, description = "set", body = ShownSettings)))]
+async fn put_settings(
+    caller: Caller,
+    identity: Data<Identity>,
+    id: Path<String>,
+    req: HttpRequest,
+    body: JsonBody<GivenSettings>,
+) -> Result<HttpResponse, Problem> {
+    let id = own_or_operated(&caller, &id, &req)?;
+    let GivenSettings { cmi5_strict, cmi5_satisfied } = body.0;
+    let cmi5 = Cmi5Settings { strict: cmi5_strict.unwrap_or_default(), satisfied: cmi5_satisfied.unwrap_or_default() };
+    let tenant = identity.set_cmi5(&caller.credential.audit_name(), id, cmi5).await?;
+    Ok(HttpResponse::Ok().json(ShownSettings::from(tenant)))
+}
+
+/// An administrator decides for their own tenant, an operator for every one.
+fn own_or_operated(caller: &Caller, id: &str, req: &HttpRequest) -> Result<TenantId, Problem> {
+    caller.require(Scope::Admin)?;
+    Parameters::read(req.query_string(), &[])?;
+    let id = TenantId(path_id(id, "tenant")?);
+    if id != caller.tenant {
+        caller.require_operator()?;
+    }
+    Ok(id)
+}
+
+impl From<Tenant> for ShownSettings {
+    fn from(tenant: Tenant) -> Self {
+        Self { cmi5_strict: tenant.cmi5.strict, cmi5_satisfied: tenant.cmi5.satisfied }
+    }
 }
 
 async fn set(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Incoming, Xapi, content_type, get, whole};
 use crate::{
+    cmi5,
     http::{HttpError, budget::Hold, work},
     model::TenantId,
     store::{
@@ -75,6 +76,17 @@ impl Write {
             if_none_match: incoming.header("if-none-match").map(str::to_owned),
             limits: xapi.limits.clone(),
         })
+    }
+
+    /// Where units are held to cmi5's rules, one puts preferences that are whole.
+    pub async fn keep_to_preferences(&self, tenant: TenantId, xapi: &Xapi) -> Result<(), HttpError> {
+        match cmi5::check_preferences(&self.content_type, &self.body) {
+            Err(violations) if self.method == DocumentMethod::Put => {
+                let is_strict = xapi.store.tenant(tenant).await?.is_some_and(|tenant| tenant.cmi5.strict);
+                if is_strict { Err(HttpError::Refused(violations)) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes the write; where it merges large documents, as often as somebody else is quicker.

@@ -3,7 +3,11 @@
 use super::server::{Server, connect};
 
 /// Every queue there is, and the rows in it that still wait for somebody.
-const QUEUES: &[(&str, &str)] = &[("platform.jobs", "state IN ('pending', 'running')"), ("ledger.links_due", "true")];
+const QUEUES: &[(&str, &str)] = &[
+    ("platform.jobs", "state IN ('pending', 'running')"),
+    ("ledger.links_due", "true"),
+    ("progress.satisfied_due", "true"),
+];
 
 /// One line per queue of the database that still holds work, but for those the test declared.
 pub async fn find(server: &Server, database: &str, expected: &[&str]) -> Vec<String> {

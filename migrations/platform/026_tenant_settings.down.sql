@@ -1,0 +1,3 @@
+ALTER TABLE platform.tenants
+    DROP COLUMN IF EXISTS cmi5_strict,
+    DROP COLUMN IF EXISTS cmi5_satisfied;

@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS progress.cmi5_marks;

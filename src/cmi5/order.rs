@@ -1,0 +1,233 @@
+//! What has to come before what, and what only once: the order of a session and of a registration. What was said before
+//! comes in as marks, one for each thing that decides what may follow; what is said now leaves marks of its own.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Launch, Said, Verb, rules, said::normal_session};
+use crate::{
+    model::{TenantId, names::derived},
+    xapi::{
+        Violation,
+        keys::{self, Ifi},
+    },
+};
+
+/// That something was said, and by which statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub key: Uuid,
+    pub statement: Uuid,
+    pub verb: Verb,
+    /// By the statement's own timestamp, which is what cmi5 orders by.
+    pub occurred: DateTime<Utc>,
+}
+
+/// What a mark is about.
+#[derive(Clone, Copy)]
+enum About {
+    Launched,
+    Initialized,
+    Completed,
+    Verdict,
+    /// Terminated, or abandoned.
+    End,
+    CompletedUnit,
+    PassedUnit,
+    WaivedUnit,
+}
+
+impl About {
+    const ALL: [Self; 8] = [
+        Self::Launched,
+        Self::Initialized,
+        Self::Completed,
+        Self::Verdict,
+        Self::End,
+        Self::CompletedUnit,
+        Self::PassedUnit,
+        Self::WaivedUnit,
+    ];
+
+    fn is_of_session(self) -> bool {
+        !matches!(self, Self::CompletedUnit | Self::PassedUnit | Self::WaivedUnit)
+    }
+
+    /// A part of keys that are stored: never changed.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Launched => "launched",
+            Self::Initialized => "initialized",
+            Self::Completed => "completed",
+            Self::Verdict => "verdict",
+            Self::End => "end",
+            Self::CompletedUnit => "completed unit",
+            Self::PassedUnit => "passed unit",
+            Self::WaivedUnit => "waived unit",
+        }
+    }
+
+    /// What a defined statement with this verb says for good.
+    fn of(verb: Verb) -> &'static [Self] {
+        match verb {
+            Verb::Launched => &[Self::Launched],
+            Verb::Initialized => &[Self::Initialized],
+            Verb::Completed => &[Self::Completed, Self::CompletedUnit],
+            Verb::Passed => &[Self::Verdict, Self::PassedUnit],
+            Verb::Failed => &[Self::Verdict],
+            Verb::Terminated | Verb::Abandoned => &[Self::End],
+            Verb::Waived => &[Self::WaivedUnit],
+            Verb::Satisfied | Verb::Other => &[],
+        }
+    }
+}
+
+/// A statement as the ledger will keep it.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoken<'a> {
+    pub said: &'a Said,
+    pub id: Uuid,
+    pub occurred: DateTime<Utc>,
+}
+
+/// The key of one thing that the statement's session or registration may have; `None` where the statement does not say
+/// which session, registration or unit that is.
+fn key(tenant: TenantId, said: &Said, about: About) -> Option<Uuid> {
+    let (place, registration) = match about.is_of_session() {
+        true => (said.session.as_deref()?, said.registration),
+        false => (said.object.as_deref()?, Some(said.registration?)),
+    };
+    Some(made_of(tenant, about, registration, said.actor.as_ref(), place))
+}
+
+fn made_of(tenant: TenantId, about: About, registration: Option<Uuid>, learner: Option<&Ifi>, place: &str) -> Uuid {
+    let registration = registration.map_or_else(String::new, |registration| registration.to_string());
+    // Spelled alike for all that are of one person.
+    let learner = learner.map_or_else(String::new, |ifi| keys::user(tenant.0, ifi, |key| key.to_string()));
+    derived(tenant, "cmi5 mark", &[about.name(), &registration, &learner, place])
+}
+
+/// The keys of all that decides about the statement.
+pub fn marks_of(tenant: TenantId, said: &Said) -> impl Iterator<Item = Uuid> {
+    About::ALL.into_iter().filter_map(move |about| key(tenant, said, about))
+}
+
+/// The key of the end of the session that a launch is bound to.
+pub fn end_of_launch(tenant: TenantId, launch: &Launch) -> Option<Uuid> {
+    let session = normal_session(tenant, launch.session.as_deref()?)?;
+    let learner = Ifi::of(&launch.actor);
+    Some(made_of(tenant, About::End, Some(launch.registration), learner.as_ref(), &session))
+}
+
+/// What was said before.
+#[derive(Clone, Debug, Default)]
+pub struct Marks(HashMap<Uuid, Mark>);
+
+impl Marks {
+    pub fn new(marks: impl IntoIterator<Item = Mark>) -> Self {
+        Self(marks.into_iter().map(|mark| (mark.key, mark)).collect())
+    }
+
+    pub fn add(&mut self, marks: impl IntoIterator<Item = Mark>) {
+        self.0.extend(marks.into_iter().map(|mark| (mark.key, mark)));
+    }
+
+    /// What statements of one request break of the order, each once, and the marks that they leave. They are taken in the
+    /// order of their timestamps, in which cmi5 orders them.
+    pub fn judge(&self, tenant: TenantId, spoken: &[Spoken<'_>]) -> (Vec<Violation>, Vec<Mark>) {
+        let mut in_order = spoken.to_vec();
+        in_order.sort_by_key(|one| (one.occurred, one.said.statement));
+        let (mut known, mut broken, mut left) = (self.clone(), Vec::new(), Vec::new());
+        for one in in_order {
+            broken.extend(known.broken(tenant, one).map(|(rule, pointer, message)| Violation {
+                statement: Some(one.said.statement),
+                pointer: pointer.to_owned(),
+                rule,
+                message: message.to_owned(),
+            }));
+            let marks = known.left_by(tenant, one);
+            known.add(marks.iter().cloned());
+            left.extend(marks);
+        }
+        broken.sort_by_key(|violation| violation.statement);
+        (broken, left)
+    }
+
+    fn get(&self, tenant: TenantId, said: &Said, about: About) -> Option<&Mark> {
+        self.0.get(&key(tenant, said, about)?)
+    }
+
+    /// The marks that were not there.
+    fn left_by(&self, tenant: TenantId, Spoken { said, id, occurred }: Spoken<'_>) -> Vec<Mark> {
+        let about = if said.is_defined { About::of(said.verb) } else { &[] };
+        let keys = about.iter().filter_map(|about| key(tenant, said, *about));
+        let new = keys.filter(|key| !self.0.contains_key(key));
+        new.map(|key| Mark { key, statement: id, verb: said.verb, occurred }).collect()
+    }
+
+    /// The first rule of the order that the statement breaks.
+    fn broken(&self, tenant: TenantId, one: Spoken<'_>) -> Option<(&'static str, &'static str, &'static str)> {
+        let verb = if one.said.is_defined { one.said.verb } else { Verb::Other };
+        let out_of_place = if verb.is_of_lms() { None } else { self.out_of_place(tenant, one, verb) };
+        let broken = out_of_place.or_else(|| self.said_again(tenant, one.said, verb))?;
+        let pointer = if verb == Verb::Other { "" } else { "/verb/id" };
+        Some((broken.0, pointer, broken.1))
+    }
+
+    /// Whether a unit speaks before its session has begun, or after its end.
+    fn out_of_place(&self, tenant: TenantId, one: Spoken<'_>, verb: Verb) -> Option<(&'static str, &'static str)> {
+        // Without a session id there is no session to be in.
+        one.said.session.as_ref()?;
+        match self.get(tenant, one.said, About::End) {
+            Some(end) if end.verb == Verb::Abandoned => {
+                return Some((rules::ABANDONED_LAST, "the session was abandoned"));
+            }
+            Some(_) if verb == Verb::Terminated => {
+                return Some((rules::VERB_TWICE, "the session is terminated already"));
+            }
+            Some(_) => return Some((rules::TERMINATED_LAST, "the session is terminated")),
+            None => {}
+        }
+        match self.get(tenant, one.said, About::Initialized) {
+            Some(_) if verb == Verb::Initialized => Some((rules::VERB_TWICE, "the session is initialized already")),
+            Some(begin) if one.occurred < begin.occurred => {
+                Some((rules::INITIALIZED_FIRST, "its timestamp lies before that of initialized"))
+            }
+            None if verb != Verb::Initialized => Some((rules::INITIALIZED_FIRST, "the session is not initialized")),
+            _ => None,
+        }
+    }
+
+    /// Whether a verb stands where its session or its unit had it, or its opposite, before.
+    fn said_again(&self, tenant: TenantId, said: &Said, verb: Verb) -> Option<(&'static str, &'static str)> {
+        let has = |about| self.get(tenant, said, about);
+        let twice = Some((rules::VERB_TWICE, "the session has a statement with this verb"));
+        match verb {
+            Verb::Launched if has(About::Launched).is_some() => twice,
+            Verb::Abandoned if has(About::End).is_some_and(|end| end.verb == verb) => twice,
+            Verb::Completed if has(About::Completed).is_some() => twice,
+            Verb::Completed if has(About::CompletedUnit).is_some() => {
+                Some((rules::COMPLETED_TWICE, "the unit is completed in this registration"))
+            }
+            Verb::Passed | Verb::Failed if has(About::Verdict).is_some_and(|verdict| verdict.verb == verb) => twice,
+            Verb::Passed | Verb::Failed if has(About::Verdict).is_some() => {
+                Some((rules::VERDICT_TWICE, "the session has the other verdict"))
+            }
+            Verb::Passed if has(About::PassedUnit).is_some() => {
+                Some((rules::PASSED_TWICE, "the unit is passed in this registration"))
+            }
+            Verb::Failed if has(About::PassedUnit).is_some() => {
+                Some((rules::FAILED_AFTER_PASSED, "the unit is passed in this registration"))
+            }
+            Verb::Waived if has(About::WaivedUnit).is_some() => {
+                Some((rules::WAIVED_TWICE, "the unit is waived in this registration"))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

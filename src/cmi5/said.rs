@@ -1,0 +1,147 @@
+//! A statement in cmi5's words.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION, form};
+use crate::{
+    model::{TenantId, names::given},
+    xapi::{Violation, keys::Ifi},
+};
+
+/// The verbs that cmi5 has rules for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Launched,
+    Initialized,
+    Completed,
+    Passed,
+    Failed,
+    Abandoned,
+    Waived,
+    Terminated,
+    Satisfied,
+    Other,
+}
+
+impl Verb {
+    const ALL: [(Self, &str); 9] = [
+        (Self::Launched, "http://adlnet.gov/expapi/verbs/launched"),
+        (Self::Initialized, "http://adlnet.gov/expapi/verbs/initialized"),
+        (Self::Completed, "http://adlnet.gov/expapi/verbs/completed"),
+        (Self::Passed, "http://adlnet.gov/expapi/verbs/passed"),
+        (Self::Failed, "http://adlnet.gov/expapi/verbs/failed"),
+        (Self::Abandoned, "https://w3id.org/xapi/adl/verbs/abandoned"),
+        (Self::Waived, "https://w3id.org/xapi/adl/verbs/waived"),
+        (Self::Terminated, "http://adlnet.gov/expapi/verbs/terminated"),
+        (Self::Satisfied, "https://w3id.org/xapi/adl/verbs/satisfied"),
+    ];
+
+    fn of(iri: &str) -> Self {
+        Self::ALL.into_iter().find(|(_, other)| *other == iri).map_or(Self::Other, |(verb, _)| verb)
+    }
+
+    /// The last word of its IRI.
+    pub fn name(self) -> &'static str {
+        let iri = Self::ALL.into_iter().find(|(verb, _)| *verb == self).map_or("", |(_, iri)| iri);
+        iri.rsplit('/').next().unwrap_or_default()
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().map(|(verb, _)| verb).find(|verb| verb.name() == name)
+    }
+
+    /// Whether it is the LMS that says it.
+    pub fn is_of_lms(self) -> bool {
+        matches!(self, Self::Launched | Self::Abandoned | Self::Waived | Self::Satisfied)
+    }
+}
+
+/// What a statement of cmi5 says: one with the category ("defined"), one that names a session ("allowed"), or whatever a
+/// launch sends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// Its place in the request.
+    pub statement: usize,
+    pub verb: Verb,
+    pub is_defined: bool,
+    pub actor: Option<Ifi>,
+    /// Whether the actor is an Agent and no Group.
+    pub is_agent: bool,
+    pub registration: Option<Uuid>,
+    /// As attempts know it: UUIDs in their usual form.
+    pub session: Option<String>,
+    /// The object, if it is an activity.
+    pub object: Option<String>,
+    /// The rules that it breaks by itself, whatever was said before.
+    pub broken: Vec<Violation>,
+}
+
+impl Said {
+    /// `None`: the statement is not one of cmi5's. `doc` is a valid statement.
+    pub fn of(tenant: TenantId, launch: Option<&Launch>, statement: usize, doc: &Map<String, Value>) -> Option<Self> {
+        let context = object(doc, "context");
+        let is_defined = has_category(context, CATEGORY);
+        let extensions = context.and_then(|context| object(context, "extensions"));
+        let session = extensions.and_then(|all| all.get(SESSION)).and_then(Value::as_str);
+        let session = session.and_then(|session| normal_session(tenant, session));
+        if launch.is_none() && !is_defined && session.is_none() {
+            return None;
+        }
+        let verb = object(doc, "verb").and_then(|verb| text(verb, "id")).map_or(Verb::Other, Verb::of);
+        let actor = object(doc, "actor");
+        let target = object(doc, "object");
+        let is_activity =
+            |target: &&Map<String, Value>| text(target, "objectType").is_none_or(|kind| kind == "Activity");
+        let registration = context.and_then(|context| text(context, "registration"));
+        let mut said = Self {
+            statement,
+            verb,
+            is_defined,
+            actor: actor.and_then(Ifi::of),
+            is_agent: actor.and_then(|actor| text(actor, "objectType")).is_none_or(|kind| kind == "Agent"),
+            registration: registration.and_then(|text| text.parse().ok()),
+            session,
+            object: target.filter(is_activity).and_then(|target| text(target, "id")).map(str::to_owned),
+            broken: Vec::new(),
+        };
+        said.broken = form::broken(&said, doc, launch);
+        Some(said)
+    }
+}
+
+/// A session id as it is compared.
+pub(super) fn normal_session(tenant: TenantId, session: &str) -> Option<String> {
+    given(tenant, "cmi5 session", session)
+}
+
+impl Launch {
+    /// Whether a session id is this launch's, if it is bound to one.
+    pub fn is_session(&self, tenant: TenantId, session: &str) -> bool {
+        let own = self.session.as_deref().and_then(|own| normal_session(tenant, own));
+        own.is_none_or(|own| own == session)
+    }
+}
+
+pub(super) fn object<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {
+    map.get(name).and_then(Value::as_object)
+}
+
+pub(super) fn text<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    map.get(name).and_then(Value::as_str)
+}
+
+/// Whether the context names this category, alone or in a list.
+fn has_category(context: Option<&Map<String, Value>>, category: &str) -> bool {
+    let related = context.and_then(|context| object(context, "contextActivities"));
+    let is_it = |activity: &Value| activity.get("id").and_then(Value::as_str) == Some(category);
+    match related.and_then(|related| related.get("category")) {
+        Some(Value::Array(all)) => all.iter().any(is_it),
+        Some(one) => is_it(one),
+        None => false,
+    }
+}
+
+pub(super) fn has_move_on_category(doc: &Map<String, Value>) -> bool {
+    has_category(object(doc, "context"), MOVE_ON_CATEGORY)
+}

@@ -1,0 +1,84 @@
+//! What was said of cmi5 sessions and units that decides what may follow: one row for each such thing.
+
+use uuid::Uuid;
+
+use crate::{
+    cmi5::{Mark, Verb},
+    model::TenantId,
+    store::{As, Store, StoreError, Tx, door::tx::column, ledger::voids::voids_at},
+};
+
+/// Those of the marks that are there. One whose statement is voided is gone for good.
+pub async fn known(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<Vec<Mark>, StoreError> {
+    let rows = tx
+        .query(
+            concat!(
+                "/* marks::known */ SELECT m.key, m.statement_id, m.verb, m.occurred,
+                        EXISTS (SELECT FROM ledger.statement_ids s
+                                JOIN ledger.refs v ON v.tenant_id = s.tenant_id AND v.target_id = s.id
+                                WHERE s.tenant_id = m.tenant_id AND s.id = m.statement_id AND ",
+                voids_at!("s.stored"),
+                ") AS voided
+                 FROM unnest($2::uuid[]) AS wanted (key)
+                 CROSS JOIN LATERAL (SELECT * FROM progress.cmi5_marks m
+                                     WHERE m.tenant_id = $1 AND m.key = wanted.key OFFSET 0) m"
+            ),
+            &[&tenant.0, &keys],
+        )
+        .await?;
+    let (mut marks, mut voided) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let verb: String = column(row, "verb")?;
+        let verb = Verb::named(&verb)
+            .ok_or_else(|| StoreError::Shape { name: "marks::known", detail: format!("unknown verb {verb:?}") })?;
+        let (key, statement, occurred) = (column(row, "key")?, column(row, "statement_id")?, column(row, "occurred")?);
+        if column(row, "voided")? { voided.push(key) } else { marks.push(Mark { key, statement, verb, occurred }) }
+    }
+    if !voided.is_empty() {
+        // Whoever deletes it second deletes nothing, and then meets the mark of whoever was first.
+        tx.execute(
+            "/* marks::forget */ DELETE FROM progress.cmi5_marks WHERE tenant_id = $1 AND key = ANY($2)",
+            &[&tenant.0, &voided],
+        )
+        .await?;
+    }
+    Ok(marks)
+}
+
+/// Adds marks, sorted so that two groups that share some wait for each other instead of deadlocking. A unique violation
+/// means that another transaction added one of them meanwhile: the caller reads again and judges anew.
+pub async fn insert(tx: &Tx<'_>, tenant: TenantId, marks: &[Mark]) -> Result<(), StoreError> {
+    let keys: Vec<Uuid> = marks.iter().map(|mark| mark.key).collect();
+    let statements: Vec<Uuid> = marks.iter().map(|mark| mark.statement).collect();
+    let verbs: Vec<&str> = marks.iter().map(|mark| mark.verb.name()).collect();
+    let occurred: Vec<_> = marks.iter().map(|mark| mark.occurred).collect();
+    tx.execute(
+        "/* marks::insert */ INSERT INTO progress.cmi5_marks (tenant_id, key, statement_id, verb, occurred)
+         SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
+             AS new (key, statement_id, verb, occurred) ORDER BY new.key",
+        &[&tenant.0, &keys, &statements, &verbs, &occurred],
+    )
+    .await
+    .map(drop)
+}
+
+impl Store {
+    /// Whether the session with this mark for its end is over, in a tenant that holds units to cmi5's rules.
+    pub async fn is_over(&self, tenant: TenantId, end: Uuid) -> Result<bool, StoreError> {
+        self.run_tx("session_is_over", As::Tenant(tenant), |tx| {
+            Box::pin(async move {
+                let row = tx
+                    .query_one(
+                        "/* marks::is_over */ SELECT EXISTS (
+                             SELECT FROM platform.tenants t
+                             JOIN progress.cmi5_marks m ON m.tenant_id = t.tenant_id
+                             WHERE t.tenant_id = $1 AND t.cmi5_strict AND m.key = $2) AS over",
+                        &[&tenant.0, &end],
+                    )
+                    .await?;
+                column(&row, "over")
+            })
+        })
+        .await
+    }
+}
