@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::json;
 
@@ -55,11 +56,20 @@ async fn at_its_loudest_the_log_tells_nobodys_data() {
     send(document.header("Content-Type", "text/plain").body(CANARY)).await.expect(204);
     send(request(Method::GET, "/xapi/statements", WRONG)).await.expect(401);
     send(request(Method::GET, &format!("/xapi/statements?statementId={CANARY}"), SECRET)).await.expect(400);
+    let launch = json!({"registration": registration, "actor": agent, "fetch": true});
+    let launch = request(Method::POST, "/api/v1/admin/credentials/launch", SECRET).json(&launch);
+    let address = send(launch).await.expect(201).json()["fetchUrl"].as_str().unwrap().to_owned();
+    let token = send(client.post(&address)).await.expect(200).json()["auth-token"].as_str().unwrap().to_owned();
+    send(client.post(&address)).await.expect(200);
+    let by_unit = client.get(format!("{}/xapi/statements", service.url)).header("X-Experience-API-Version", "1.0.3");
+    send(by_unit.header("Authorization", format!("Basic {token}"))).await.expect(200);
     // What was stored is read by the loops as well, and a stop has its own words.
     service.process.signal("TERM");
     service.process.ended().await;
 
-    let mut kept = vec![CANARY.to_owned(), SECRET.to_owned(), WRONG.to_owned()];
+    let pair = String::from_utf8(STANDARD.decode(&token).unwrap()).unwrap();
+    let mut kept = vec![CANARY.to_owned(), SECRET.to_owned(), WRONG.to_owned(), token];
+    kept.extend([pair.split_once(':').unwrap().1, address.rsplit_once('.').unwrap().1].map(str::to_owned));
     for login in ["progress_app", "progress_schema", "progress_owner"] {
         let file = service.data().join(format!("postgres/{login}.password"));
         kept.push(fs::read_to_string(file).unwrap().trim().to_owned());
