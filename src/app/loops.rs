@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
-    cmi5::Said,
+    cmi5,
     ingest::{Ingest, IngestError, Submission, settle::References},
     model::{Clock, TenantId},
     partitions,
@@ -97,7 +97,7 @@ async fn say(
             return Ok(());
         }
     };
-    let said = batch.statements.iter().filter_map(|statement| Said::of(tenant, None, 0, statement.doc())).collect();
+    let said = batch.statements.iter().filter_map(|statement| cmi5::read(tenant, None, 0, statement.doc())).collect();
     let author = Author::new(tenant.0, authority, version);
     let prepare = |statement| prepare(statement, &author, uuid::Uuid::nil, clock.now());
     let statements = batch.statements.into_iter().map(prepare).collect();

@@ -6,7 +6,17 @@ use super::{
     Launch, LaunchMode, MASTERY_SCORE, REASON, Said, Verb, rules,
     said::{has_move_on_category, object, text},
 };
-use crate::xapi::{Violation, decimal::Decimal};
+use crate::{
+    model::TenantId,
+    xapi::{Violation, decimal::Decimal, keys::Ifi},
+};
+
+/// A statement in cmi5's words, with the rules that it breaks by itself. `None`: it is not one of cmi5's.
+pub fn read(tenant: TenantId, launch: Option<&Launch>, statement: usize, doc: &Map<String, Value>) -> Option<Said> {
+    let mut said = Said::of(tenant, launch, statement, doc)?;
+    said.broken = broken(&said, doc, launch);
+    Some(said)
+}
 
 /// What is found, each at its place in the statement.
 struct Report<'a> {
@@ -24,7 +34,7 @@ impl Report<'_> {
 }
 
 /// The rules that the statement breaks, in the order of its properties.
-pub(super) fn broken(said: &Said, doc: &Map<String, Value>, launch: Option<&Launch>) -> Vec<Violation> {
+fn broken(said: &Said, doc: &Map<String, Value>, launch: Option<&Launch>) -> Vec<Violation> {
     let mut report = Report { said, found: Vec::new() };
     let is_by_launch = launch.is_some();
     report.expect(!is_by_launch || doc.contains_key("id"), "/id", rules::ID, "a unit makes the ids of its statements");
@@ -68,7 +78,7 @@ fn category(report: &mut Report<'_>, doc: &Map<String, Value>) {
 /// Who and what it is about, and in which registration.
 fn parties(report: &mut Report<'_>) {
     let said = report.said;
-    let is_account = matches!(said.actor, Some(crate::xapi::keys::Ifi::Account { .. }));
+    let is_account = matches!(said.actor, Some(Ifi::Account { .. }));
     report.expect(said.is_agent && is_account, "/actor", rules::ACTOR, "expected an Agent with an account");
     report.expect(said.object.is_some(), "/object", rules::OBJECT, "expected an activity");
     let has_registration = said.registration.is_some();

@@ -10,6 +10,7 @@ mod said;
 mod structure;
 
 pub use self::{
+    form::read,
     launch::{Launch, LaunchMode},
     order::{Mark, Marks, Spoken, end_of_launch, marks_of},
     preferences::{PREFERENCES, check as check_preferences},

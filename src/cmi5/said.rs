@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION, form};
+use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION};
 use crate::{
     model::{TenantId, names::given},
     xapi::{Violation, keys::Ifi},
@@ -73,13 +73,18 @@ pub struct Said {
     pub session: Option<String>,
     /// The object, if it is an activity.
     pub object: Option<String>,
-    /// The rules that it breaks by itself, whatever was said before.
+    /// The rules that it breaks by itself, whatever was said before: filled in by [`super::read`].
     pub broken: Vec<Violation>,
 }
 
 impl Said {
     /// `None`: the statement is not one of cmi5's. `doc` is a valid statement.
-    pub fn of(tenant: TenantId, launch: Option<&Launch>, statement: usize, doc: &Map<String, Value>) -> Option<Self> {
+    pub(super) fn of(
+        tenant: TenantId,
+        launch: Option<&Launch>,
+        statement: usize,
+        doc: &Map<String, Value>,
+    ) -> Option<Self> {
         let context = object(doc, "context");
         let is_defined = has_category(context, CATEGORY);
         let extensions = context.and_then(|context| object(context, "extensions"));
@@ -94,7 +99,7 @@ impl Said {
         let is_activity =
             |target: &&Map<String, Value>| text(target, "objectType").is_none_or(|kind| kind == "Activity");
         let registration = context.and_then(|context| text(context, "registration"));
-        let mut said = Self {
+        Some(Self {
             statement,
             verb,
             is_defined,
@@ -104,9 +109,7 @@ impl Said {
             session,
             object: target.filter(is_activity).and_then(|target| text(target, "id")).map(str::to_owned),
             broken: Vec::new(),
-        };
-        said.broken = form::broken(&said, doc, launch);
-        Some(said)
+        })
     }
 }
 

@@ -280,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cmi5::{CATEGORY, SESSION},
+        cmi5::{self, CATEGORY, SESSION},
         identity::CredentialRef,
         model::{Scopes, TenantId},
         xapi::{
@@ -379,7 +379,7 @@ mod tests {
         let batch = read::statements(statement.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
         let author = Author::new(caller.tenant.0, &caller.authority, Version::V1_0_3);
         let statement = batch.unwrap().statements.remove(0);
-        let said = Said::of(caller.tenant, caller.launch.as_deref(), 0, statement.doc());
+        let said = cmi5::read(caller.tenant, caller.launch.as_deref(), 0, statement.doc());
         let mut all = [prepare(statement, &author, Uuid::nil, DateTime::UNIX_EPOCH)];
         write(caller, &mut all, said.as_slice()).map(|()| all[0].clone())
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::{CATEGORY, Launch, LaunchMode, MASTERY_SCORE, MOVE_ON_CATEGORY, REASON, SESSION, Said, rules};
+use super::super::{CATEGORY, Launch, LaunchMode, MASTERY_SCORE, MOVE_ON_CATEGORY, REASON, SESSION, read, rules};
 use crate::model::{TenantId, score::Score};
 
 const REGISTRATION: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0007);
@@ -56,7 +56,7 @@ fn good(verb: &str) -> Value {
 }
 
 fn rules_of(launch: Option<&Launch>, statement: &Value) -> Vec<&'static str> {
-    let said = Said::of(TenantId::DEFAULT, launch, 3, statement.as_object().unwrap()).unwrap();
+    let said = read(TenantId::DEFAULT, launch, 3, statement.as_object().unwrap()).unwrap();
     assert!(said.broken.iter().all(|violation| violation.statement == Some(3)));
     said.broken.iter().map(|violation| violation.rule).collect()
 }
@@ -161,6 +161,6 @@ fn numbers_are_compared_by_their_digits() {
 #[test]
 fn what_is_not_of_cmi5_is_left_alone() {
     let plain = json!({"actor": {"mbox": "mailto:a@b.c"}, "verb": {"id": "v:v"}, "object": {"id": "a:1"}});
-    assert_eq!(Said::of(TenantId::DEFAULT, None, 0, plain.as_object().unwrap()), None);
-    assert!(Said::of(TenantId::DEFAULT, Some(&launch()), 0, plain.as_object().unwrap()).is_some());
+    assert_eq!(read(TenantId::DEFAULT, None, 0, plain.as_object().unwrap()), None);
+    assert!(read(TenantId::DEFAULT, Some(&launch()), 0, plain.as_object().unwrap()).is_some());
 }

@@ -33,6 +33,7 @@ endpoints! {
 /// A course whose structure is known.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CourseStructure)]
 struct Course {
     id: Uuid,
     /// The publisher's id.

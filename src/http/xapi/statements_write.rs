@@ -10,13 +10,13 @@ use super::{
     received::{Received, read},
 };
 use crate::{
-    cmi5::Said,
+    cmi5::{self, Said},
     http::HttpError,
     identity::{Caller, reach},
-    ingest::{Attachment, IngestError, Submission},
+    ingest::{IngestError, Submission},
     model::{Scope, TenantId},
     xapi::{
-        Violation, Violations,
+        Statement, Violation, Violations,
         prepare::{Author, Prepared, prepare},
         query,
     },
@@ -82,7 +82,7 @@ async fn prepared(
     let job = move || -> (Vec<Prepared>, Vec<Said>) {
         let author = Author::new(tenant.0, &authority, version);
         let said =
-            |(index, statement): (usize, &Statement)| Said::of(tenant, launch.as_deref(), index, statement.doc());
+            |(index, statement): (usize, &Statement)| cmi5::read(tenant, launch.as_deref(), index, statement.doc());
         let said = statements.iter().enumerate().filter_map(said).collect();
         let prepare = |statement| prepare(statement, &author, &fresh_id, now);
         (statements.into_iter().map(prepare).collect(), said)
