@@ -46,11 +46,6 @@ pub fn findings(pages: &Pages) -> Vec<String> {
         if path.starts_with("docs/") && !links.iter().any(is_elsewhere) {
             found.push(format!("{path}: it links to no other page"));
         }
-        for name in pages.keys().filter_map(|path| path.strip_prefix("docs/")) {
-            if path.starts_with("docs/") && text.contains(&format!("`{name}`")) {
-                found.push(format!("{path}: `{name}` could be a link"));
-            }
-        }
     }
     let lost = pages.keys().filter(|path| path.starts_with("docs/") && !linked.contains(*path));
     found.extend(lost.map(|path| format!("{path}: no page links to it")));
