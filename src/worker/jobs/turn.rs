@@ -80,7 +80,7 @@ impl Runner {
             );
             ended
         };
-        let ended = work.instrument(span).await;
+        let ended = Box::pin(work.instrument(span)).await;
         metrics.running.with_label_values(&[kind.name]).dec();
         metrics.ended.with_label_values(&[kind.name, ended.name()]).inc();
         metrics.seconds.with_label_values(&[kind.name]).observe(began.elapsed().as_secs_f64());
