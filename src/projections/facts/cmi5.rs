@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{COURSE_TYPES, activities, course_among, object, text};
+use super::{COURSE_TYPES, EFFECTS, activities, course_among, object, text};
 use crate::{
     cmi5::{CATEGORY, MOVE_ON, SESSION},
     model::{
@@ -36,7 +36,11 @@ pub(super) fn read(tenant: TenantId, statement: &Map<String, Value>, context: &M
         Some(kind) => COURSE_TYPES.contains(&kind),
         None => id.is_some() && id == course_among(activities(related, "grouping")),
     };
-    let unit = id.filter(|_| is_defined && !is_about_course).map(|id| keys::activity(tenant.0, id));
+    // What is satisfied is a block or the course, whatever its object says of itself: never a unit.
+    let verb = object(statement, "verb").and_then(|verb| text(verb, "id"));
+    let is_satisfied = verb.is_some_and(|verb| EFFECTS.of_verb(verb) == Effect::Satisfied);
+    let is_about_unit = is_defined && !is_about_course && !is_satisfied;
+    let unit = id.filter(|_| is_about_unit).map(|id| keys::activity(tenant.0, id));
     let move_on = extension(MOVE_ON).and_then(MoveOn::named);
     Some(Said { cmi5: Cmi5 { unit, session, move_on }, is_defined, is_about_course })
 }
