@@ -248,7 +248,9 @@ impl Rooms {
         let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.edge.metrics.clone());
         let months = Check::new("months", move || {
             let (store, now, metrics) = (store.clone(), clock.now(), metrics.clone());
-            async move { partitions::look(&store, now, &metrics).await.map(|r| r.to_string()).map_err(|e| e.to_string()) }
+            async move {
+                partitions::run::look(&store, now, &metrics).await.map(|r| r.to_string()).map_err(|e| e.to_string())
+            }
         });
         Arc::from([database, schema, months])
     }

@@ -30,7 +30,7 @@ pub fn all(
 ) -> Vec<Loop> {
     let mut loops = vec![
         satisfied(store, clock, ingest, authority),
-        months(store, clock, metrics),
+        partitions(store, clock, metrics),
         references(store, metrics),
         progress(store),
         silences(store, clock, patience),
@@ -112,12 +112,12 @@ async fn say(
     }
 }
 
-fn months(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
+fn partitions(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
     let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
     Loop::new("months", Duration::from_secs(3600), move |lease| {
         let (store, clock, metrics) = (store.under(&lease), clock.clone(), metrics.clone());
         async move {
-            partitions::make_ahead(&store, clock.now(), &metrics).await?;
+            partitions::run::make_ahead(&store, clock.now(), &metrics).await?;
             Ok(Step::Idle)
         }
     })

@@ -120,7 +120,8 @@ impl Opening {
     }
 
     async fn ledger(&self) -> Result<(), StoreError> {
-        let made = partitions::make_ahead(&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics).await;
+        let made =
+            partitions::run::make_ahead(&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics).await;
         made.map(drop).or_else(only_read)?;
         // So that no answer has to fall back to the beginning of time.
         self.rooms.xapi.reader.consistent_through(TenantId::DEFAULT).await.map(drop).or_else(only_read)

@@ -13,12 +13,14 @@ mod db;
 mod jobs;
 mod migrations;
 mod openapi;
+mod partitions;
 mod projections;
 mod replay;
 mod serve;
+mod shell;
 mod tenants;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -63,6 +65,8 @@ enum Command {
     Db(db::Args),
     /// See long work and steer it
     Jobs(jobs::Args),
+    /// See the partitions of the ledger, and make those that are missing
+    Partitions(partitions::Args),
     /// See, check and rebuild attempts, completions and scores
     Projections(projections::Args),
     /// Create, list, suspend and resume tenants
@@ -75,6 +79,14 @@ enum Command {
     Compat(compat::Args),
     /// Print the description of /api/v1 in OpenAPI 3.1
     Openapi,
+    /// Print the completions for a shell: bash, zsh, fish, elvish, powershell
+    #[command(
+        after_help = "Example: progress-service completions bash > ~/.local/share/bash-completion/completions/progress-service"
+    )]
+    Completions { shell: clap_complete::Shell },
+    /// Write a manual page for every command into a folder
+    #[command(after_help = "Example: progress-service man ./man && man ./man/progress-service.1")]
+    Man { folder: PathBuf },
     /// Print the version
     Version,
 }
@@ -87,12 +99,15 @@ pub fn main() -> ExitCode {
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
         Command::Jobs(args) => begin_jobs(args),
+        Command::Partitions(args) => partitions::run(&args),
         Command::Projections(args) => begin_projections(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Courses(args) => courses::run(args),
         Command::Compat(args) => compat::run(&args),
         Command::Openapi => openapi::run(),
+        Command::Completions { shell } => Ok(shell::completions::<Cli>(shell)),
+        Command::Man { folder } => shell::man::<Cli>(&folder),
         Command::Version => {
             say!("progress-service {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -111,9 +111,9 @@ impl Writer {
                 }
                 // 23514 (check_violation): the only constraint our rows can violate is that a partition for `stored` exists.
                 Err(error) if race < RACES && error.code() == Some("23514") => {
-                    // The months are made ahead; one that is missing is made now, and is an alarm.
-                    warn!("a month of the ledger was missing and is being made");
-                    if self.store.ensure_month(self.ledger_time(tenant).await?).await? {
+                    // Partitions are made ahead; one that is missing is made now, and is an alarm.
+                    warn!("a partition of the ledger was missing and is being made");
+                    if self.store.ensure_partition(self.ledger_time(tenant).await?).await? {
                         self.metrics.ledger.months_on_demand.inc();
                     }
                     race += 1;

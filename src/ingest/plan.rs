@@ -38,7 +38,7 @@ pub(super) fn plan(
             && let Err(violations) = judge(caller, new)
         {
             let mine = statements.iter().zip(new).filter(|(_, new)| **new);
-            mine.for_each(|(statement, _)| drop(claimed.remove(&statement.id)));
+            mine.for_each(|(statement, _)| _ = claimed.remove(&statement.id));
             fate = Fate::Against(violations);
         }
         fates.push(fate);

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod job;
 pub mod lease;
 pub mod names;
+pub mod partition;
 pub mod pseudonym;
 pub mod scope;
 pub mod score;

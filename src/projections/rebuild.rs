@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{batch, effects::EFFECTS, error::ProjectionError, run};
 use crate::{
-    model::{Pseudonyms, TenantId},
+    model::{Pseudonyms, TenantId, partition::Bounds},
     store::{
         As, Store, StoreError, Tx,
         door::error::AsStoreError,
@@ -30,8 +30,8 @@ const FOLDERS: usize = 3;
 pub enum RebuildError {
     #[error("another rebuild is at work")]
     Busy,
-    #[error("month {0} is {1}: its statements cannot be read here, so a rebuild would lose them")]
-    Unreadable(chrono::NaiveDate, String),
+    #[error("partition {0} is {1}: its statements cannot be read here, so a rebuild would lose them")]
+    Unreadable(Bounds, &'static str),
     #[error(transparent)]
     Projection(#[from] ProjectionError),
 }
@@ -80,9 +80,8 @@ pub struct Rebuild {
 impl Rebuild {
     /// Prepares a rebuild of one tenant or of all; nothing live is touched before [`Rebuild::apply`].
     pub async fn begin(store: &Store, only: Option<TenantId>) -> Result<Self, RebuildError> {
-        let readable = ["open", "sealed", "attached"];
-        if let Some(month) = store.months().await?.into_iter().find(|month| !readable.contains(&month.state.as_str())) {
-            return Err(RebuildError::Unreadable(month.month, month.state));
+        if let Some(unread) = store.partitions().await?.into_iter().find(|one| !one.state.is_readable()) {
+            return Err(RebuildError::Unreadable(unread.bounds, unread.state.name()));
         }
         let shadow = Shadow::create(store).await?.ok_or(RebuildError::Busy)?;
         let pseudonyms = run::pseudonyms(store).await?;

@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["tenants", "resume", "acme"],
     &["credentials", "list"],
     &["credentials", "create", "--scopes", "all"],
+    &["partitions", "list"],
+    &["partitions", "ensure"],
     &["projections", "status"],
     &["projections", "verify"],
     &["migrations", "status"],

@@ -40,7 +40,7 @@ async fn blocked(superuser: &Client, label: &str) {
 
 /// A far month, made under whatever lease the store has.
 async fn make_month(store: &Store, n: i64) -> Result<bool, StoreError> {
-    store.ensure_month(chrono::DateTime::from_timestamp(2_000_000_000 + n * 40 * 86_400, 0).unwrap()).await
+    store.ensure_partition(chrono::DateTime::from_timestamp(2_000_000_000 + n * 40 * 86_400, 0).unwrap()).await
 }
 
 on_each_server! {

@@ -247,7 +247,7 @@ on_each_server! {
     }
 
     async fn no_month_and_no_table_of_the_ledger_can_be_emptied(db: TestDatabase) {
-        db.store().ensure_month(chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap()).await.unwrap();
+        db.store().ensure_partition(chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap()).await.unwrap();
         let client = db.superuser().await;
         let made = months(&client).await;
         assert!(
@@ -293,7 +293,7 @@ on_each_server! {
         }
         before.retain(|module| module.name != "progress");
         runner(&fresh, before).startup("test", &silent).await.unwrap();
-        fresh.store().ensure_month(chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap()).await.unwrap();
+        fresh.store().ensure_partition(chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap()).await.unwrap();
         runner(&fresh, modules::internal().unwrap()).startup("test", &silent).await.unwrap();
         let client = fresh.superuser().await;
         let months = months(&client).await;

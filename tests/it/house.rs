@@ -54,6 +54,21 @@ fn every_room_has_its_floor() {
     assert!(unknown.is_empty(), "give these a floor: {:?}", unknown.iter().map(|s| &s.path).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_map_is_true() {
+    let mut rooms: Vec<String> = source::all().into_iter().map(|s| s.room).collect();
+    rooms.sort();
+    rooms.dedup();
+    rooms.retain(|room| !matches!(room.as_str(), "lib" | "main"));
+    let house: Vec<_> = rooms.iter().map(|room| (room.clone(), floors::number(room).unwrap())).collect();
+    let mut map = floors::on_the_map();
+    map.sort();
+    assert_eq!(map, house, "docs/architecture.md draws the left, src/ is the right");
+    let text = include_str!("../../docs/architecture.md");
+    let unnamed: Vec<_> = rooms.iter().filter(|room| !text.contains(&format!("\n| `{room}` |"))).collect();
+    assert!(unnamed.is_empty(), "docs/architecture.md says nothing of {unnamed:?}");
+}
+
 /// What the rules say about a planted file.
 fn planted(path: &str, text: &str) -> String {
     findings(&[Source::new(path, &format!("//! A planted file.\n{text}"))]).join("\n")

@@ -44,6 +44,7 @@ mod replay;
 mod segments;
 mod services;
 mod serving;
+mod shell;
 mod stock;
 mod tls;
 mod xapi;

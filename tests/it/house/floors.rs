@@ -57,6 +57,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("krilla", &["transcript"]),
     ("cosmic_text", &["transcript"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("anyhow", &["cli", "app"]),
     ("std::env", &["config"]),
 ];
@@ -66,6 +68,33 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Hands every room's routes to the listener.
     ("app.rs", "actix_web"),
 ];
+
+/// The floors as `docs/architecture.md` draws them: the ground floor's steps are one floor there.
+pub fn on_the_map() -> Vec<(String, usize)> {
+    let map = include_str!("../../../docs/architecture.md");
+    let drawn = map.split("```").nth(1).unwrap_or_default();
+    let rooms = |line: &str| -> Vec<(String, usize)> {
+        let Some((floor, rest)) = line.split_once("  ") else { return Vec::new() };
+        let Ok(floor) = floor.trim().parse() else { return Vec::new() };
+        // Two spaces part the rooms, more end them.
+        let names = rest.split("   ").next().unwrap_or_default().split("  ");
+        names.map(|name| (name.trim().to_owned(), floor)).filter(|(name, _)| !name.is_empty()).collect()
+    };
+    drawn.lines().flat_map(rooms).collect()
+}
+
+/// The number of a room's floor on the map.
+pub fn number(room: &str) -> Option<usize> {
+    let floor = floor(room)?;
+    let steps = floor_of_steps();
+    // The last two are the program itself; `app` and `cli` share the top.
+    Some(if floor < steps { 0 } else { (floor + 1 - steps).min(4) })
+}
+
+/// How many steps the ground floor has.
+fn floor_of_steps() -> usize {
+    floor("store").unwrap_or_default()
+}
 
 pub fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))

@@ -105,7 +105,7 @@ on_each_server! {
         let alone = metrics.ledger.ends_at.get();
         assert!(alone > app.clock.now().timestamp() as f64);
 
-        partitions::make_ahead(&app.service().rooms.store, app.clock.now(), metrics).await.unwrap();
+        partitions::run::make_ahead(&app.service().rooms.store, app.clock.now(), metrics).await.unwrap();
         app.post_statements(&identified(&id(2), "ann", "a")).await.expect(200);
         assert!(months_of(&app).await.starts_with("3 months ahead"));
         assert!(metrics.ledger.ends_at.get() >= alone + 89.0 * 86_400.0);

@@ -74,7 +74,7 @@ fn prepared() -> Vec<Prepared> {
 /// Writes as the service does, through its own door.
 async fn fill(db: &TestDatabase) {
     let (store, prepared) = (db.store(), prepared());
-    store.ensure_month(clock(db).await).await.expect("a month to write to");
+    store.ensure_partition(clock(db).await).await.expect("a month to write to");
     for group in prepared.chunks(1_000) {
         store
             .run_tx("fill", As::Tenant(TENANT), |tx| {
@@ -243,7 +243,7 @@ async fn next_month(db: &TestDatabase) -> DateTime<Utc> {
 /// Fills this month and makes the next one, known to be empty: by whoever analyses all tables each night.
 async fn fill_before_an_empty_month(db: &TestDatabase) {
     fill(db).await;
-    db.store().ensure_month(next_month(db).await).await.unwrap();
+    db.store().ensure_partition(next_month(db).await).await.unwrap();
     db.superuser().await.batch_execute("VACUUM ANALYZE").await.unwrap();
 }
 
@@ -336,7 +336,7 @@ on_each_server! {
 
     async fn plans_made_before_a_month_began_are_good_for_it(db: TestDatabase) {
         fill(&db).await;
-        db.store().ensure_month(next_month(&db).await).await.unwrap();
+        db.store().ensure_partition(next_month(&db).await).await.unwrap();
         let (client, all) = kept_plans(&db).await;
         fill_next_month(&db).await;
         let wrong = all_faults(&client, &all).await;

@@ -1,0 +1,87 @@
+//! Which partitions there must be, and how far they reach. Pure.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::partition::Bounds;
+
+/// Partitions made ahead of the current one: time enough to notice that the maker has stopped.
+const AHEAD: u32 = 3;
+
+/// The partitions that must exist at `now` and are not among `present`.
+pub fn missing(now: DateTime<Utc>, present: &[Bounds]) -> Vec<Bounds> {
+    let wanted = (0..=AHEAD).filter_map(|ahead| Bounds::month_of(now)?.later(ahead));
+    wanted.filter(|bounds| !present.contains(bounds)).collect()
+}
+
+/// How far the ledger reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Partitions after the current one that are there without a gap; `None` if the current one itself is missing.
+    pub ahead: Option<u32>,
+    /// The end of the last partition there is.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.ahead, self.until.map(|end| end.date_naive())) {
+            (Some(ahead), Some(until)) => write!(f, "{ahead} months ahead, the last ends at {until}"),
+            _ => f.write_str("the current month is missing and will be made by the next statement"),
+        }
+    }
+}
+
+/// How far these partitions reach at `now`.
+pub fn reach(now: DateTime<Utc>, present: &[Bounds]) -> Reach {
+    let current = Bounds::month_of(now);
+    let there = |after: u32| current.and_then(|bounds| bounds.later(after)).is_some_and(|at| present.contains(&at));
+    let in_a_row = (0..).take_while(|after| there(*after)).count();
+    Reach {
+        ahead: u32::try_from(in_a_row).ok().and_then(|partitions| partitions.checked_sub(1)),
+        until: present.iter().map(|bounds| bounds.upper).max(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+
+    use super::*;
+
+    fn noon(day: &str) -> DateTime<Utc> {
+        day.parse::<NaiveDate>().unwrap().and_hms_opt(12, 0, 0).unwrap().and_utc()
+    }
+
+    fn month(name: &str) -> Bounds {
+        Bounds::month_of(noon(&format!("{name}-15"))).unwrap()
+    }
+
+    fn end(day: &str) -> Option<DateTime<Utc>> {
+        Some(noon(day) - chrono::TimeDelta::hours(12))
+    }
+
+    #[test]
+    fn the_current_month_and_three_more_over_the_turn_of_the_year() {
+        let all = missing(noon("2026-11-30"), &[]);
+        assert_eq!(all, ["2026-11", "2026-12", "2027-01", "2027-02"].map(month));
+    }
+
+    #[test]
+    fn the_reach_ends_at_the_first_gap_but_the_last_partition_counts_for_the_end() {
+        let present = ["2026-10", "2026-11", "2026-12", "2027-02"].map(month);
+        let at = |now: &str| reach(noon(now), &present);
+        assert_eq!(at("2026-11-30"), Reach { ahead: Some(1), until: end("2027-03-01") });
+        assert_eq!(at("2026-12-01").ahead, Some(0));
+        assert_eq!(at("2027-01-01").ahead, None, "the current month is the gap");
+        assert_eq!(reach(noon("2026-11-30"), &[]), Reach { ahead: None, until: None });
+    }
+
+    #[test]
+    fn only_what_is_missing() {
+        let present = ["2026-10", "2026-11", "2027-01"].map(month);
+        assert_eq!(missing(noon("2026-11-01"), &present), ["2026-12", "2027-02"].map(month));
+        assert_eq!(missing(noon("2026-11-01"), &missing(noon("2026-11-01"), &[])), []);
+    }
+}
