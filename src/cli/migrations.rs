@@ -21,7 +21,6 @@ use crate::{
         lint::{self, Review},
         modules::{self, Module},
         names::Category,
-        report::Report,
         stale,
     },
     model::{Clock, Ids},
@@ -176,7 +175,7 @@ async fn with_database(
 ) -> Result<ExitCode, MigrateError> {
     match command {
         Command::Status { one } => {
-            let report = only(runner.status().await?, &one, runner)?;
+            let report = runner.status_of(one.name().as_deref()).await?;
             out.status(&report);
             Ok(match (report.problems.is_empty(), report.pending) {
                 (false, _) => ExitCode::from(exit::FOUND),
@@ -185,7 +184,7 @@ async fn with_database(
             })
         }
         Command::Verify { one } => {
-            let report = only(runner.status().await?, &one, runner)?;
+            let report = runner.status_of(one.name().as_deref()).await?;
             let reviews = reviews(runner.modules(), &one)?;
             out.verify(&report, &reviews, stale);
             let whole = report.problems.is_empty() && report.abandoned.is_empty() && stale.is_empty();
@@ -239,14 +238,6 @@ fn validate(out: Output, modules: &[Module], one: &OneModule, stale: &[String]) 
 fn reviews(modules: &[Module], one: &OneModule) -> Result<Vec<Review>, MigrateError> {
     one.name().map_or(Ok(()), |name| error::check_name(modules, &name))?;
     Ok(modules.iter().filter(|m| one.name().is_none_or(|name| name == m.name)).flat_map(lint::review).collect())
-}
-
-fn only(mut report: Report, one: &OneModule, runner: &Runner) -> Result<Report, MigrateError> {
-    if let Some(name) = one.name() {
-        error::check_name(runner.modules(), &name)?;
-        report.modules.retain(|module| module.name == name);
-    }
-    Ok(report)
 }
 
 /// Where answers go: text for people, one JSON document for programs.

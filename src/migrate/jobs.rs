@@ -14,7 +14,7 @@ use super::{
     checks::{self, Check, Overrides, Place},
     error::MigrateError,
     lint::{self, Review},
-    modules,
+    modules::{self, Module},
     names::Category,
     plan::Wish,
     report::{Event, Report},
@@ -176,17 +176,18 @@ impl Jobs {
         &self.runner
     }
 
-    pub async fn status(&self) -> Result<Report, JobError> {
+    pub async fn status(&self, module: Option<String>) -> Result<Report, JobError> {
         let runner = Arc::clone(&self.runner);
-        let status = self.runtime.spawn(async move { runner.status().await });
+        let status = self.runtime.spawn(async move { runner.status_of(module.as_deref()).await });
         Ok(status.await.map_err(|_| JobError::Stopping)??)
     }
 
-    pub async fn verify(&self) -> Result<Verification, JobError> {
+    pub async fn verify(&self, module: Option<String>) -> Result<Verification, JobError> {
         let (runner, clock) = (Arc::clone(&self.runner), self.clock.clone());
         let verify = self.runtime.spawn(async move {
-            let report = runner.status().await?;
-            let lint: Vec<Review> = runner.modules().iter().flat_map(lint::review).collect();
+            let report = runner.status_of(module.as_deref()).await?;
+            let looked_at = |one: &&Module| module.as_deref().is_none_or(|name| name == one.name);
+            let lint: Vec<Review> = runner.modules().iter().filter(looked_at).flat_map(lint::review).collect();
             let checks = checks::gather_after(&runner, &clock).await?;
             let failed = checks::worst(&checks) == checks::Status::Fail;
             let sound = report.problems.is_empty()

@@ -88,6 +88,14 @@ impl Runner {
         &self.modules
     }
 
+    /// [`Runner::status`] with the files of one module alone; what is wrong elsewhere is still told.
+    pub async fn status_of(&self, module: Option<&str>) -> Result<Report, MigrateError> {
+        module.map_or(Ok(()), |name| error::check_name(&self.modules, name))?;
+        let mut report = self.status().await?;
+        report.modules.retain(|one| module.is_none_or(|name| name == one.name));
+        Ok(report)
+    }
+
     /// What is applied, pending and wrong. Reads only.
     pub async fn status(&self) -> Result<Report, MigrateError> {
         let session = self.connect().await?;

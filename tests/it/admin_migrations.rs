@@ -65,6 +65,22 @@ async fn finished(app: &TestApp, href: &str) -> Value {
 }
 
 on_each_server! {
+    async fn one_module_is_told_of_alone(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        for path in ["/modules", "/status", "/verify"] {
+            let names = async |module: &str| -> Vec<String> {
+                let told = app.get(&format!("{ROOT}{path}?module={module}")).await.expect(200).json();
+                let modules = if told["modules"].is_array() { &told["modules"] } else { &told["report"]["modules"] };
+                modules.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+            };
+            assert_eq!(names("ledger").await, ["ledger"], "{path}");
+            assert_eq!(names("all").await, ["platform", "ledger", "progress"], "{path}");
+            app.get(&format!("{ROOT}{path}?module=nowhere")).await.expect(404);
+        }
+        let lint = &app.get(&format!("{ROOT}/verify?module=ledger")).await.expect(200).json()["lint"];
+        assert!(lint.as_array().unwrap().iter().all(|one| one["module"] == "ledger"), "{lint}");
+    }
+
     async fn only_an_operator_may(db: TestDatabase) {
         let app = TestApp::start(db).await;
         for (method, path) in

@@ -8,7 +8,11 @@ use crate::support::app::send;
 
 pub async fn key(api: &Api, scopes: &[&str], query: &str) -> String {
     let body = json!({"scopes": scopes});
-    let made = api.post(&format!("/api/v1/admin/credentials{query}"), &body).await.expect(201).json();
+    basic(&api.post(&format!("/api/v1/admin/credentials{query}"), &body).await.expect(201).json())
+}
+
+/// The `Authorization` of a credential that was just made.
+pub fn basic(made: &serde_json::Value) -> String {
     let pair = format!("{}:{}", made["apiKey"].as_str().unwrap(), made["secret"].as_str().unwrap());
     format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair))
 }

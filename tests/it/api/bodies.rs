@@ -3,7 +3,11 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Api, newest};
+use super::{
+    Api, EVE,
+    access::{basic, key},
+    newest,
+};
 use crate::support::app::{Answer, send};
 
 const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
@@ -217,4 +221,47 @@ async fn every_parameter_has_its_bounds_and_no_other_is_taken() {
             }
         }
     }
+}
+
+/// Whoever knows the way in, and none of the rights of this interface, gets nowhere; neither does a launch.
+#[tokio::test]
+async fn every_operation_asks_what_its_caller_may() {
+    let api = Api::start(newest().await).await;
+    let document = send(api.app.anonymous(Method::GET, "/api/v1/openapi.json")).await.expect(200).json();
+    let xapi_only = key(&api, &["all", "statements/void"], "").await;
+    let person = api.token(EVE, "all");
+    let launch = json!({"registration": NOBODY, "actor": {"mbox": "mailto:eve@example.com"}});
+    let launch = basic(&api.post("/api/v1/admin/credentials/launch", &launch).await.expect(201).json());
+    let mut asked = 0;
+    for (path, method, operation) in operations(&document) {
+        let name = operation["operationId"].as_str().unwrap();
+        // The description itself is for everybody.
+        if operation["security"].as_array().is_some_and(|security| security.iter().any(|one| *one == json!({}))) {
+            continue;
+        }
+        let request = |authorization: Option<&str>| {
+            let request = api.app.anonymous(method.clone(), &path);
+            let request = match authorization {
+                Some(authorization) => request.header("Authorization", authorization),
+                None => request,
+            };
+            let content = &operation["requestBody"]["content"];
+            if content["application/json"].is_object() {
+                request.json(&fitting(name))
+            } else if content["application/xml"].is_object() {
+                request.header("Content-Type", "application/xml").body("<courseStructure/>")
+            } else {
+                request
+            }
+        };
+        assert_eq!(send(request(None)).await.status, 401, "{name}: nobody");
+        for (who, authorization) in [("a key", &xapi_only), ("a person", &person), ("a launch", &launch)] {
+            let status = send(request(Some(authorization))).await.status;
+            // The registries are read by whoever reads anything.
+            let expected = if matches!(name, "listVerbs" | "listExtensions") { 200 } else { 403 };
+            assert_eq!(status, expected, "{name}: {who} without its right");
+        }
+        asked += 1;
+    }
+    assert!(asked > 20, "{asked}");
 }

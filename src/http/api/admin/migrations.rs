@@ -17,6 +17,7 @@ use crate::http::{
 use crate::{
     migrate::{
         MigrateError,
+        error::check_name,
         jobs::{JobError, Jobs, Order},
         names::Category,
     },
@@ -87,16 +88,25 @@ fn document(kind: &'static str, body: impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(Document { format: FORMAT, kind, body })
 }
 
+/// The module that a request names; `all` and nothing name them all.
+fn one_module(req: &HttpRequest) -> Result<Option<String>, HttpError> {
+    let given = Parameters::read(req.query_string(), &["module"])?;
+    Ok(given.text("module").filter(|name| *name != "all").map(str::to_owned))
+}
+
 /// Every module and its files.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/modules", tag = "migrations", operation_id = "listModules",
+    params(("module" = Option<String>, Query, description = "one module, or `all`")),
     responses((status = 200, description = "the modules", body = Document<Object>)))]
 async fn modules(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    Parameters::read(req.query_string(), &[])?;
+    let one = one_module(&req)?;
+    one.as_deref().map_or(Ok(()), |name| check_name(jobs.runner().modules(), name)).map_err(JobError::from)?;
     let modules: Vec<_> = jobs
         .runner()
         .modules()
         .iter()
+        .filter(|module| one.as_deref().is_none_or(|name| name == module.name))
         .map(|module| {
             let counts: serde_json::Map<_, _> =
                 Category::ALL.iter().map(|c| (c.name().to_owned(), json!(module.of(*c).count()))).collect();
@@ -108,20 +118,20 @@ async fn modules(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<H
 
 /// What is applied and what waits.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/status", tag = "migrations", operation_id = "getMigrationStatus",
+    params(("module" = Option<String>, Query, description = "one module, or `all`")),
     responses((status = 200, description = "the status", body = Document<Object>)))]
 async fn status(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    Parameters::read(req.query_string(), &[])?;
-    Ok(document("status", jobs.status().await?))
+    Ok(document("status", jobs.status(one_module(&req)?).await?))
 }
 
 /// History against files, the linter, and the checks after a migration.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/verify", tag = "migrations", operation_id = "verifyMigrations",
+    params(("module" = Option<String>, Query, description = "one module, or `all`")),
     responses((status = 200, description = "what was found", body = Document<Object>)))]
 async fn verify(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
-    Parameters::read(req.query_string(), &[])?;
-    Ok(document("verify", jobs.verify().await?))
+    Ok(document("verify", jobs.verify(one_module(&req)?).await?))
 }
 
 /// Starts a run. Answers 202 with the place where it can be watched.
