@@ -1,9 +1,6 @@
 //! What callers can take: memory, processors, connections. Neighbours go on, and what is refused says so.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -53,8 +50,38 @@ fn proof() -> String {
     )
 }
 
+/// A request whose body does not end, and what has been answered to it.
+struct Held {
+    reader: OwnedReadHalf,
+    _writer: OwnedWriteHalf,
+    answer: Option<String>,
+}
+
+/// How many of them are answered by now. The kernel takes some megabytes for a server that has not looked yet, so an answer may
+/// come after the last byte was sent.
+fn answered(all: &mut [Held]) -> usize {
+    for held in all.iter_mut().filter(|held| held.answer.is_none()) {
+        let mut answer = vec![0; 4096];
+        match held.reader.try_read(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            read => held.answer = Some(String::from_utf8_lossy(&answer[..read.unwrap_or_default()]).into_owned()),
+        }
+    }
+    all.iter().filter(|held| held.answer.is_some()).count()
+}
+
+/// Waits until at least so many are answered, and tells with what.
+async fn answers(all: &mut [Held], least: usize) -> Vec<String> {
+    patience::until("the answers", async || {
+        let count = answered(all);
+        if count >= least { Ok(()) } else { Err(format!("{count} of {least}")) }
+    })
+    .await;
+    all.iter().filter_map(|held| held.answer.clone()).collect()
+}
+
 /// Sends a head and so much of a body, and stays; what has been answered by then comes with the connection.
-async fn hold(url: &str, head: String, bytes: usize) -> ((OwnedReadHalf, OwnedWriteHalf), Option<String>) {
+async fn hold(url: &str, head: String, bytes: usize) -> Held {
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{head}Host: {address}\r\n\r\n").as_bytes()).await.unwrap();
@@ -66,7 +93,8 @@ async fn hold(url: &str, head: String, bytes: usize) -> ((OwnedReadHalf, OwnedWr
             biased;
             read = reader.read(&mut answer) => {
                 let length = read.unwrap_or_default();
-                return ((reader, writer), Some(String::from_utf8_lossy(&answer[..length]).into_owned()));
+                let answer = Some(String::from_utf8_lossy(&answer[..length]).into_owned());
+                return Held { reader, _writer: writer, answer };
             }
             // The other side takes as much as it likes; where it has closed, its answer can be read.
             written = async { writer.writable().await.and_then(|()| writer.try_write(&piece)) } => {
@@ -74,7 +102,7 @@ async fn hold(url: &str, head: String, bytes: usize) -> ((OwnedReadHalf, OwnedWr
             }
         }
     }
-    ((reader, writer), None)
+    Held { reader, _writer: writer, answer: None }
 }
 
 #[tokio::test]
@@ -89,15 +117,15 @@ async fn held_bodies_take_no_more_than_the_budget_and_leave_room_for_others() {
     let before = attachments::peak(service.process.id());
     let form = "POST /xapi/statements?method=POST HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n\
                 Content-Length: 15000000\r\n";
-    let strangers = join_all((0..40).map(|_| hold(&service.url, form.to_owned(), 14 * MIB))).await;
+    let mut strangers = join_all((0..40).map(|_| hold(&service.url, form.to_owned(), 14 * MIB))).await;
+    let told = answers(&mut strangers, 40).await;
     // An answer may be lost where our bytes meet a closed end.
-    let answers: Vec<&String> = strangers.iter().filter_map(|(_, answer)| answer.as_ref()).collect();
-    assert!(answers.len() == 40 && answers.iter().any(|text| text.contains(" 413 ")), "{answers:?}");
+    assert!(told.iter().any(|text| text.contains(" 413 ")), "{told:?}");
     neighbour().await.expect(200);
     let document = format!("PUT /xapi{STATE}&stateId=s HTTP/1.1\r\n{}Content-Length: 15000000\r\n", proof());
-    let held = join_all((0..40).map(|_| hold(&service.url, document.clone(), 14 * MIB))).await;
-    let refused: Vec<&String> = held.iter().filter_map(|(_, answer)| answer.as_ref()).collect();
-    assert!(refused.len() >= 38, "a key has a quarter of 64 MiB: {}", refused.len());
+    let mut held = join_all((0..40).map(|_| hold(&service.url, document.clone(), 14 * MIB))).await;
+    // A key has a quarter of 64 MiB: one of these bodies, or two that have not come far.
+    let refused = answers(&mut held, 38).await;
     let told = |text: &str| text.contains(" 503 ") && text.contains("retry-after: 2") && text.contains("16777216");
     assert!(refused.iter().any(|text| told(text)), "{refused:?}");
     let grown = attachments::peak(service.process.id()) - before;
@@ -152,16 +180,18 @@ async fn pages_that_nobody_reads_are_bounded_and_cut() {
     drop(unread);
 }
 
-/// The longest that somebody who asks for little had to wait, one request after the other, until the others had `ended`.
-async fn slowest_neighbour(app: &TestApp, ended: &AtomicBool) -> Duration {
-    let mut slowest = Duration::ZERO;
+/// How often somebody who asks for little was answered, one request after the other, until the others had `ended`. One who
+/// has to wait for the work of the others gets in between their requests, a handful of times.
+async fn answers_meanwhile(app: &TestApp, ended: &AtomicBool) -> usize {
+    let mut answers = 0;
     while !ended.load(Ordering::Relaxed) {
-        let started = Instant::now();
         send(app.xapi(Method::GET, &format!("{STATE}&stateId=none"))).await.expect(404);
-        slowest = slowest.max(started.elapsed());
+        answers += 1;
     }
-    slowest
+    answers
 }
+
+const OFTEN: usize = 10;
 
 on_each_server! {
     async fn large_merges_of_one_document_are_all_kept(db: TestDatabase) {
@@ -190,13 +220,11 @@ on_each_server! {
         send(app.xapi(Method::PUT, &state).json(&members(0))).await.expect(204);
         let ended = AtomicBool::new(false);
         let merge = async {
-            let started = Instant::now();
             send(app.xapi(Method::POST, &state).json(&members(100_000))).await.expect(204);
             ended.store(true, Ordering::Relaxed);
-            started.elapsed()
         };
-        let (merged, slowest) = tokio::join!(merge, slowest_neighbour(&app, &ended));
-        assert!(slowest * 2 < merged, "a neighbour waited {slowest:?} of {merged:?}");
+        let ((), answers) = tokio::join!(merge, answers_meanwhile(&app, &ended));
+        assert!(answers > OFTEN, "a neighbour was answered {answers} times");
     }
 
     async fn who_waits_is_not_who_brings_much(db: TestDatabase) {
@@ -207,15 +235,13 @@ on_each_server! {
         let broken = json!(broken);
         let ended = AtomicBool::new(false);
         let many = async {
-            let started = Instant::now();
             for answer in join_all((0..4).map(|_| app.post_statements(&broken))).await {
                 assert!([400, 503].contains(&answer.status.as_u16()), "{}", answer.text());
             }
             ended.store(true, Ordering::Relaxed);
-            started.elapsed()
         };
-        let (all, slowest) = tokio::join!(many, slowest_neighbour(&app, &ended));
-        assert!(slowest * 2 < all, "a neighbour waited {slowest:?} of {all:?}");
+        let ((), answers) = tokio::join!(many, answers_meanwhile(&app, &ended));
+        assert!(answers > OFTEN, "a neighbour was answered {answers} times");
     }
 }
 
