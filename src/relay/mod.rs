@@ -19,7 +19,10 @@ use crate::{
     model::{Clock, Event, Lease, Pseudonyms, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
-        progress::relay::{Outgoing, Position, Told},
+        progress::{
+            outbox::Told,
+            relay::{Outgoing, Position},
+        },
     },
     telemetry::Metrics,
 };

@@ -1,6 +1,6 @@
 //! What projections tell, from the outbox into its envelope.
 
-use crate::{model::Event, store::progress::relay::Told};
+use crate::{model::Event, store::progress::outbox::Told};
 
 /// The event of one row. Its subject and its key are the attempt.
 pub(super) fn event(told: &Told) -> Event {

@@ -12,7 +12,10 @@ use crate::model::{
 };
 use crate::store::{
     StoreError, Tx,
-    progress::projections::{Numbered, Of, Place},
+    progress::{
+        outbox::{self, Telling},
+        projections::{Numbered, Of, Place},
+    },
 };
 
 /// An attempt as it now is, with the rows that follow from its end.
@@ -203,27 +206,21 @@ async fn put_scores(tx: &Tx<'_>, of: Of, scored: &[&Projected]) -> Result<(), St
     .map(drop)
 }
 
-/// Puts the events into the outbox, but for those that were told before.
+/// The events of these attempts.
 async fn tell(tx: &Tx<'_>, tenant: TenantId, standing: &[Projected]) -> Result<(), StoreError> {
-    let all: Vec<(&AttemptName, &ProjectionEvent)> =
-        standing.iter().flat_map(|p| p.events.iter().map(|event| (p.name(), event))).collect();
-    let ids: Vec<Uuid> = all.iter().map(|(_, event)| event.id).collect();
-    let kinds: Vec<&str> = all.iter().map(|(_, event)| event.kind).collect();
-    let keys: Vec<&str> = all.iter().map(|(name, _)| name.id.as_str()).collect();
-    let enrollments: Vec<&str> = all.iter().map(|(name, _)| name.enrollment.as_str()).collect();
-    let causes: Vec<Uuid> = all.iter().map(|(_, event)| event.cause).collect();
-    let times: Vec<DateTime<Utc>> = all.iter().map(|(_, event)| event.time).collect();
-    let data: Vec<&str> = all.iter().map(|(_, event)| event.data.as_str()).collect();
-    tx.execute(
-        "/* tell */ INSERT INTO progress.outbox
-             (tenant_id, id, type, key, correlation_id, causation_id, occurred_at, data)
-         SELECT $1, new.id, new.type, new.key, new.correlation, new.causation, new.occurred, new.data
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::text[])
-              WITH ORDINALITY AS new (id, type, key, correlation, causation, occurred, data, place)
-         WHERE NOT EXISTS (SELECT FROM progress.told_events t WHERE t.tenant_id = $1 AND t.id = new.id)
-         ORDER BY new.place ON CONFLICT DO NOTHING",
-        &[&tenant.0, &ids, &kinds, &keys, &enrollments, &causes, &times, &data],
-    )
-    .await
-    .map(drop)
+    let all: Vec<Telling<'_>> =
+        standing.iter().flat_map(|p| p.events.iter().map(|event| telling(p.name(), event))).collect();
+    outbox::put(tx, tenant, &all).await
+}
+
+fn telling<'a>(name: &'a AttemptName, event: &'a ProjectionEvent) -> Telling<'a> {
+    Telling {
+        id: event.id,
+        kind: event.kind,
+        key: &name.id,
+        correlation: &name.enrollment,
+        causation: event.cause,
+        occurred: event.time,
+        data: &event.data,
+    }
 }

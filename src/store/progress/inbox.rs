@@ -8,6 +8,7 @@ use crate::model::TenantId;
 use crate::store::{
     As, Store, StoreError, Tx,
     door::tx::{Param, column},
+    progress::outbox::{self, Telling},
 };
 
 /// A command on its way into the database.
@@ -85,22 +86,16 @@ async fn take(tx: &Tx<'_>, arrived: &Arrived) -> Result<Taken, StoreError> {
         return Ok(Taken::Before);
     }
     let answer = &arrived.answer;
-    tx.execute(
-        "/* answer_command */ INSERT INTO progress.outbox
-             (tenant_id, id, type, key, correlation_id, causation_id, occurred_at, data)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-        &[
-            &arrived.tenant.0,
-            &answer.id,
-            &answer.kind,
-            &arrived.request_id,
-            &answer.correlation,
-            &answer.causation,
-            &answer.time,
-            &answer.data,
-        ],
-    )
-    .await?;
+    let telling = Telling {
+        id: answer.id,
+        kind: answer.kind,
+        key: &arrived.request_id,
+        correlation: &answer.correlation,
+        causation: answer.causation,
+        occurred: answer.time,
+        data: &answer.data,
+    };
+    outbox::put(tx, arrived.tenant, &[telling]).await?;
     Ok(Taken::Recorded)
 }
 

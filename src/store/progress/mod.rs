@@ -5,6 +5,7 @@ pub mod closures;
 pub mod courses;
 pub mod inbox;
 pub mod marks;
+pub mod outbox;
 pub mod projections;
 pub mod reads;
 pub mod rebuild;
