@@ -71,7 +71,7 @@ async fn defaults(place: &Place, tuned: &str) -> anyhow::Result<String> {
         .filter(|name| !name.starts_with('#'))
         .collect();
     let sql = "SELECT string_agg(format('%s = %L', name, boot_val), E'\\n') FROM pg_settings
-        WHERE name = ANY($1) AND boot_val IS NOT NULL";
+        WHERE name = ANY($1) AND boot_val <> ''";
     let lines: String = place.owner().await?.query_one(sql, &[&names]).await?.get(0);
     Ok(format!("\n{lines}\n"))
 }
