@@ -97,7 +97,9 @@ fn one_module(req: &HttpRequest) -> Result<Option<String>, HttpError> {
 /// Every module and its files.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/modules", tag = "migrations", operation_id = "listModules",
     params(("module" = Option<String>, Query, description = "one module, or `all`")),
-    responses((status = 200, description = "the modules", body = Document<Object>)))]
+    responses((status = 200, description = "the modules", body = Document<Object>),
+              (status = 404, description = "there is no such module", body = ProblemDocument,
+               content_type = "application/problem+json")))]
 async fn modules(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     let one = one_module(&req)?;
@@ -119,7 +121,9 @@ async fn modules(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<H
 /// What is applied and what waits.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/status", tag = "migrations", operation_id = "getMigrationStatus",
     params(("module" = Option<String>, Query, description = "one module, or `all`")),
-    responses((status = 200, description = "the status", body = Document<Object>)))]
+    responses((status = 200, description = "the status", body = Document<Object>),
+              (status = 404, description = "there is no such module", body = ProblemDocument,
+               content_type = "application/problem+json")))]
 async fn status(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     Ok(document("status", jobs.status(one_module(&req)?).await?))
@@ -128,7 +132,9 @@ async fn status(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<Ht
 /// History against files, the linter, and the checks after a migration.
 #[utoipa::path(get, path = "/api/v1/admin/migrations/verify", tag = "migrations", operation_id = "verifyMigrations",
     params(("module" = Option<String>, Query, description = "one module, or `all`")),
-    responses((status = 200, description = "what was found", body = Document<Object>)))]
+    responses((status = 200, description = "what was found", body = Document<Object>),
+              (status = 404, description = "there is no such module", body = ProblemDocument,
+               content_type = "application/problem+json")))]
 async fn verify(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require_operator()?;
     Ok(document("verify", jobs.verify(one_module(&req)?).await?))
