@@ -13,7 +13,7 @@ pub struct Verified {
     pub(super) staged: Staged,
 }
 
-/// What is published and was read back there. Only [`super::publish`] and [`audit`] make one.
+/// What is published and was read back there. Only `publish` and [`audit`] make one.
 #[derive(Debug)]
 pub struct Published {
     pub(super) manifest: Manifest,
