@@ -5,16 +5,14 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
-    cmi5,
-    ingest::{Ingest, IngestError, Submission, settle::References},
-    model::{Clock, TenantId},
+    ingest::{Ingest, own, settle::References},
+    model::Clock,
     partitions,
     projections::{self, silence::Patience},
     relay::{Relay, SHARES, Share},
     store::Store,
     telemetry::Metrics,
     worker::{Loop, Step},
-    xapi::{Author, Limits, Version, prepare, read},
 };
 
 /// Every loop. A lease decides which node runs it, and each step works under it: what it writes is refused once another node
@@ -66,50 +64,22 @@ fn pruning(relay: Arc<Relay>) -> Loop {
 /// Says `satisfied` where a tenant asks for it, as the service itself.
 fn satisfied(store: &Store, clock: &Clock, ingest: &Ingest, authority: Map<String, Value>) -> Loop {
     let (store, clock, ingest, authority) = (store.clone(), clock.clone(), ingest.clone(), Arc::new(authority));
-    Loop::new("satisfied", Duration::from_secs(1), move |_| {
-        let (store, clock, ingest, authority) = (store.clone(), clock.clone(), ingest.clone(), Arc::clone(&authority));
+    Loop::new("satisfied", Duration::from_secs(1), move |lease| {
+        let (store, clock) = (store.under(&lease), clock.clone());
+        let (ingest, authority) = (ingest.clone(), Arc::clone(&authority));
         async move {
             let due = projections::satisfied::due(&store).await?;
             for one in &due {
                 for statement in projections::satisfied::missing(&store, one).await? {
-                    say(&ingest, one.tenant, &authority, &statement, &clock).await?;
+                    // The queue's transaction is not under the lease.
+                    store.check_lease().await?;
+                    own::say(&ingest, one.tenant, &authority, &statement, clock.now()).await?;
                 }
                 projections::satisfied::done(&store, one).await?;
             }
             Ok(if due.is_empty() { Step::Idle } else { Step::More })
         }
     })
-}
-
-/// Stores a statement of the service's own. One that cannot be stored as it is will not be the next time either.
-async fn say(
-    ingest: &Ingest,
-    tenant: TenantId,
-    authority: &Map<String, Value>,
-    statement: &Value,
-    clock: &Clock,
-) -> Result<(), IngestError> {
-    let (version, text) = (Version::V1_0_3, statement.to_string());
-    let batch = match read::statements(text.as_bytes(), version, &Limits::default()) {
-        Ok(batch) => batch,
-        Err(violations) => {
-            tracing::error!(%violations, "satisfied cannot be said");
-            return Ok(());
-        }
-    };
-    let said = batch.statements.iter().filter_map(|statement| cmi5::read(tenant, None, 0, statement.doc())).collect();
-    let author = Author::new(tenant.0, authority, version);
-    let prepare = |statement| prepare(statement, &author, uuid::Uuid::nil, clock.now());
-    let statements = batch.statements.into_iter().map(prepare).collect();
-    match ingest.submit(Submission { tenant, statements, said, attachments: Vec::new() }).await {
-        // It was said before, or breaks a rule that the tenant holds everybody to.
-        Ok(_) | Err(IngestError::Conflict { .. }) => Ok(()),
-        Err(IngestError::Against(violations)) => {
-            tracing::warn!(%violations, %tenant, "satisfied is refused by the tenant's own rules");
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
 }
 
 fn partitions(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {

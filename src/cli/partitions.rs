@@ -11,7 +11,7 @@ use crate::{
         Clock,
         partition::{Bounds, Partition, Weight},
     },
-    partitions::{plan, run},
+    partitions::plan,
     store::Store,
 };
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 }
             }
             Command::Ensure { apply } => {
-                let missing = plan::missing(Clock::system().now(), &run::bounds(&store.partitions().await?));
+                let missing = plan::missing(Clock::system().now(), &store.partition_bounds().await?);
                 for partition in &missing {
                     let made = apply && store.ensure_partition(partition.lower).await?;
                     print_missing(*partition, made, args.json);

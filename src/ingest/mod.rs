@@ -7,6 +7,7 @@ mod attach;
 mod commit;
 mod group;
 mod link;
+pub mod own;
 mod plan;
 mod seen;
 mod sessions;

@@ -1,9 +1,9 @@
 //! A partition of the ledger: what it holds, and where it is in its life. Pure.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// Where a partition is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +60,68 @@ impl State {
     }
 }
 
+/// A calendar month in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Month(NaiveDate);
+
+impl Month {
+    /// The month that holds `moment`.
+    pub fn of(moment: DateTime<Utc>) -> Self {
+        let date = moment.date_naive();
+        Self(date.checked_sub_days(Days::new(u64::from(date.day0()))).unwrap_or(date))
+    }
+
+    /// The first moment of the month.
+    pub fn begin(self) -> DateTime<Utc> {
+        self.0.and_time(NaiveTime::MIN).and_utc()
+    }
+
+    /// The first moment behind it.
+    pub fn end(self) -> DateTime<Utc> {
+        self.later(1).begin()
+    }
+
+    /// The month so many months later.
+    pub fn later(self, months: u32) -> Self {
+        Self(self.0.checked_add_months(Months::new(months)).unwrap_or(NaiveDate::MAX))
+    }
+
+    pub fn holds(self, moment: DateTime<Utc>) -> bool {
+        self.begin() <= moment && moment < self.end()
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.format("%Y-%m"))
+    }
+}
+
+impl FromStr for Month {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let month = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map(Self);
+        let month = month.ok().filter(|month| month.to_string() == text);
+        month.ok_or_else(|| format!("{text:?} is no month like 2026-03"))
+    }
+}
+
+impl TryFrom<String> for Month {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Month> for String {
+    fn from(month: Month) -> Self {
+        month.to_string()
+    }
+}
+
 /// From when to when a partition reaches, by the moment at which a statement was stored: the end is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bounds {
@@ -67,32 +129,16 @@ pub struct Bounds {
     pub upper: DateTime<Utc>,
 }
 
-impl Bounds {
-    /// The month that holds `moment`, in UTC. `None` beyond the calendar.
-    pub fn month_of(moment: DateTime<Utc>) -> Option<Self> {
-        let first = NaiveDate::from_ymd_opt(moment.year(), moment.month(), 1)?;
-        Self::month(first)
-    }
-
-    /// The month that comes `after` months later than this partition begins.
-    pub fn later(self, after: u32) -> Option<Self> {
-        Self::month(self.lower.date_naive().checked_add_months(Months::new(after))?)
-    }
-
-    fn month(first: NaiveDate) -> Option<Self> {
-        let begin = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-        Some(Self { lower: begin(first), upper: begin(first.checked_add_months(Months::new(1))?) })
-    }
-
-    pub fn holds(&self, moment: DateTime<Utc>) -> bool {
-        self.lower <= moment && moment < self.upper
+impl From<Month> for Bounds {
+    fn from(month: Month) -> Self {
+        Self { lower: month.begin(), upper: month.end() }
     }
 }
 
 /// The name of a partition: `2026-03`.
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.lower.format("%Y-%m"))
+        Month::of(self.lower).fmt(f)
     }
 }
 
@@ -126,11 +172,14 @@ mod tests {
 
     #[test]
     fn a_month_reaches_from_its_first_moment_to_the_next_ones() {
-        let december = Bounds::month_of(moment("2026-12-31T23:59:59.999999Z")).unwrap();
-        assert_eq!(december.to_string(), "2026-12");
-        assert!(december.holds(december.lower) && !december.holds(december.upper));
-        assert_eq!(december.upper, moment("2027-01-01T00:00:00Z"));
-        assert_eq!(december.later(2).map(|bounds| bounds.to_string()).as_deref(), Some("2027-02"));
-        assert_eq!(Bounds::month_of(DateTime::<Utc>::MAX_UTC), None);
+        let december: Month = "2026-12".parse().unwrap();
+        assert_eq!(Month::of(moment("2026-12-31T23:59:59.999999Z")), december);
+        assert!(december.holds(december.begin()) && !december.holds(december.end()));
+        let bounds = Bounds::from(december);
+        assert_eq!((bounds.to_string().as_str(), bounds.upper), ("2026-12", moment("2027-01-01T00:00:00Z")));
+        assert_eq!(december.later(2).to_string(), "2027-02");
+        for wrong in ["2026-13", "2026-3", "2026-03-01", "March", ""] {
+            assert!(wrong.parse::<Month>().unwrap_err().contains("2026-03"), "{wrong}");
+        }
     }
 }

@@ -4,14 +4,14 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::partition::Bounds;
+use crate::model::partition::{Bounds, Month};
 
 /// Partitions made ahead of the current one: time enough to notice that the maker has stopped.
 const AHEAD: u32 = 3;
 
 /// The partitions that must exist at `now` and are not among `present`.
 pub fn missing(now: DateTime<Utc>, present: &[Bounds]) -> Vec<Bounds> {
-    let wanted = (0..=AHEAD).filter_map(|ahead| Bounds::month_of(now)?.later(ahead));
+    let wanted = (0..=AHEAD).map(|ahead| Bounds::from(Month::of(now).later(ahead)));
     wanted.filter(|bounds| !present.contains(bounds)).collect()
 }
 
@@ -35,8 +35,7 @@ impl fmt::Display for Reach {
 
 /// How far these partitions reach at `now`.
 pub fn reach(now: DateTime<Utc>, present: &[Bounds]) -> Reach {
-    let current = Bounds::month_of(now);
-    let there = |after: u32| current.and_then(|bounds| bounds.later(after)).is_some_and(|at| present.contains(&at));
+    let there = |after: u32| present.contains(&Month::of(now).later(after).into());
     let in_a_row = (0..).take_while(|after| there(*after)).count();
     Reach {
         ahead: u32::try_from(in_a_row).ok().and_then(|partitions| partitions.checked_sub(1)),
@@ -55,7 +54,7 @@ mod tests {
     }
 
     fn month(name: &str) -> Bounds {
-        Bounds::month_of(noon(&format!("{name}-15"))).unwrap()
+        name.parse::<Month>().unwrap().into()
     }
 
     fn end(day: &str) -> Option<DateTime<Utc>> {

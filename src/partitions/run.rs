@@ -4,30 +4,25 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{Reach, missing, reach};
 use crate::{
-    model::partition::{Bounds, Partition},
+    model::partition::Bounds,
     store::{Store, StoreError},
     telemetry::Metrics,
 };
 
 /// Looks how far the ledger reaches and keeps the gauge.
 pub async fn look(store: &Store, now: DateTime<Utc>, metrics: &Metrics) -> Result<Reach, StoreError> {
-    let reach = reach(now, &bounds(&store.partitions().await?));
+    let reach = reach(now, &store.partition_bounds().await?);
     metrics.ledger.ends_at.set(reach.until.map_or(0, |end| end.timestamp()) as f64);
     Ok(reach)
 }
 
 /// Makes what is missing; answers which partitions those were.
 pub async fn make_ahead(store: &Store, now: DateTime<Utc>, metrics: &Metrics) -> Result<Vec<Bounds>, StoreError> {
-    let missing = missing(now, &bounds(&store.partitions().await?));
+    let missing = missing(now, &store.partition_bounds().await?);
     for partition in &missing {
         store.ensure_partition(partition.lower).await?;
         tracing::info!(%partition, "a partition of the ledger was made");
     }
     look(store, now, metrics).await?;
     Ok(missing)
-}
-
-/// Where partitions begin and end.
-pub fn bounds(partitions: &[Partition]) -> Vec<Bounds> {
-    partitions.iter().map(|partition| partition.bounds).collect()
 }

@@ -55,5 +55,15 @@ on_each_server! {
         assert_eq!(names(&listed), names(&wanted));
         assert!(listed.iter().all(|one| one["state"] == "open" && one["bytes"].as_i64() > Some(0)), "{listed:?}");
         assert!(lines(&["partitions", "ensure", "--apply", "--json"]).is_empty(), "there is nothing left to make");
+
+        let later = "ALTER TABLE ledger.partitions DROP CONSTRAINT partitions_state_check;
+            DELETE FROM ledger.partitions WHERE month = (SELECT max(month) FROM ledger.partitions);
+            UPDATE ledger.partitions SET state = 'resting' WHERE month = (SELECT min(month) FROM ledger.partitions)";
+        db.superuser().await.batch_execute(later).await.unwrap();
+        assert_eq!(lines(&["partitions", "ensure", "--json"]).len(), 1, "a newer release's state is in nobody's way");
+        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let refused = command(&["partitions", "list"], &variables).output().unwrap();
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && why.contains("\"resting\""), "{why}");
     }
 }

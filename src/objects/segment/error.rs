@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Month, Owner, Place};
+use super::{Owner, Place};
 use crate::{
-    model::TenantId,
+    model::{TenantId, partition::Month},
     objects::{ObjectsError, Trouble},
 };
 

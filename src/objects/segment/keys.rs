@@ -1,70 +1,11 @@
 //! Where segments lie: months, and the keys of objects in the layout that query engines know (`name=value` folders). Pure.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::TenantId;
-
-/// A calendar month in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Month(NaiveDate);
-
-impl Month {
-    /// The month that holds `moment`.
-    pub fn of(moment: DateTime<Utc>) -> Self {
-        let date = moment.date_naive();
-        Self(date.checked_sub_days(Days::new(u64::from(date.day0()))).unwrap_or(date))
-    }
-
-    /// The first moment of the month.
-    pub fn begin(self) -> DateTime<Utc> {
-        self.0.and_time(NaiveTime::MIN).and_utc()
-    }
-
-    /// The first moment behind it.
-    pub fn end(self) -> DateTime<Utc> {
-        let next = self.0.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX);
-        next.and_time(NaiveTime::MIN).and_utc()
-    }
-
-    pub fn holds(self, moment: DateTime<Utc>) -> bool {
-        self.begin() <= moment && moment < self.end()
-    }
-}
-
-impl fmt::Display for Month {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.format("%Y-%m"))
-    }
-}
-
-impl FromStr for Month {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let month = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map(Self);
-        let month = month.ok().filter(|month| month.to_string() == text);
-        month.ok_or_else(|| format!("{text:?} is no month like 2026-03"))
-    }
-}
-
-impl TryFrom<String> for Month {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Month> for String {
-    fn from(month: Month) -> Self {
-        month.to_string()
-    }
-}
+use crate::model::{TenantId, partition::Month};
 
 /// Where one segment lies. A month that is written anew, as an erasure does it, lies beside the old one in a later revision:
 /// no published object is ever written over.
@@ -118,18 +59,6 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_month_holds_its_first_moment_and_not_the_next_ones() {
-        let month: Month = "2026-12".parse().unwrap();
-        assert_eq!(month.begin().to_rfc3339(), "2026-12-01T00:00:00+00:00");
-        assert_eq!(month.end().to_rfc3339(), "2027-01-01T00:00:00+00:00");
-        assert!(month.holds(month.begin()) && !month.holds(month.end()));
-        assert_eq!(Month::of("2026-12-31T23:59:59.999999Z".parse().unwrap()), month);
-        for wrong in ["2026", "2026-13", "2026-1", "26-01", "2026-01-01", ""] {
-            assert!(wrong.parse::<Month>().unwrap_err().contains("2026-03"), "{wrong}");
-        }
-    }
 
     #[test]
     fn keys_are_what_engines_expect() {

@@ -31,7 +31,7 @@ mod write;
 pub use cache::Cache;
 pub use error::SegmentError;
 pub use filter::{Condition, Filter, Key, Span};
-pub use keys::{Month, Place};
+pub use keys::Place;
 pub use manifest::{Manifest, Owner, Part, Summary, Verbs};
 pub use publish::{adopt, clear, publish, published, remove};
 pub use read::{Scan, Segment};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Manifest, Month, Owner, Part, Place, Published, SegmentError, Verified,
+    Manifest, Owner, Part, Place, Published, SegmentError, Verified,
     source::{Reads, Source},
 };
 use crate::{
-    model::TenantId,
+    model::{TenantId, partition::Month},
     objects::{Objects, ObjectsError},
 };
 

@@ -21,6 +21,15 @@ pub async fn ensure(tx: &Tx<'_>, moment: DateTime<Utc>) -> Result<bool, StoreErr
 const LIST: &str = "/* partitions::list */
     SELECT month::text AS name, lower_bound, upper_bound, state FROM ledger.partitions ORDER BY month";
 
+const BOUNDS: &str = "/* partitions::bounds */ SELECT lower_bound, upper_bound FROM ledger.partitions ORDER BY month";
+
+/// Where all of them begin and end, oldest first. Making them ahead must not fail where a newer release left one in a state
+/// that is not known here.
+pub async fn bounds(tx: &Tx<'_>) -> Result<Vec<Bounds>, StoreError> {
+    let bounds = |row: &Row| Ok(Bounds { lower: column(row, "lower_bound")?, upper: column(row, "upper_bound")? });
+    tx.query(BOUNDS, &[]).await?.iter().map(bounds).collect()
+}
+
 /// All of them, oldest first.
 pub async fn list(tx: &Tx<'_>) -> Result<Vec<Partition>, StoreError> {
     tx.query(LIST, &[]).await?.iter().map(partition).collect()
@@ -60,6 +69,11 @@ impl Store {
     /// See [`ensure`].
     pub async fn ensure_partition(&self, moment: DateTime<Utc>) -> Result<bool, StoreError> {
         self.run_tx("ensure_partition", As::Worker, |tx| Box::pin(ensure(tx, moment))).await
+    }
+
+    /// See [`bounds`].
+    pub async fn partition_bounds(&self) -> Result<Vec<Bounds>, StoreError> {
+        self.run_tx("partition_bounds", As::Worker, |tx| Box::pin(bounds(tx))).await
     }
 
     /// See [`list`].

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     model::TenantId,
-    store::{StoreError, Tx, door::tx::column},
+    store::{StoreError, Tx, door::tx::column, platform::leases},
 };
 
 /// An attempt to look at.
@@ -66,6 +66,7 @@ pub async fn due(tx: &Tx<'_>, most: i64) -> Result<Vec<Due>, StoreError> {
 
 /// Forgets what was looked at, unless more was said meanwhile.
 pub async fn done(tx: &Tx<'_>, due: &Due) -> Result<(), StoreError> {
+    leases::check(tx).await?;
     tx.execute(
         "/* satisfied::done */ DELETE FROM progress.satisfied_due
          WHERE tenant_id = $1 AND attempt_id = $2 AND until = $3",

@@ -178,6 +178,24 @@ on_each_server! {
         assert_eq!((listed.len(), &listed[0]), (1, &again));
     }
 
+    async fn a_structure_that_cannot_be_read_holds_nobody_up(db: TestDatabase) {
+        let api = Api::start(db).await;
+        ask_for_it(&api).await;
+        give(&api, structure("Completed")).await.expect(201);
+        let spoilt = "UPDATE progress.courses SET structure = '{}'";
+        assert_eq!(api.app.db.superuser().await.execute(spoilt, &[]).await.unwrap(), 1);
+        let one = OfCourse::launched(&api, "au-1").await;
+        let two = OfCourse::launched(&api, "au-2").await;
+        for (n, verb) in [(1, "initialized"), (2, "completed"), (3, "passed")] {
+            one.says(n, verb).await;
+            two.says(n + 10, verb).await;
+        }
+        quiet(&api).await;
+        assert_eq!(said(&api).await.len(), 0);
+        give(&api, structure("Completed")).await.expect(200);
+        assert_eq!(until(&api, 2).await.len(), 2, "once it can be read");
+    }
+
     async fn what_is_no_course_is_refused_with_the_reason(db: TestDatabase) {
         let api = Api::start(db).await;
         for (text, named) in [
