@@ -194,6 +194,7 @@ on_each_server! {
         assert_eq!(said(&api).await.len(), 0);
         give(&api, structure("Completed")).await.expect(200);
         assert_eq!(until(&api, 2).await.len(), 2, "once it can be read");
+        quiet(&api).await;
     }
 
     async fn what_is_no_course_is_refused_with_the_reason(db: TestDatabase) {
