@@ -43,6 +43,14 @@ async fn make_month(store: &Store, n: i64) -> Result<bool, StoreError> {
     store.ensure_partition(chrono::DateTime::from_timestamp(2_000_000_000 + n * 40 * 86_400, 0).unwrap()).await
 }
 
+/// One that forgot it would go on writing after another node has taken over, and no test of its own would tell.
+#[test]
+fn every_loop_works_under_its_lease() {
+    let source = include_str!("../../src/app/loops.rs");
+    let (loops, under) = (source.matches("Loop::new(").count(), source.matches(".under(&lease)").count());
+    assert!(loops > 5 && loops == under, "{loops} loops, {under} of them under their lease");
+}
+
 on_each_server! {
     async fn what_is_done_under_a_lease_is_refused_once_another_node_has_it(db: TestDatabase) {
         let store = db.store();

@@ -19,7 +19,7 @@ pub async fn ensure(tx: &Tx<'_>, moment: DateTime<Utc>) -> Result<bool, StoreErr
 }
 
 const LIST: &str = "/* partitions::list */
-    SELECT month::text AS name, lower_bound, upper_bound, state FROM ledger.partitions ORDER BY month";
+    SELECT to_char(month, 'YYYY-MM') AS name, lower_bound, upper_bound, state FROM ledger.partitions ORDER BY month";
 
 const BOUNDS: &str = "/* partitions::bounds */ SELECT lower_bound, upper_bound FROM ledger.partitions ORDER BY month";
 
@@ -37,7 +37,7 @@ pub async fn list(tx: &Tx<'_>) -> Result<Vec<Partition>, StoreError> {
 
 // The names are made as `ensure_month` makes them; a partition whose tables are gone weighs nothing.
 const WEIGHTS: &str = "/* partitions::weights */
-    SELECT month::text AS name, lower_bound, upper_bound, state,
+    SELECT to_char(month, 'YYYY-MM') AS name, lower_bound, upper_bound, state,
            greatest(coalesce(s.reltuples, 0), 0)::bigint AS rows,
            (coalesce(pg_total_relation_size(s.oid), 0) + coalesce(pg_total_relation_size(r.oid), 0))::bigint AS bytes
     FROM ledger.partitions p
