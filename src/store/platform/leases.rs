@@ -12,18 +12,24 @@ use crate::store::{
     door::tx::{Tx, column},
 };
 
-// Who cannot have it locks nothing, and so neither waits for who has it nor keeps them waiting.
+// Who cannot have it locks nothing, and so neither waits for who has it nor keeps them waiting. The row is made without
+// naming an index, because two nodes that make it at once meet in either of the table's two.
 const ACQUIRE: &str = "/* leases::acquire */
-    INSERT INTO platform.leases AS l (name, holder, fence, expires_at)
-    SELECT $1 /* name */, $2 /* holder */, 1, clock_timestamp() + make_interval(secs => $3 /* seconds */)
-    WHERE NOT EXISTS (SELECT 1 FROM platform.leases
-                      WHERE name = $1 AND holder <> $2 AND expires_at > clock_timestamp())
-    ON CONFLICT (name) DO UPDATE
-    SET holder = excluded.holder,
-        fence = l.fence + (l.holder <> excluded.holder OR l.expires_at <= clock_timestamp())::int,
-        expires_at = excluded.expires_at
-    WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
-    RETURNING fence";
+    WITH taken AS (
+        UPDATE platform.leases AS l
+        SET holder = $2 /* holder */,
+            fence = l.fence + (l.holder <> $2 OR l.expires_at <= clock_timestamp())::int,
+            expires_at = clock_timestamp() + make_interval(secs => $3 /* seconds */)
+        WHERE name = $1 /* name */ AND (l.holder = $2 OR l.expires_at <= clock_timestamp())
+        RETURNING fence
+    ), made AS (
+        INSERT INTO platform.leases (name, holder, fence, expires_at)
+        SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3)
+        WHERE NOT EXISTS (SELECT 1 FROM platform.leases WHERE name = $1)
+        ON CONFLICT DO NOTHING
+        RETURNING fence
+    )
+    SELECT fence FROM taken UNION ALL SELECT fence FROM made";
 
 /// Takes the lease, or keeps it for longer. `None`: somebody else holds it.
 pub async fn acquire(tx: &Tx<'_>, name: &str, holder: &str, term: Duration) -> Result<Option<Lease>, StoreError> {
