@@ -11,6 +11,8 @@ pub mod platform;
 pub mod progress;
 pub mod schema;
 
+use std::time::Duration;
+
 use deadpool_postgres::{Pool, Status};
 
 use crate::{
@@ -79,6 +81,12 @@ impl Store {
     #[must_use]
     pub fn under(&self, lease: &Lease) -> Self {
         Self { lease: Some(lease.clone()), ..self.clone() }
+    }
+
+    /// The same doors for work that takes longer than what people wait for: each statement may take so long.
+    #[must_use]
+    pub fn patient(&self, longest: Duration) -> Self {
+        Self { patience: self.patience.longer(longest), ..self.clone() }
     }
 
     /// A dedicated session of the schema's owner, for DDL that cannot run in a transaction.

@@ -26,6 +26,7 @@ mod doors;
 mod draining;
 mod embedded;
 mod fences;
+mod fills;
 mod guards;
 mod house;
 mod identity;

@@ -1,5 +1,6 @@
 //! How PostgreSQL is spoken to: sessions and their pools, transactions and when they are repeated, errors.
 
+pub(in crate::store) mod copy;
 pub mod ddl;
 pub mod error;
 pub(in crate::store) mod failure;

@@ -28,6 +28,8 @@ pub(in crate::store) struct Patience {
     pub answer: Duration,
     /// For a server that cannot be reached: no attempt begins after it.
     pub away: Duration,
+    /// For the server's work on one statement, where it is another than its sessions have.
+    pub longest: Option<Duration>,
 }
 
 impl Patience {
@@ -35,7 +37,12 @@ impl Patience {
         // No timeout is none here too.
         let is_bounded = !settings.statement_timeout.is_zero();
         let answer = if is_bounded { settings.statement_timeout + GRACE } else { Duration::MAX };
-        Self { answer, away: settings.wait }
+        Self { answer, away: settings.wait, longest: None }
+    }
+
+    /// The same, but each statement may take so long.
+    pub fn longer(self, longest: Duration) -> Self {
+        Self { answer: longest + GRACE, longest: Some(longest), ..self }
     }
 }
 
@@ -154,7 +161,8 @@ impl Store {
         E: From<StoreError> + AsStoreError,
     {
         let connection = self.connection(name, whom).await.map_err(Failure::of)?;
-        let tx = Tx::on(connection, name, self.patience.answer).under(self.lease.clone());
+        let tx = Tx::on(connection, name, self.patience.answer);
+        let tx = tx.at_most(self.patience.longest).under(self.lease.clone());
         match tx.run(whom, repeats, work).await {
             Ok(value) => {
                 tx.give_back();

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use deadpool_postgres::{ClientWrapper, Object};
 use futures_util::{
-    TryStreamExt,
+    SinkExt, TryStreamExt,
     future::{BoxFuture, join, join_all},
     pin_mut,
 };
@@ -36,6 +37,8 @@ pub struct Tx<'w> {
     name: &'static str,
     /// How long one answer may take.
     patience: Duration,
+    /// How long the server may work on one statement, where that is not what its session has.
+    longest: Option<Duration>,
     /// Set by any failed statement: PostgreSQL would turn a later COMMIT into a silent ROLLBACK.
     failed: AtomicBool,
     /// COMMIT is sent; whatever came now would stand outside of any transaction.
@@ -60,7 +63,11 @@ impl<'w> Tx<'w> {
     pub(in crate::store) fn on(connection: Object, name: &'static str, patience: Duration) -> Self {
         let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let session = Session(Some(connection));
-        Self { session, name, patience, failed, over, lease: None, surroundings: PhantomData }
+        Self { session, name, patience, longest: None, failed, over, lease: None, surroundings: PhantomData }
+    }
+
+    pub(in crate::store) fn at_most(self, longest: Option<Duration>) -> Self {
+        Self { longest, ..self }
     }
 
     pub(in crate::store) fn under(self, lease: Option<Lease>) -> Self {
@@ -102,7 +109,7 @@ impl<'w> Tx<'w> {
 
     /// BEGIN, and where somebody may ask for it later, what this transaction will be known by.
     async fn begin(&self, whom: As, repeats: Repeats) -> Result<Option<Witness>, StoreError> {
-        let begin = begin(whom);
+        let begin = begin(whom, self.longest);
         match repeats {
             Repeats::Freely => self.batch(&begin).await.map(|()| None),
             Repeats::WhenAborted => {
@@ -195,6 +202,18 @@ impl<'w> Tx<'w> {
         self.answered(self.client()?.execute(&statement, params)).await
     }
 
+    /// Copies rows into a table, with a `COPY … FROM STDIN (FORMAT binary)`; answers how many they were.
+    pub(in crate::store) async fn copy(&self, sql: &str, rows: Bytes) -> Result<u64, StoreError> {
+        let client = self.client()?;
+        let sent = async {
+            let sink = client.copy_in(sql).await?;
+            pin_mut!(sink);
+            sink.send(rows).await?;
+            sink.finish().await
+        };
+        self.answered(sent).await
+    }
+
     async fn batch(&self, sql: &str) -> Result<(), StoreError> {
         self.answered(self.client()?.batch_execute(sql)).await
     }
@@ -238,14 +257,16 @@ impl<'w> Tx<'w> {
 
 /// Who the transaction is and what it sees, whatever its session was before, and whatever the database's own default is:
 /// a bound that is read first is true of the data only where each statement sees what is committed by then.
-fn begin(whom: As) -> String {
+fn begin(whom: As, longest: Option<Duration>) -> String {
     let role = whom.role();
     let tenant = match whom {
         As::Tenant(tenant) => format!("; SET LOCAL app.tenant_id = '{tenant}'"),
         As::Nobody | As::Worker => String::new(),
     };
+    let longest = longest.map(|longest| format!("; SET LOCAL statement_timeout = {}", longest.as_millis()));
     format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE {role}; SET LOCAL search_path = pg_catalog, pg_temp{tenant}"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE {role}; SET LOCAL search_path = pg_catalog, pg_temp{tenant}{}",
+        longest.unwrap_or_default()
     )
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attachments;
 pub mod documents;
+pub mod fills;
 pub mod links;
 pub mod pages;
 pub mod partitions;
