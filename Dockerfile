@@ -4,17 +4,18 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc g++ libc6-dev make pkg-config libssl-dev zlib1g-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-# Dependencies first, over an empty crate: this layer is rebuilt only when they change.
+# Dependencies first, over empty packages: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
+COPY src/xapi/Cargo.toml src/xapi/
 COPY benches benches
-RUN mkdir src && echo 'fn main() {}' | tee src/main.rs build.rs && touch src/lib.rs \
+RUN echo 'fn main() {}' | tee src/main.rs build.rs && touch src/lib.rs src/xapi/mod.rs \
  && cargo build --locked --release && rm -r src
 COPY build.rs ./
 COPY src src
 COPY migrations migrations
 COPY schemas schemas
 # Newer than what the empty crate left behind.
-RUN touch build.rs src/main.rs src/lib.rs && cargo build --locked --release --bin progress-service
+RUN touch build.rs src/main.rs src/lib.rs src/xapi/mod.rs && cargo build --locked --release --bin progress-service
 
 # Chinese, Japanese and Korean names in transcripts need a font of the system; other scripts' are built in.
 FROM debian:bookworm-slim

@@ -35,7 +35,7 @@ use crate::{
     telemetry::Metrics,
     trail::Trail,
     transcript::Press,
-    worker::{Worker, jobs::Runner},
+    worker::{Worker, jobs::JobRunner},
 };
 
 /// A started service.
@@ -58,7 +58,7 @@ pub struct Rooms {
     pub migrations: Data<Jobs>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
-    pub jobs: Runner,
+    pub jobs: JobRunner,
     /// Absent without brokers.
     relay: Option<Arc<Relay>>,
     clock: Clock,
@@ -165,12 +165,12 @@ impl Rooms {
         let migrations = Jobs::new(
             store.clone(),
             database.runner(config)?,
-            database.place(config),
+            database.host(config),
             metrics.clone(),
             clock.clone(),
             ids.clone(),
         );
-        let jobs = Runner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations));
+        let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations));
         let (reader, trail) = (
             Reader::new(store.clone(), config.xapi.page_bytes.0),
             Trail::start(store.clone(), clock.clone(), &metrics),

@@ -8,7 +8,7 @@ pub mod cmi5;
 pub mod config;
 pub mod model;
 pub mod telemetry;
-pub mod xapi;
+pub use xapi;
 
 // floor 1: doors
 pub mod bus;

@@ -7,7 +7,7 @@ use progress_service::{
     model::TenantId,
     store::{
         As, Store, StoreError, Tx,
-        ledger::statements::{self, Entry},
+        ledger::statements::{self, NewStatement},
     },
     xapi::Prepared,
 };
@@ -50,7 +50,7 @@ pub async fn run(store: &Store, groups: &Groups, sessions: usize) -> anyhow::Res
 async fn append(tx: &Tx<'_>, group: &[Prepared]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = group.iter().map(|statement| statement.id).collect();
     let before = statements::beforehand(tx, TenantId::DEFAULT, &ids).await?;
-    let entry = |(statement, micros)| Ok(Entry { statement, stored: statements::moment(micros)? });
+    let entry = |(statement, micros)| Ok(NewStatement { statement, stored: statements::moment(micros)? });
     let entries = group.iter().zip(before.first_micros..).map(entry).collect::<Result<Vec<_>, StoreError>>()?;
     statements::append_last(tx, TenantId::DEFAULT, &entries).await
 }

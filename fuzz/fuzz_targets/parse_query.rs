@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use progress_fuzz::xapi::query::{self, DocumentMethod, Resource};
-use progress_fuzz::xapi::{Limits, Violations};
+use xapi::query::{self, DocumentMethod, Resource};
+use xapi::{Limits, Violations};
 
 /// The names of all parameters: one byte chooses, so that the fuzzer need not find them letter by letter.
 const NAMES: [&str; 17] = [

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use progress_fuzz::xapi::multipart::{self, Event, Parser, PartHeaders};
-use progress_fuzz::xapi::{Limits, Violations};
+use xapi::multipart::{self, Event, Parser, PartHeaders};
+use xapi::{Limits, Violations};
 
 /// The parts of a body with their bytes, and whether its end was seen.
 #[derive(Debug, Default, PartialEq)]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use progress_fuzz::xapi::{Author, Limits, Version, keys::Ifi, prepare, read, schema};
+use xapi::{Author, Limits, Version, keys::Ifi, prepare, read, schema};
 use serde_json::Value;
 
 fuzz_target!(|body: &[u8]| {

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     embedded::{self, Embedded, EmbeddedError},
     identity::{Identity, IdentityError},
-    migrate::{self, MigrateError, Module, Runner, checks::Place},
+    migrate::{self, MigrateError, Module, Runner, checks::Host},
     model::{Clock, Ids, Secret},
     store::{Endpoint, Store, StoreError, StoreSettings, door::pooler},
 };
@@ -74,9 +74,9 @@ impl Database {
 
     /// Where to look for what the database does not tell: the data of an embedded server lie under our own folder,
     /// another server's disk cannot be seen from here.
-    pub fn place(&self, config: &Config) -> Place {
+    pub fn host(&self, config: &Config) -> Host {
         let data_directory = self.is_local.then(|| config.service.data_dir.clone());
-        Place { data_directory, backup_marker: config.database.backup_marker.clone() }
+        Host { data_directory, backup_marker: config.database.backup_marker.clone() }
     }
 
     /// The migration runner for this database, with the plug-in modules the configuration names.

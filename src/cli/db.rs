@@ -71,13 +71,13 @@ async fn answer(args: &Args, loaded: &Loaded, database: &Database) -> anyhow::Re
     match &args.command {
         Command::Ping => ping(args.json, database).await,
         Command::CheckPermissions => {
-            let mut lines = checks::gather_before(&runner, &database.place(&loaded.config), &clock).await?;
+            let mut lines = checks::gather_before(&runner, &database.host(&loaded.config), &clock).await?;
             lines.retain(|line| matches!(line.name, "connection" | "permissions" | "group-roles"));
             lines.extend(checks::gather_rights(&runner, &database.settings.service).await?);
             Ok(report(args.json, &lines))
         }
         Command::Check { after: false } => {
-            Ok(report(args.json, &checks::gather_before(&runner, &database.place(&loaded.config), &clock).await?))
+            Ok(report(args.json, &checks::gather_before(&runner, &database.host(&loaded.config), &clock).await?))
         }
         Command::Check { after: true } => Ok(report(args.json, &checks::gather_after(&runner, &clock).await?)),
         Command::Reindex(reindex) => rebuild(args.json, reindex, &runner, &database.settings.owner).await,

@@ -16,7 +16,7 @@ use crate::{
     migrate::{
         Event, MigrateError, Request, Runner, Wish,
         checked::{self, Ending},
-        checks::{self, Overrides, Place},
+        checks::{self, Host, Overrides},
         error,
         lint::{self, Review},
         modules::{self, Module},
@@ -157,8 +157,8 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             database.own_sessions().await?;
             let runner = database.runner_of(modules, &loaded.config);
-            let place = database.place(&loaded.config);
-            let code = with_database(out, command, &runner, &place, &stale).await;
+            let host = database.host(&loaded.config);
+            let code = with_database(out, command, &runner, &host, &stale).await;
             database.close().await;
             return Ok(code.unwrap_or_else(|error| out.error(&error)));
         }
@@ -170,7 +170,7 @@ async fn with_database(
     out: Output,
     command: Command,
     runner: &Runner,
-    place: &Place,
+    host: &Host,
     stale: &[String],
 ) -> Result<ExitCode, MigrateError> {
     match command {
@@ -191,7 +191,7 @@ async fn with_database(
             let sound = whole && !reviews.iter().any(Review::has_errors);
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
         }
-        Command::Run(args) => apply(out, &args, runner, place).await,
+        Command::Run(args) => apply(out, &args, runner, host).await,
         Command::Down(args) => change::down(out, &args, runner).await,
         Command::Logs { one } => {
             out.logs(&runner.logs(one.name().as_deref()).await?);
@@ -205,7 +205,7 @@ async fn with_database(
 }
 
 /// A run between the checks before and after it.
-async fn apply(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> Result<ExitCode, MigrateError> {
+async fn apply(out: Output, args: &RunArgs, runner: &Runner, host: &Host) -> Result<ExitCode, MigrateError> {
     let wish = Wish {
         modules: args.one.name().map(|name| vec![name]),
         categories: (!args.category.is_empty()).then(|| args.category.clone()),
@@ -218,7 +218,7 @@ async fn apply(out: Output, args: &RunArgs, runner: &Runner, place: &Place) -> R
     let overrides = Overrides::new(&args.overrides, args.reason.as_deref()).map_err(refused)?;
     let request = Request { wish, dry_run: args.dry_run, applied_by: args.by.clone() };
     let tell = |event| out.event(&event);
-    let run = checked::run(runner, &request, &overrides, place, &Clock::system(), &tell).await?;
+    let run = checked::run(runner, &request, &overrides, host, &Clock::system(), &tell).await?;
     out.run(&run);
     Ok(match run.ending {
         Ending::Failed => ExitCode::from(exit::FAILED),

@@ -13,7 +13,7 @@ use crate::{
     model::TenantId,
     projections::{
         effects::EFFECTS,
-        rebuild::{Progress, Rebuild, Replaced},
+        rebuild::{Rebuild, RebuildProgress, Replaced},
     },
     store::{
         PoolSettings, Store, StoreSettings,
@@ -105,7 +105,7 @@ async fn compare_and_apply(rebuild: &Rebuild, standings: &[Standing], apply: boo
     rebuild.build(&tell).await?;
     let mut found = false;
     for tenant in rebuild.tenants() {
-        tell(Progress::Comparing(tenant));
+        tell(RebuildProgress::Comparing(tenant));
         let differences = rebuild.compare(tenant).await?;
         found |= !differences.is_empty();
         bar.suspend(|| print_differences(name(standings, tenant), &differences, json));
@@ -131,12 +131,12 @@ fn name(standings: &[Standing], tenant: TenantId) -> &str {
     standings.iter().find(|standing| standing.tenant == tenant).map_or("a new tenant", |standing| &standing.name)
 }
 
-fn words(progress: Progress, standings: &[Standing]) -> String {
+fn words(progress: RebuildProgress, standings: &[Standing]) -> String {
     match progress {
-        Progress::Reading(tenant, count) => format!("{}: {count} statements read", name(standings, tenant)),
-        Progress::Indexing => "indexing".to_owned(),
-        Progress::Folding(tenant, count) => format!("{}: {count} attempts folded", name(standings, tenant)),
-        Progress::Comparing(tenant) => format!("{}: comparing", name(standings, tenant)),
+        RebuildProgress::Reading(tenant, count) => format!("{}: {count} statements read", name(standings, tenant)),
+        RebuildProgress::Indexing => "indexing".to_owned(),
+        RebuildProgress::Folding(tenant, count) => format!("{}: {count} attempts folded", name(standings, tenant)),
+        RebuildProgress::Comparing(tenant) => format!("{}: comparing", name(standings, tenant)),
     }
 }
 

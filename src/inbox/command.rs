@@ -13,12 +13,12 @@ use crate::{
 
 /// What other services may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CommandKind {
     Erasure,
     Residency,
 }
 
-impl Kind {
+impl CommandKind {
     pub const ALL: [Self; 2] = [Self::Erasure, Self::Residency];
 
     /// The event type, and the topic without its prefix.
@@ -74,7 +74,7 @@ impl Kind {
 /// A command that fits its schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    pub kind: Kind,
+    pub kind: CommandKind,
     pub tenant: TenantId,
     /// Together with the id, what makes two messages the same event.
     pub source: String,
@@ -90,7 +90,7 @@ pub struct Command {
 const LISTED: usize = 5;
 
 /// Reads a message of the topic of `kind`.
-pub fn read(kind: Kind, message: &[u8]) -> Result<Command, String> {
+pub fn read(kind: CommandKind, message: &[u8]) -> Result<Command, String> {
     let envelope = json::parse(message, &Limits::default()).map_err(|violations| {
         // The parser's own words may quote the message; the names of its rules do not.
         let rules: Vec<&str> = violations.0.iter().take(LISTED).map(|violation| violation.rule).collect();
@@ -141,16 +141,16 @@ mod tests {
             "data": {"changeId": "c1", "toRegion": "eu-central-1"}})
     }
 
-    fn refused(kind: Kind, mut message: Value, change: impl Fn(&mut Value)) -> String {
+    fn refused(kind: CommandKind, mut message: Value, change: impl Fn(&mut Value)) -> String {
         change(&mut message);
         read(kind, message.to_string().as_bytes()).unwrap_err()
     }
 
     #[test]
     fn what_fits_becomes_a_command_and_what_is_unknown_is_ignored() {
-        let command = read(Kind::Erasure, erasure().to_string().as_bytes()).unwrap();
+        let command = read(CommandKind::Erasure, erasure().to_string().as_bytes()).unwrap();
         assert_eq!((command.request_id.as_str(), command.correlation.as_str()), ("r1", "e1"));
-        let command = read(Kind::Residency, residency().to_string().as_bytes()).unwrap();
+        let command = read(CommandKind::Residency, residency().to_string().as_bytes()).unwrap();
         assert_eq!((command.request_id.as_str(), command.correlation.as_str()), ("c1", "saga-1"));
         assert_eq!(command.data["toRegion"], "eu-central-1");
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn every_part_that_is_needed_is_missed() {
         for pointer in ["specversion", "id", "type", "source", "tenantid", "data"] {
-            let why = refused(Kind::Erasure, erasure(), |m| drop(m.as_object_mut().unwrap().remove(pointer)));
+            let why = refused(CommandKind::Erasure, erasure(), |m| drop(m.as_object_mut().unwrap().remove(pointer)));
             assert!(why.contains("/required"), "{pointer}: {why}");
         }
         for (pointer, value) in [
@@ -171,39 +171,39 @@ mod tests {
             ("/data/subject/agents", json!([])),
             ("/data/subject/agents/0", json!({"name": "Ann"})),
         ] {
-            let why = refused(Kind::Erasure, erasure(), |m| *m.pointer_mut(pointer).unwrap() = value.clone());
+            let why = refused(CommandKind::Erasure, erasure(), |m| *m.pointer_mut(pointer).unwrap() = value.clone());
             assert!(why.contains(pointer), "{pointer}: {why}");
         }
         // What no column could hold is refused before it is anywhere.
         for (kind, message, pointers) in [
-            (Kind::Erasure, erasure(), ["/source", "/id", "/data/requestId"]),
-            (Kind::Residency, residency(), ["/correlationid", "/data/changeId", "/data/toRegion"]),
+            (CommandKind::Erasure, erasure(), ["/source", "/id", "/data/requestId"]),
+            (CommandKind::Residency, residency(), ["/correlationid", "/data/changeId", "/data/toRegion"]),
         ] {
             for pointer in pointers {
                 let why = refused(kind, message.clone(), |m| *m.pointer_mut(pointer).unwrap() = json!("a\u{0}b"));
                 assert!(why.contains(pointer), "{pointer}: {why}");
             }
         }
-        let why = refused(Kind::Residency, residency(), |m| m["data"]["toRegion"] = json!(7));
+        let why = refused(CommandKind::Residency, residency(), |m| m["data"]["toRegion"] = json!(7));
         assert!(why.contains("/data/toRegion"), "{why}");
     }
 
     #[test]
     fn a_reason_repeats_nothing_of_a_person() {
-        let why = refused(Kind::Erasure, erasure(), |m| m["data"]["subject"] = json!("ann@example.com"));
+        let why = refused(CommandKind::Erasure, erasure(), |m| m["data"]["subject"] = json!("ann@example.com"));
         assert!(!why.contains("ann"), "{why}");
-        let why = read(Kind::Erasure, b"{\"mbox\": mailto:ann@example.com}").unwrap_err();
+        let why = read(CommandKind::Erasure, b"{\"mbox\": mailto:ann@example.com}").unwrap_err();
         assert!(why.contains("json.syntax") && !why.contains("ann"), "{why}");
-        assert!(read(Kind::Erasure, &[0xff, 0xfe]).is_err());
+        assert!(read(CommandKind::Erasure, &[0xff, 0xfe]).is_err());
     }
 
     #[test]
     fn a_message_that_says_two_things_is_not_read_as_one_of_them() {
         let twice = erasure().to_string().replacen("{", r#"{"tenantid": "00000000-0000-4000-8000-000000000002","#, 1);
-        let why = read(Kind::Erasure, twice.as_bytes()).unwrap_err();
+        let why = read(CommandKind::Erasure, twice.as_bytes()).unwrap_err();
         assert!(why.contains("json.key.duplicate") && !why.contains("tenantid"), "{why}");
         for message in ["[]", r#"["1.0", "e1"]"#, "null"] {
-            assert!(read(Kind::Erasure, message.as_bytes()).is_err(), "{message}");
+            assert!(read(CommandKind::Erasure, message.as_bytes()).is_err(), "{message}");
         }
     }
 }

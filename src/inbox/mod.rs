@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use command::{Command, Kind, read};
+pub use command::{Command, CommandKind, read};
 
 use crate::{
     bus::{
@@ -77,8 +77,8 @@ impl Inbox {
     }
 
     async fn join(&self, stop: &CancellationToken) -> Option<Consumer> {
-        let kinds = Kind::ALL.map(Kind::topic);
-        let answers = Kind::ALL.map(Kind::acknowledgement);
+        let kinds = CommandKind::ALL.map(CommandKind::topic);
+        let answers = CommandKind::ALL.map(CommandKind::acknowledgement);
         let mut failures = 0;
         while !stop.is_cancelled() {
             let joined = tokio::select! {
@@ -133,7 +133,7 @@ impl Inbox {
     /// Takes the message's command, or says why it cannot be taken and whose it would be.
     async fn take(&self, message: &Received, now: DateTime<Utc>) -> Result<Result<Taken, Refusal>, InboxError> {
         let nobody = TenantId(Uuid::nil());
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.topic() == message.kind) else {
+        let Some(kind) = CommandKind::ALL.into_iter().find(|kind| kind.topic() == message.kind) else {
             return Ok(Err((nobody, "nobody here reads this topic".to_owned())));
         };
         let command = match read(kind, &message.payload) {
@@ -173,8 +173,8 @@ type Refusal = (TenantId, String);
 fn arrived(command: Command, now: DateTime<Utc>) -> Arrived {
     let Command { kind, tenant, source, event_id, request_id, correlation, data } = command;
     let name = match kind {
-        Kind::Erasure => "requestId",
-        Kind::Residency => "changeId",
+        CommandKind::Erasure => "requestId",
+        CommandKind::Residency => "changeId",
     };
     let answer = json!({
         name: request_id,
@@ -233,7 +233,7 @@ mod tests {
 
     fn command(event_id: &str) -> Command {
         Command {
-            kind: Kind::Residency,
+            kind: CommandKind::Residency,
             tenant: TenantId::DEFAULT,
             source: "/tenants".to_owned(),
             event_id: event_id.to_owned(),
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_dead_letter_names_the_place_and_nothing_of_the_content() {
         let message = Received {
-            kind: Kind::Erasure.topic(),
+            kind: CommandKind::Erasure.topic(),
             topic: "p.gdpr".to_owned(),
             partition: 3,
             offset: 7,

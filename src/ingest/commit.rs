@@ -19,7 +19,7 @@ use crate::{
     store::{
         As, Outcome, Store, StoreError, Tx,
         ledger::{
-            statements::{self, Entry},
+            statements::{self, NewStatement},
             vocabulary::{self, Gathered, NamedAgent},
         },
     },
@@ -139,9 +139,9 @@ impl Writer {
 
         let first = statements::moment(before.first_micros)?;
         let new = callers.iter().zip(&fates).flat_map(|(statements, fate)| accepted(statements, fate));
-        let entries: Vec<Entry<'_>> = (0..)
+        let entries: Vec<NewStatement<'_>> = (0..)
             .zip(new)
-            .map(|(offset, statement)| Entry { statement, stored: first + TimeDelta::microseconds(offset) })
+            .map(|(offset, statement)| NewStatement { statement, stored: first + TimeDelta::microseconds(offset) })
             .collect();
         let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
         remember(tx, tenant, unseen).await?;

@@ -9,7 +9,7 @@ use super::{
     modules::{File, Module},
     names::{Category, Name},
     plan::Known,
-    run::{Progress, Runner},
+    run::{Listener, Runner},
 };
 use crate::store::{
     door::ddl::Session,
@@ -175,7 +175,7 @@ fn plain(description: &str) -> String {
 
 impl Runner {
     /// Compares, and on request adopts.
-    pub async fn adopt(&self, request: &AdoptRequest, progress: Progress<'_>) -> Result<AdoptReport, MigrateError> {
+    pub async fn adopt(&self, request: &AdoptRequest, progress: Listener<'_>) -> Result<AdoptReport, MigrateError> {
         let session = self.connect().await?;
         let held = self.lock(&session, progress).await?;
         let world = self.world(&session).await?;

@@ -10,7 +10,7 @@ use super::{
     person::check_approver,
     plan::{self, Known},
     report::Event,
-    run::{self, Progress, Runner},
+    run::{self, Listener, Runner},
 };
 use crate::store::{
     door::ddl::Session,
@@ -66,7 +66,7 @@ pub struct LogLine {
 
 impl Runner {
     /// Records a person's word.
-    pub async fn force(&self, force: &Force, progress: Progress<'_>) -> Result<Forced, MigrateError> {
+    pub async fn force(&self, force: &Force, progress: Listener<'_>) -> Result<Forced, MigrateError> {
         match force.word {
             Word::Approve => check_approver(Some(&force.approved_by), &force.by),
             // A word about what happened is anybody's who looked, but somebody's.

@@ -20,7 +20,7 @@ use crate::store::{
     schema::migrations::{
         Budget, ExecuteError,
         blockers::{Blocker, Watcher},
-        execute::{self, Entry, millis},
+        execute::{self, HistoryEntry, millis},
         facts::Applied,
         patience::Waiting,
         record::{self, NewAttempt, NewRow},
@@ -179,9 +179,9 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         |tries, blockers: &[Blocker]| report::tell_blocked(context.progress, &module.name, &name, tries, blockers);
     let waiting = Waiting { budget: context.budget, watcher: context.watcher, blocked: &blocked };
     let result = if file.head.no_transaction {
-        execute::alone(session, &file.text, &concurrent::alone(&file.text), Entry::Add(row), waiting).await
+        execute::alone(session, &file.text, &concurrent::alone(&file.text), HistoryEntry::Add(row), waiting).await
     } else {
-        execute::transactional(session, &file.text, Entry::Add(row), waiting).await
+        execute::transactional(session, &file.text, HistoryEntry::Add(row), waiting).await
     };
     let timing = match result {
         Ok(timing) => timing,

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    checks::{self, Check, Overrides, Place, Status},
+    checks::{self, Check, Host, Overrides, Status},
     error::MigrateError,
     note::Note,
     plan::Because,
     report::{Event, Planned, RunReport},
-    run::{Progress, Request, Runner},
+    run::{Listener, Request, Runner},
 };
 use crate::{model::Clock, telemetry::Metrics};
 
@@ -129,12 +129,12 @@ pub async fn run(
     runner: &Runner,
     request: &Request,
     overrides: &Overrides,
-    place: &Place,
+    host: &Host,
     clock: &Clock,
-    progress: Progress<'_>,
+    progress: Listener<'_>,
 ) -> Result<Checked, MigrateError> {
     runner.check(request)?;
-    let ended = between(runner, request, overrides, place, clock, progress).await;
+    let ended = between(runner, request, overrides, host, clock, progress).await;
     if !request.dry_run {
         let (outcome, detail) = match &ended {
             Ok(run) => (run.outcome(), run.error.clone().unwrap_or_default()),
@@ -152,14 +152,14 @@ async fn between(
     runner: &Runner,
     request: &Request,
     overrides: &Overrides,
-    place: &Place,
+    host: &Host,
     clock: &Clock,
-    progress: Progress<'_>,
+    progress: Listener<'_>,
 ) -> Result<Checked, MigrateError> {
     if request.dry_run {
         return Ok(Checked::of(runner.run(request, progress).await?, Around::default()));
     }
-    let before = checks::gather_before_run(runner, place, clock, &request.wish).await?;
+    let before = checks::gather_before_run(runner, host, clock, &request.wish).await?;
     progress(Event::Checked { checks: before.clone() });
     let (stand, past) = overrides.judge(&before);
     if !stand.is_empty() {
@@ -201,7 +201,7 @@ pub fn observe(metrics: &Metrics, event: &Event) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{names::Category, report::Done, shape::Kind};
+    use super::super::{names::Category, report::Done, shape::Effect};
     use super::*;
 
     fn report(done: usize, because: Option<Because>) -> RunReport {
@@ -218,7 +218,7 @@ mod tests {
             module: "m".into(),
             file: "101_b.sql".into(),
             category: Category::Release,
-            kind: Kind::Additive,
+            kind: Effect::Additive,
             action: None,
             withheld: Some(because),
             rehearsal: None,

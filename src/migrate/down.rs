@@ -9,14 +9,14 @@ use super::{
     person::check_approver,
     plan::{self, Known},
     report::{self, Done, Event, Failure},
-    run::{self, Progress, Runner},
+    run::{self, Listener, Runner},
 };
 use crate::store::{
     door::ddl::Session,
     schema::migrations::{
         ExecuteError,
         blockers::Blocker,
-        execute::{self, Entry, Timing, millis},
+        execute::{self, HistoryEntry, Timing, millis},
         facts::Applied,
         patience::Waiting,
         record::{self, NewAttempt},
@@ -97,7 +97,7 @@ fn step<'a>(one: Known<'a>, row: &Applied) -> Result<DownStep<'a>, NoWayBack> {
 
 impl Runner {
     /// Undoes the files applied last. Whatever takes rows away needs a name that answers for it.
-    pub async fn down(&self, request: &DownRequest, progress: Progress<'_>) -> Result<DownReport, MigrateError> {
+    pub async fn down(&self, request: &DownRequest, progress: Listener<'_>) -> Result<DownReport, MigrateError> {
         self.check_modules(request.module.as_ref().map(std::slice::from_ref))?;
         check_approver(request.approved_by.as_deref(), &request.by).map_err(MigrateError::Refused)?;
         let session = self.connect().await?;
@@ -136,7 +136,7 @@ impl Runner {
         session: &Session,
         steps: &[DownStep<'_>],
         request: &DownRequest,
-        progress: Progress<'_>,
+        progress: Listener<'_>,
         report: &mut DownReport,
     ) -> Result<(), MigrateError> {
         let watcher = self.watcher(session).await;
@@ -188,7 +188,7 @@ impl Runner {
             approved_by: request.approved_by.as_deref(),
         };
         let id = record::begin(session, schema, attempt).await?;
-        let entry = Entry::Remove { schema, file: &file };
+        let entry = HistoryEntry::Remove { schema, file: &file };
         let result = if step.down.no_transaction {
             execute::alone(session, &step.down.text, &concurrent::alone(&step.down.text), entry, waiting).await
         } else {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     checked::{self, Checked},
-    checks::{self, Check, Overrides, Place},
+    checks::{self, Check, Host, Overrides},
     error::MigrateError,
     lint::{self, Review},
     modules::{self, Module},
@@ -93,7 +93,7 @@ impl Order {
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Progress {
+pub struct RunProgress {
     pub planned: usize,
     pub done: usize,
     /// `module/file` that runs now.
@@ -104,7 +104,7 @@ pub struct Progress {
     pub blocked_by: Vec<Blocker>,
 }
 
-impl Progress {
+impl RunProgress {
     fn note(&mut self, event: Event) {
         match event {
             Event::Waiting { pid, .. } => self.waiting_for = pid,
@@ -144,7 +144,7 @@ pub struct Verification {
 pub struct Jobs {
     store: Store,
     runner: Arc<Runner>,
-    place: Place,
+    host: Host,
     metrics: Metrics,
     tally: Arc<Tally>,
     clock: Clock,
@@ -155,11 +155,11 @@ pub struct Jobs {
 
 impl Jobs {
     /// Call it on the main runtime.
-    pub fn new(store: Store, runner: Runner, place: Place, metrics: Metrics, clock: Clock, ids: Ids) -> Self {
+    pub fn new(store: Store, runner: Runner, host: Host, metrics: Metrics, clock: Clock, ids: Ids) -> Self {
         let (runner, runtime) = (Arc::new(runner), Handle::current());
         let tally = Arc::new(Tally::new(store.clone(), metrics.clone(), runner.modules()));
         let digest = modules::digest(runner.modules());
-        Self { store, runner, place, metrics, tally, clock, ids, runtime, digest }
+        Self { store, runner, host, metrics, tally, clock, ids, runtime, digest }
     }
 
     /// Of all files that a run here would look at.
@@ -242,12 +242,12 @@ impl Jobs {
         let order: Order = job.parameters()?;
         let (request, overrides) = (order.request(&job.job.requested_by)?, order.overrides()?);
         let (events, mut heard) = mpsc::unbounded_channel();
-        let (runner, place, clock) = (Arc::clone(&self.runner), self.place.clone(), self.clock.clone());
+        let (runner, host, clock) = (Arc::clone(&self.runner), self.host.clone(), self.clock.clone());
         // The listener goes first only when the whole job does.
         let tell = move |event| drop(events.send(event));
-        let run = async move { checked::run(&runner, &request, &overrides, &place, &clock, &tell).await };
+        let run = async move { checked::run(&runner, &request, &overrides, &host, &clock, &tell).await };
         tokio::pin!(run);
-        let mut progress = Progress::default();
+        let mut progress = RunProgress::default();
         let outcome = loop {
             tokio::select! {
                 outcome = &mut run => break outcome,
@@ -261,7 +261,7 @@ impl Jobs {
         Ok(Performed::of(outcome))
     }
 
-    fn note(&self, progress: &mut Progress, event: Event, job: &jobs::Context) {
+    fn note(&self, progress: &mut RunProgress, event: Event, job: &jobs::Context) {
         checked::observe(&self.metrics, &event);
         progress.note(event);
         job.progress(&progress.of_job());
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn progress_follows_the_events() {
-        let mut progress = Progress::default();
+        let mut progress = RunProgress::default();
         progress.note(Event::Waiting { pid: Some(7), application: None });
         assert_eq!(progress.waiting_for, Some(7));
         progress.note(Event::Planned { files: 2, withheld: 0 });

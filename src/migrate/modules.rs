@@ -14,7 +14,7 @@ use super::{
     },
     losses,
     names::{self, BadName, Category, Name},
-    shape::{self, Kind, ShapeError},
+    shape::{self, Effect, ShapeError},
 };
 
 mod embedded {
@@ -33,7 +33,7 @@ pub struct File {
     pub text: String,
     pub checksum: String,
     pub head: Head,
-    pub kind: Kind,
+    pub kind: Effect,
     /// The rollback script beside it.
     pub down: Option<Down>,
 }
@@ -353,7 +353,7 @@ mod tests {
                 let name = format!("{}/{}", module.name, file.file());
                 assert!(file.down.is_some(), "{name} has no rollback script");
                 // A start has nobody to ask for a name.
-                let waits = !file.is_gated() && file.kind == Kind::Destructive;
+                let waits = !file.is_gated() && file.kind == Effect::Destructive;
                 assert!(!waits, "{name} would wait for an approval at every start on a database of before");
             }
         }

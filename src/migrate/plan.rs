@@ -9,7 +9,7 @@ use super::{
     modules::{File, Module},
     names::{Category, Name},
     person,
-    shape::{self, Kind},
+    shape::{self, Effect},
 };
 use crate::store::schema::migrations::facts::{Attempt, HistoryTable, SchemaFacts};
 
@@ -136,7 +136,7 @@ impl Plan<'_> {
     /// Whether some step changes what is there in a way that only a backup takes back for certain.
     pub fn is_weighty(&self) -> bool {
         self.steps.iter().any(|step| {
-            let automatic = step.file.category().is_automatic() && step.file.kind != Kind::Destructive;
+            let automatic = step.file.category().is_automatic() && step.file.kind != Effect::Destructive;
             step.action == Action::Execute && !automatic
         })
     }
@@ -198,7 +198,7 @@ fn withhold(one: Known<'_>, file: &File, action: Action, wish: &Wish) -> Option<
         return Some(Because::Gate);
     }
     let approved = wish.approved_by.is_some() || is_approved(one.facts, file, &wish.requested_by);
-    (file.kind == Kind::Destructive && !approved).then_some(Because::Approval)
+    (file.kind == Effect::Destructive && !approved).then_some(Because::Approval)
 }
 
 /// The linter judges what is about to be applied, whoever brought it, at a start as at a run.

@@ -9,7 +9,7 @@ use super::{
     modules::{File, Module},
     names::Category,
     plan::{self, Action, Because, Known, Plan, Problem},
-    shape::Kind,
+    shape::Effect,
 };
 use crate::store::schema::migrations::{
     ExecuteError,
@@ -53,7 +53,7 @@ impl Serialize for Category {
 #[derive(Clone, Debug, Serialize)]
 pub struct About {
     pub description: String,
-    pub kind: Kind,
+    pub kind: Effect,
     pub breaking: bool,
     pub manual: bool,
     pub lock: Option<&'static str>,
@@ -182,7 +182,7 @@ pub struct Planned {
     pub module: String,
     pub file: String,
     pub category: Category,
-    pub kind: Kind,
+    pub kind: Effect,
     pub action: Option<Action>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Because>,

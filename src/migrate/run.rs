@@ -52,7 +52,7 @@ pub struct Request {
 }
 
 /// Takes events; [`silent`] where nobody listens.
-pub type Progress<'a> = &'a (dyn Fn(Event) + Send + Sync);
+pub type Listener<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
 /// A listener for those who need none.
 pub fn silent(_: Event) {}
@@ -118,7 +118,7 @@ impl Runner {
     }
 
     /// Applies what the request allows, each file once, whoever else tries at the same time.
-    pub async fn run(&self, request: &Request, progress: Progress<'_>) -> Result<RunReport, MigrateError> {
+    pub async fn run(&self, request: &Request, progress: Listener<'_>) -> Result<RunReport, MigrateError> {
         self.check(request)?;
         let session = self.connect().await?;
         let held = self.lock(&session, progress).await?;
@@ -136,7 +136,7 @@ impl Runner {
         session: &Session,
         world: &World<'_>,
         request: &Request,
-        progress: Progress<'_>,
+        progress: Listener<'_>,
     ) -> Result<RunReport, MigrateError> {
         let started = Instant::now();
         let known = world.known();
@@ -172,7 +172,7 @@ impl Runner {
         known: &[Known<'_>],
         plan: &Plan<'_>,
         request: &Request,
-        progress: Progress<'_>,
+        progress: Listener<'_>,
         report: &mut RunReport,
     ) -> Result<(), MigrateError> {
         let of = plan.steps.len();
@@ -239,7 +239,7 @@ impl Runner {
     pub(super) async fn lock<'a>(
         &self,
         session: &'a Session,
-        progress: Progress<'_>,
+        progress: Listener<'_>,
     ) -> Result<Held<'a>, MigrateError> {
         let waiting = |holder: Option<lock::Holder>| {
             let (pid, application) = holder.map(|h| (h.pid, h.application)).unzip();

@@ -12,7 +12,7 @@ use super::{
 /// What a file does to what is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum Effect {
     /// Only makes new things.
     Additive,
     /// Takes something away or changes its meaning: needs a named approval.
@@ -79,13 +79,13 @@ fn copies_to_client(statement: &Statement<'_>) -> bool {
 }
 
 /// What the file does, from its head, its category and its text.
-pub fn kind(text: &str, head: &Head, category: Category) -> Kind {
+pub fn kind(text: &str, head: &Head, category: Category) -> Effect {
     if head.breaking || losses::takes_away(text) {
-        Kind::Destructive
+        Effect::Destructive
     } else if matches!(category, Category::Seed | Category::Data) || writes_rows(text) {
-        Kind::Data
+        Effect::Data
     } else {
-        Kind::Additive
+        Effect::Additive
     }
 }
 
@@ -188,11 +188,11 @@ mod tests {
             supersedes: vec![],
         };
         let kind = |sql, category| super::kind(sql, &head(false), category);
-        assert_eq!(kind("CREATE TABLE t (a int)", Category::Startup), Kind::Additive);
-        assert_eq!(kind("CREATE TABLE t (a int); INSERT INTO t VALUES (1)", Category::Startup), Kind::Data);
-        assert_eq!(kind("WITH x AS (SELECT 1) UPDATE t SET a = 1 WHERE b", Category::Release), Kind::Data);
-        assert_eq!(kind("SELECT 1", Category::Seed), Kind::Data);
-        assert_eq!(kind("DROP VIEW v", Category::Startup), Kind::Destructive);
-        assert_eq!(super::kind("SELECT 1", &head(true), Category::Data), Kind::Destructive);
+        assert_eq!(kind("CREATE TABLE t (a int)", Category::Startup), Effect::Additive);
+        assert_eq!(kind("CREATE TABLE t (a int); INSERT INTO t VALUES (1)", Category::Startup), Effect::Data);
+        assert_eq!(kind("WITH x AS (SELECT 1) UPDATE t SET a = 1 WHERE b", Category::Release), Effect::Data);
+        assert_eq!(kind("SELECT 1", Category::Seed), Effect::Data);
+        assert_eq!(kind("DROP VIEW v", Category::Startup), Effect::Destructive);
+        assert_eq!(super::kind("SELECT 1", &head(true), Category::Data), Effect::Destructive);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     names::Category,
     plan::{self, Because, Known, Problem, Wish, Withheld},
     report::{Failure, RunReport},
-    run::{self, Progress, Request, Runner, World},
+    run::{self, Listener, Request, Runner, World},
 };
 use crate::store::{
     door::ddl::Session,
@@ -37,7 +37,7 @@ const BOOTSTRAP: &str = "bootstrap";
 
 impl Runner {
     /// Brings the database as far as a start may, and judges it. Any number of nodes may do so at once.
-    pub async fn startup(&self, applied_by: &str, progress: Progress<'_>) -> Result<Verdict, MigrateError> {
+    pub async fn startup(&self, applied_by: &str, progress: Listener<'_>) -> Result<Verdict, MigrateError> {
         let session = self.connect().await?;
         // Most starts find nothing to do: they should neither wait for a lock nor write.
         let world = self.world(&session).await?;
@@ -72,7 +72,7 @@ impl Runner {
         session: &Session,
         world: &World<'_>,
         by: &str,
-        progress: Progress<'_>,
+        progress: Listener<'_>,
     ) -> Result<RunReport, MigrateError> {
         let known = world.known();
         let Some(one) = known.first() else { return Ok(RunReport::default()) };

@@ -13,7 +13,7 @@ use crate::{
         door::error::AsStoreError,
         platform::audit::{self, Entry},
         progress::{
-            projections::{self as rows, Line, Of, Place},
+            projections::{self as rows, Line, Of, Side},
             rebuild::{self, Difference, Shadow},
         },
     },
@@ -53,7 +53,7 @@ impl AsStoreError for RebuildError {
 
 /// What a rebuild is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum RebuildProgress {
     /// Statements read so far.
     Reading(TenantId, u64),
     Indexing,
@@ -96,11 +96,11 @@ impl Rebuild {
     }
 
     /// Builds the shadow as far as the live projections had come at the beginning.
-    pub async fn build(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<(), RebuildError> {
+    pub async fn build(&self, tell: &(dyn Fn(RebuildProgress) + Sync)) -> Result<(), RebuildError> {
         for (tenant, until) in &self.tenants {
             self.gather(*tenant, *until, tell).await?;
         }
-        tell(Progress::Indexing);
+        tell(RebuildProgress::Indexing);
         self.shadow.index().await?;
         for (tenant, until) in &self.tenants {
             self.fold(*tenant, *until, tell).await?;
@@ -113,9 +113,9 @@ impl Rebuild {
         &self,
         tenant: TenantId,
         until: DateTime<Utc>,
-        tell: &(dyn Fn(Progress) + Sync),
+        tell: &(dyn Fn(RebuildProgress) + Sync),
     ) -> Result<(), RebuildError> {
-        let of = Of { tenant, place: Place::Shadow };
+        let of = Of { tenant, side: Side::Shadow };
         self.store
             .run_tx("shadow_cursor", As::Worker, |tx| Box::pin(rows::lock_cursor(tx, of, EFFECTS.version)))
             .await?;
@@ -126,7 +126,7 @@ impl Rebuild {
             let (kept, next) = tokio::join!(self.keep(of, lines), self.lines(tenant, last, until));
             kept?;
             lines = next?;
-            tell(Progress::Reading(tenant, read));
+            tell(RebuildProgress::Reading(tenant, read));
         }
         if until > DateTime::UNIX_EPOCH {
             self.store.run_tx("shadow_cursor", As::Worker, |tx| Box::pin(rows::move_cursor(tx, of, until))).await?;
@@ -158,9 +158,9 @@ impl Rebuild {
         &self,
         tenant: TenantId,
         until: DateTime<Utc>,
-        tell: &(dyn Fn(Progress) + Sync),
+        tell: &(dyn Fn(RebuildProgress) + Sync),
     ) -> Result<(), RebuildError> {
-        let of = Of { tenant, place: Place::Shadow };
+        let of = Of { tenant, side: Side::Shadow };
         let (mut folding, mut folded, mut after) = (JoinSet::new(), 0, String::new());
         loop {
             let ids = self.chunk(of, &after).await?;
@@ -172,7 +172,7 @@ impl Rebuild {
                     .map_err(|error| StoreError::Unreachable(error.to_string()))?
                     .transpose()?
                     .unwrap_or(0);
-                tell(Progress::Folding(tenant, folded));
+                tell(RebuildProgress::Folding(tenant, folded));
             }
             let Some(last) = last else { return Ok(()) };
             folding.spawn(settle(self.store.clone(), of, ids, until));
@@ -189,7 +189,7 @@ impl Rebuild {
 
     /// Where the live projections differ, as of one moment.
     pub async fn compare(&self, tenant: TenantId) -> Result<Vec<Difference>, RebuildError> {
-        let of = Of { tenant, place: Place::Shadow };
+        let of = Of { tenant, side: Side::Shadow };
         self.store.run_tx("rebuild_compare", As::Worker, |tx| Box::pin(compare(tx, of, &self.pseudonyms))).await
     }
 
@@ -239,7 +239,7 @@ async fn follow(
 }
 
 async fn apply(tx: &Tx<'_>, tenant: TenantId, pseudonyms: &Pseudonyms, by: &str) -> Result<Replaced, RebuildError> {
-    let (live, shadow) = (Of { tenant, place: Place::Live }, Of { tenant, place: Place::Shadow });
+    let (live, shadow) = (Of { tenant, side: Side::Live }, Of { tenant, side: Side::Shadow });
     // From here on no step of this tenant runs, so the two stand still.
     let position = rows::lock_cursor(tx, live, EFFECTS.version).await?;
     let touched = follow(tx, shadow, pseudonyms, &[(tenant, position)]).await?;

@@ -14,7 +14,7 @@ use crate::{
         platform::leases,
         progress::{
             closures,
-            projections::{self as rows, Of, Place, Standing},
+            projections::{self as rows, Of, Side, Standing},
             satisfied,
         },
     },
@@ -36,7 +36,7 @@ pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
     let pseudonyms = &pseudonyms(store).await?;
     let mut read = 0;
     for tenant in tenants {
-        let of = Of { tenant, place: Place::Live };
+        let of = Of { tenant, side: Side::Live };
         read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, of, pseudonyms, bound))).await?.read;
     }
     Ok(read)
@@ -45,7 +45,7 @@ pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
 /// Reads what a tenant has up to `until`, as far as it is final; answers whether that was all.
 pub async fn catch_up(store: &Store, tenant: TenantId, until: DateTime<Utc>) -> Result<bool, ProjectionError> {
     let (bound, pseudonyms) = (bound(store).await?, &pseudonyms(store).await?);
-    let of = Of { tenant, place: Place::Live };
+    let of = Of { tenant, side: Side::Live };
     loop {
         let done = store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, of, pseudonyms, bound))).await?;
         if done.read == 0 || done.position >= until {
@@ -110,7 +110,7 @@ pub(super) async fn project(
 async fn note_satisfied(tx: &Tx<'_>, of: Of, found: &[AttemptFact], until: DateTime<Utc>) -> Result<(), StoreError> {
     let said = found.iter().filter(|found| found.fact.cmi5.is_some()).map(|found| found.attempt.id.clone());
     let attempts: BTreeSet<String> = said.collect();
-    if attempts.is_empty() || of.place != Place::Live {
+    if attempts.is_empty() || of.side != Side::Live {
         return Ok(());
     }
     satisfied::note(tx, of.tenant, &attempts.into_iter().collect::<Vec<_>>(), until).await

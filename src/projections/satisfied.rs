@@ -19,7 +19,7 @@ use crate::{
         As, Store, StoreError,
         progress::{
             courses,
-            projections::{self as rows, Of, Place},
+            projections::{self as rows, Of, Side},
             satisfied as queue,
         },
     },
@@ -62,7 +62,7 @@ async fn found(store: &Store, due: &Due) -> Result<Vec<Value>, StoreError> {
             if !queue::is_open(tx, due).await? {
                 return Ok(Vec::new());
             }
-            let of = Of { tenant: due.tenant, place: Place::Live };
+            let of = Of { tenant: due.tenant, side: Side::Live };
             let mut facts = rows::facts(tx, of, std::slice::from_ref(&due.attempt), DateTime::<Utc>::MAX_UTC).await?;
             let facts = facts.remove(&due.attempt).unwrap_or_default();
             let standing = fold::standing(&facts);

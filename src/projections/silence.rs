@@ -14,7 +14,7 @@ use crate::{
         platform::leases,
         progress::{
             closures::{self, Open, Silence},
-            projections::{self as rows, Of, Place},
+            projections::{self as rows, Of, Side},
         },
     },
     xapi::keys,
@@ -89,7 +89,7 @@ async fn note(
             Box::pin(async move {
                 leases::check(tx).await?;
                 let lms_tells = vocabulary::has_seen_verb(tx, tenant, keys::verb(tenant.0, SATISFIED)).await?;
-                let facts = rows::facts(tx, Of { tenant, place: Place::Live }, ids, now).await?;
+                let facts = rows::facts(tx, Of { tenant, side: Side::Live }, ids, now).await?;
                 let mut found = 0;
                 for Open { attempt, last_word, .. } in quiet {
                     let facts = facts.get(attempt).map_or(&[][..], Vec::as_slice);

@@ -10,7 +10,7 @@ use crate::{
     store::{
         As, Store, StoreError,
         ledger::vocabulary,
-        progress::projections::{self as rows, Of, Place},
+        progress::projections::{self as rows, Of, Side},
     },
 };
 
@@ -21,7 +21,7 @@ pub async fn of_attempt(store: &Store, tenant: TenantId, attempt: &str) -> Resul
     store
         .run_tx("units", As::Tenant(tenant), |tx| {
             Box::pin(async move {
-                let of = Of { tenant, place: Place::Live };
+                let of = Of { tenant, side: Side::Live };
                 let facts =
                     rows::facts(tx, of, ids, DateTime::<Utc>::MAX_UTC).await?.remove(attempt).unwrap_or_default();
                 let units = fold::cmi5::units(&fold::standing(&facts));

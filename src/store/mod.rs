@@ -108,7 +108,7 @@ impl Store {
     /// Whether the database answers at all.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.run_tx("ping", As::Worker, |tx| {
-            Box::pin(async move { tx.execute("/* ping */ SELECT 1", &[]).await.map(drop) })
+            Box::pin(async move { tx.execute("/* store::ping */ SELECT 1", &[]).await.map(drop) })
         })
         .await
     }

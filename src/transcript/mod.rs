@@ -17,7 +17,7 @@ use std::{
 
 use cosmic_text::fontdb::Database;
 
-pub use model::{Attempt, Completion, Course, Learner, OverallState, Progress, Transcript, UnitProgress};
+pub use model::{Attempt, Completion, Course, EnrollmentProgress, Learner, OverallState, Transcript, UnitProgress};
 use setting::Setter;
 
 use crate::telemetry::Metrics;

@@ -113,7 +113,8 @@ pub struct UnitProgress {
 /// A learner's place in a course.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress {
+#[schema(as = Progress)]
+pub struct EnrollmentProgress {
     pub enrollment_id: String,
     pub course_id: String,
     pub course_version_id: String,
@@ -194,7 +195,7 @@ impl Transcript {
     }
 }
 
-impl From<EnrollmentRow> for Progress {
+impl From<EnrollmentRow> for EnrollmentProgress {
     fn from(enrollment: EnrollmentRow) -> Self {
         let overall_state = OverallState::of(&enrollment);
         let attempts: Vec<Attempt> = enrollment.attempts.into_iter().map(Attempt::from).collect();
@@ -267,7 +268,7 @@ mod tests {
         }
     }
 
-    fn progress(outcomes: &[Option<&str>], is_completed: bool) -> Progress {
+    fn progress(outcomes: &[Option<&str>], is_completed: bool) -> EnrollmentProgress {
         let completion = CompletionRow {
             id: Uuid::nil(),
             attempt: "a".into(),

@@ -45,14 +45,14 @@ type StepFuture = Pin<Box<dyn Future<Output = Result<JobStep, StepError>> + Send
 
 /// A kind of job.
 #[derive(Clone)]
-pub struct Kind {
+pub struct JobKind {
     name: &'static str,
     plan: Option<String>,
     format: i32,
     step: Arc<dyn Fn(Arc<Context>) -> StepFuture + Send + Sync>,
 }
 
-impl Kind {
+impl JobKind {
     /// `step` is called again and again until it says that the job is over. One that fails is begun again a few times.
     pub fn new<F, Fut>(name: &'static str, step: F) -> Self
     where
@@ -110,17 +110,17 @@ pub struct Taken {
 
 /// Does jobs for one node.
 #[derive(Clone)]
-pub struct Runner {
+pub struct JobRunner {
     store: Store,
     metrics: Metrics,
     /// This process, as the lease table knows it.
     holder: Arc<str>,
-    kinds: Arc<[Kind]>,
+    kinds: Arc<[JobKind]>,
     term: Duration,
 }
 
-impl Runner {
-    pub fn new(store: Store, metrics: Metrics, holder: &str, kinds: Vec<Kind>) -> Self {
+impl JobRunner {
+    pub fn new(store: Store, metrics: Metrics, holder: &str, kinds: Vec<JobKind>) -> Self {
         Self { store, metrics, holder: holder.into(), kinds: kinds.into(), term: TERM }
     }
 

@@ -9,7 +9,7 @@ pub fn about(limits: &Limits, page_default: usize, build: &str) -> Value {
     json!({
         "version": [Version::V1_0_3.header(), Version::V2_0_0.header()],
         "extensions": {
-            "http://ghasi.io/xapi/extensions/build": { "name": env!("CARGO_PKG_NAME"), "version": build },
+            "http://ghasi.io/xapi/extensions/build": { "name": "progress-service", "version": build },
             "http://ghasi.io/xapi/extensions/limits": {
                 "bodyBytes": limits.body_bytes,
                 "multipartBytes": limits.multipart_bytes,

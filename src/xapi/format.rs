@@ -109,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::xapi::write;
+    use crate::write;
 
     fn exact(payload: &str, has_timestamp: bool) -> Value {
         let stored = DateTime::from_timestamp(1_700_000_000, 123_456_000).unwrap();

@@ -172,7 +172,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::xapi::{keys::Ifi, relations::ActorType};
+    use crate::{keys::Ifi, relations::ActorType};
 
     const T: Uuid = Uuid::from_u128(1);
     const FRESH: Uuid = Uuid::from_u128(0xf);

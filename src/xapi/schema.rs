@@ -37,7 +37,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::xapi::testing::{as_sub_statement, everything, everything_2, realistic, set};
+    use crate::testing::{as_sub_statement, everything, everything_2, realistic, set};
 
     #[test]
     fn both_schemas_compile_and_accept_full_statements() {

@@ -35,7 +35,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::xapi::{Limits, prepare::prepare, read};
+    use crate::{Limits, prepare::prepare, read};
 
     #[test]
     fn what_is_read_back_is_what_was_prepared() {

@@ -186,7 +186,8 @@ on_each_server! {
         let (app, _folder) = with_plug_in(db, "CREATE INDEX t_a ON extra.t (a);").await;
         let superuser = app.db.superuser().await;
         let learners = "CREATE TABLE extra.people (tenant_id uuid); INSERT INTO extra.people VALUES (gen_random_uuid());
-            ALTER TABLE extra.people ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON extra.people USING (true)";
+            ALTER TABLE extra.people ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+                CREATE POLICY p ON extra.people USING (true)";
         app.db.owner().await.batch_execute(learners).await.unwrap();
         let run = async |order: Value| {
             let started = app.post(&format!("{ROOT}/run"), &order).await.expect(202);

@@ -3,7 +3,7 @@
 use progress_service::{
     migrate::{
         Runner, Settings,
-        checks::{Check, Place, Status, gather_after, gather_before, gather_rights},
+        checks::{Check, Host, Status, gather_after, gather_before, gather_rights},
         modules, silent,
     },
     model::Clock,
@@ -27,7 +27,7 @@ async fn migrated(server: &'static Server) -> TestDatabase {
 }
 
 async fn before(db: &TestDatabase) -> Vec<Check> {
-    gather_before(&runner(db), &Place::default(), &Clock::system()).await.unwrap()
+    gather_before(&runner(db), &Host::default(), &Clock::system()).await.unwrap()
 }
 
 async fn after(db: &TestDatabase) -> Vec<Check> {
@@ -121,6 +121,6 @@ async fn a_server_that_does_not_answer_is_a_line() {
     let mut endpoint = db.store_settings().owner;
     endpoint.url = progress_service::model::Secret::new("postgres://nobody@127.0.0.1:1/none");
     let runner = Runner::new(modules::internal().unwrap(), endpoint, Settings::default());
-    let checks = gather_before(&runner, &Place::default(), &Clock::system()).await.unwrap();
+    let checks = gather_before(&runner, &Host::default(), &Clock::system()).await.unwrap();
     assert_eq!(spoiled(&checks), ["connection"]);
 }

@@ -198,16 +198,20 @@ on_each_server! {
         assert_eq!((&progress["overallState"], &progress["userId"]), (&json!("completed"), &json!(ADA)));
         assert_eq!(progress["attempts"].as_array().unwrap().len(), 1, "one attempt, found by its registration");
         let attempt = &progress["attempts"][0];
-        assert_eq!((&attempt["outcome"], &attempt["score"], &attempt["durationSeconds"]), (&json!("passed"), &decimals("0.9000"), &json!(600)));
-        assert_eq!((&attempt["startedAt"], &attempt["endedAt"]), (&json!("2026-11-01T10:01:00Z"), &json!("2026-11-01T10:13:00Z")));
+        assert_eq!((&attempt["outcome"], &attempt["score"], &attempt["durationSeconds"]),
+            (&json!("passed"), &decimals("0.9000"), &json!(600)));
+        assert_eq!((&attempt["startedAt"], &attempt["endedAt"]),
+            (&json!("2026-11-01T10:01:00Z"), &json!("2026-11-01T10:13:00Z")));
         assert_eq!(progress["completion"]["evidenceStatementIds"].as_array().unwrap().len(), 3);
 
-        let unit = json!({"activityId": AU, "state": "passed", "satisfied": true, "moveOn": "CompletedAndPassed", "score": 0.9, "sessions": 1});
+        let unit = json!({"activityId": AU, "state": "passed", "satisfied": true, "moveOn": "CompletedAndPassed",
+            "score": 0.9, "sessions": 1});
         assert_eq!(progress["units"].to_string(), json!([unit]).to_string().replace("0.9", "0.9000"));
 
         let path = format!("/api/v1/enrollments/{}/transcript", session.registration);
         let transcript = api.get_as(&api.token(ADA, "transcript:read"), &path).await.expect(200).json();
-        assert_eq!((&transcript["learner"]["name"], &transcript["course"]["title"]), (&json!("Ada Lovelace"), &json!("Analytical engines")));
+        assert_eq!((&transcript["learner"]["name"], &transcript["course"]["title"]),
+            (&json!("Ada Lovelace"), &json!("Analytical engines")));
         assert_eq!(transcript["course"]["activityId"], COURSE);
         assert_eq!(transcript["attempts"], progress["attempts"]);
     }
@@ -264,7 +268,8 @@ on_each_server! {
         }
         assert_eq!(found, [0, 1, 0, 1], "each once, when its time has come");
         let progress = passed.progress().await;
-        assert_eq!((&progress["overallState"], &progress["completion"]["completedAt"]), (&json!("completed"), &json!("2026-11-01T10:06:00Z")));
+        assert_eq!((&progress["overallState"], &progress["completion"]["completedAt"]),
+            (&json!("completed"), &json!("2026-11-01T10:06:00Z")));
         assert_eq!(left.progress().await["latestAttempt"]["outcome"], "abandoned");
 
         let rebuild = Rebuild::begin(store, None).await.unwrap();
@@ -284,7 +289,8 @@ on_each_server! {
         session.au("passed", 6, score(0.9, true)).await;
         settle(&api.app).await;
         let patience = Patience { met: Duration::from_secs(1), unmet: Duration::ZERO };
-        let found = silence::look(&api.app.service().rooms.store, patience, Clock::system().now() + TimeDelta::days(900)).await.unwrap();
+        let found = silence::look(&api.app.service().rooms.store, patience,
+            Clock::system().now() + TimeDelta::days(900)).await.unwrap();
         assert_eq!(found, 0, "it may be the first unit of several");
         assert_eq!(session.progress().await["overallState"], "in_progress");
     }

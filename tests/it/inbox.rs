@@ -5,7 +5,7 @@ mod nodes;
 use std::collections::BTreeMap;
 
 use progress_service::{
-    inbox::Kind,
+    inbox::CommandKind,
     model::{Clock, Ids, TenantId, event::DEAD_LETTER},
 };
 use serde_json::{Value, json};
@@ -32,10 +32,10 @@ impl Topics {
         let prefix = unique("inbox");
         let named = |kind: &str, partitions| Topic::named(format!("{prefix}{kind}"), partitions);
         Self {
-            erasures: named(Kind::Erasure.topic(), partitions).await,
-            residencies: named(Kind::Residency.topic(), partitions).await,
-            erasure_answers: named(Kind::Erasure.acknowledgement(), 1).await,
-            residency_answers: named(Kind::Residency.acknowledgement(), 1).await,
+            erasures: named(CommandKind::Erasure.topic(), partitions).await,
+            residencies: named(CommandKind::Residency.topic(), partitions).await,
+            erasure_answers: named(CommandKind::Erasure.acknowledgement(), 1).await,
+            residency_answers: named(CommandKind::Residency.acknowledgement(), 1).await,
             dead: named(DEAD_LETTER, 1).await,
             prefix,
         }
@@ -49,13 +49,13 @@ async fn start(db: TestDatabase, prefix: &str) -> TestApp {
 }
 
 fn erasure(event: &str, request: &str) -> Value {
-    json!({"specversion": "1.0", "id": event, "type": Kind::Erasure.topic(), "source": "/gdpr",
+    json!({"specversion": "1.0", "id": event, "type": CommandKind::Erasure.topic(), "source": "/gdpr",
         "time": "2026-11-21T12:00:00Z", "tenantid": TenantId::DEFAULT, "correlationid": format!("saga {request}"),
         "data": {"requestId": request, "subject": {"agents": [{"mbox": "mailto:ann@example.com"}]}}})
 }
 
 fn residency(event: &str, change: &str) -> Value {
-    json!({"specversion": "1.0", "id": event, "type": Kind::Residency.topic(), "source": "/tenants",
+    json!({"specversion": "1.0", "id": event, "type": CommandKind::Residency.topic(), "source": "/tenants",
         "tenantid": TenantId::DEFAULT, "data": {"changeId": change, "toRegion": "eu-central-1"}})
 }
 
@@ -78,11 +78,11 @@ async fn recorded(db: &TestDatabase, count: usize) -> Vec<(String, String)> {
 }
 
 /// How many commands had this outcome on the node.
-fn outcomes(app: &TestApp, kind: Kind, outcome: &str) -> u64 {
+fn outcomes(app: &TestApp, kind: CommandKind, outcome: &str) -> u64 {
     app.service().rooms.edge.metrics.inbox.messages.with_label_values(&[kind.topic(), outcome]).get()
 }
 
-async fn counted(app: &TestApp, kind: Kind, outcome: &str, count: u64) {
+async fn counted(app: &TestApp, kind: CommandKind, outcome: &str, count: u64) {
     patience::until("the count", async || {
         let now = outcomes(app, kind, outcome);
         if now == count { Ok(()) } else { Err(format!("{now} {outcome}")) }
@@ -106,9 +106,9 @@ on_each_server! {
             send(&topics.erasures, &message).await;
         }
         send(&topics.residencies, &residency("e1", "c1")).await;
-        counted(&app, Kind::Residency, "recorded", 1).await;
-        counted(&app, Kind::Erasure, "recorded", 3).await;
-        assert_eq!(outcomes(&app, Kind::Erasure, "repeated"), 1);
+        counted(&app, CommandKind::Residency, "recorded", 1).await;
+        counted(&app, CommandKind::Erasure, "recorded", 3).await;
+        assert_eq!(outcomes(&app, CommandKind::Erasure, "repeated"), 1);
         let mut all = requests(&app.db).await;
         all.sort();
         let expected = [("erasure", "r1"), ("erasure", "r2"), ("residency", "c1")];
@@ -139,7 +139,7 @@ on_each_server! {
             send(&topics.erasures, message).await;
         }
         topics.erasures.send("key", b"", &[]).await;
-        counted(&app, Kind::Erasure, "refused", 5).await;
+        counted(&app, CommandKind::Erasure, "refused", 5).await;
         let all = recorded(&app.db, 2).await;
         assert_eq!(all, ["r1", "r5"].map(|id| ("erasure".to_owned(), id.to_owned())));
 

@@ -21,7 +21,7 @@ use progress_service::{
         platform::jobs::{self, AskError, Filter, Job, NewJob},
     },
     telemetry::Metrics,
-    worker::jobs::{Context, Ended, JobStep, Kind, Progress, Runner},
+    worker::jobs::{Context, Ended, JobKind, JobRunner, JobStep, Progress},
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -51,22 +51,22 @@ async fn ask(store: &Store, id: Uuid, act: Act) -> Result<Job, AskError> {
     store.run_once("ask", As::Worker, |tx| Box::pin(jobs::ask(tx, id, act, "operator"))).await
 }
 
-fn node(db: &TestDatabase, name: &str, kinds: Vec<Kind>) -> (Runner, Metrics) {
+fn node(db: &TestDatabase, name: &str, kinds: Vec<JobKind>) -> (JobRunner, Metrics) {
     let metrics = Metrics::new().unwrap();
-    (Runner::new(db.store(), metrics.clone(), name, kinds).with_term(Duration::from_secs(3)), metrics)
+    (JobRunner::new(db.store(), metrics.clone(), name, kinds).with_term(Duration::from_secs(3)), metrics)
 }
 
 /// Takes what waits and does it.
-async fn turn(runner: &Runner) -> Option<Ended> {
+async fn turn(runner: &JobRunner) -> Option<Ended> {
     let taken = runner.take(None).await.unwrap()?;
     Some(runner.work(taken, &CancellationToken::new()).await)
 }
 
 /// Counts to what was asked for, a number in each step. `gate` has a permit for each step; the numbers that were
 /// counted are rows.
-fn counting(gate: &Arc<Semaphore>) -> Kind {
+fn counting(gate: &Arc<Semaphore>) -> JobKind {
     let gate = Arc::clone(gate);
-    Kind::new("count", move |job: Arc<Context>| {
+    JobKind::new("count", move |job: Arc<Context>| {
         let gate = Arc::clone(&gate);
         async move {
             let to = job.parameters::<Value>()?["to"].as_u64().unwrap_or_default();
@@ -113,7 +113,8 @@ on_each_server! {
         assert_eq!(turn(&runner).await, Some(Ended::Succeeded));
         let job = get(&store, id).await;
         assert_eq!((job.state, job.attempts, job.outcome), (State::Succeeded, 1, Some(json!({ "counted": 3 }))));
-        assert_eq!((&job.progress["done"], &job.progress["total"], &job.progress["unit"]), (&json!(3), &json!(3), &json!("numbers")));
+        assert_eq!((&job.progress["done"], &job.progress["total"], &job.progress["unit"]),
+            (&json!(3), &json!(3), &json!("numbers")));
         assert!(job.started_at.is_some() && job.finished_at >= job.started_at);
         assert_eq!(turn(&runner).await, None, "it is over");
         let ended = |outcome| metrics.jobs.ended.with_label_values(&["count", outcome]).get();
@@ -217,7 +218,7 @@ on_each_server! {
         let (store, calls) = (db.store(), Arc::new(AtomicU32::new(0)));
         let stumbles = |name, well_at: u32| {
             let calls = Arc::clone(&calls);
-            Kind::new(name, move |_| {
+            JobKind::new(name, move |_| {
                 let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
                 async move {
                     assert!(call != 2, "planted");
@@ -240,7 +241,7 @@ on_each_server! {
 
     async fn of_each_kind_one_runs_at_a_time_and_other_kinds_beside(db: TestDatabase) {
         let (store, shut) = (db.store(), Arc::new(Semaphore::new(0)));
-        let other = || Kind::new("other", |_| async { Ok(JobStep::Done(Value::Null)) });
+        let other = || JobKind::new("other", |_| async { Ok(JobStep::Done(Value::Null)) });
         let (one, _) = node(&db, "one", vec![counting(&shut), other()]);
         let (two, _) = node(&db, "two", vec![counting(&shut), other()]);
         let [first, second, beside] =
@@ -258,7 +259,7 @@ on_each_server! {
 
     async fn many_nodes_want_a_job_and_one_gets_it(db: TestDatabase) {
         let store = db.store();
-        let nodes: Vec<Runner> = (0..8).map(|n| node(&db, &format!("node {n}"), vec![counting(&open())]).0).collect();
+        let nodes: Vec<JobRunner> = (0..8).map(|n| node(&db, &format!("node {n}"), vec![counting(&open())]).0).collect();
         let ids = [put(&store, "count", None).await, put(&store, "count", None).await];
         let taken = futures_util::future::try_join_all(nodes.iter().map(|node| node.take(None))).await.unwrap();
         let taken: Vec<_> = taken.into_iter().flatten().collect();
@@ -271,7 +272,8 @@ on_each_server! {
         let (store, superuser) = (db.store(), db.superuser().await);
         let (runner, _) = node(&db, "one", vec![counting(&open()).of_plan("mine".to_owned())]);
         let [theirs, newer, mine] =
-            [put(&store, "count", Some("theirs")).await, put(&store, "count", Some("mine")).await, put(&store, "count", Some("mine")).await];
+            [put(&store, "count", Some("theirs")).await, put(&store, "count", Some("mine")).await,
+                put(&store, "count", Some("mine")).await];
         let checkpoint = "UPDATE platform.jobs SET checkpoint = '1', checkpoint_format = 2 WHERE job_id = $1";
         superuser.execute(checkpoint, &[&newer]).await.unwrap();
         let older = "INSERT INTO platform.jobs (job_id, kind, state, requested_by, request, plan_digest)
@@ -318,7 +320,7 @@ on_each_server! {
 
     async fn a_checkpoint_stands_or_falls_with_the_transaction_it_is_part_of(db: TestDatabase) {
         let store = db.store();
-        let kind = Kind::new("marks", |job: Arc<Context>| async move {
+        let kind = JobKind::new("marks", |job: Arc<Context>| async move {
             let saved = job
                 .store
                 .run_tx("mark", As::Worker, |tx| {
@@ -350,7 +352,8 @@ on_each_server! {
         };
         assert_eq!(list(Filter::default()).await, [c, b, a]);
         assert_eq!(list(Filter { kind: Some("a".to_owned()), ..Filter::default() }).await, [c, a]);
-        for (state, expected) in [(State::Queued, vec![a]), (State::Paused, vec![c]), (State::Cancelled, vec![b]), (State::Failed, vec![])] {
+        for (state, expected) in [(State::Queued, vec![a]), (State::Paused, vec![c]), (State::Cancelled, vec![b]),
+            (State::Failed, vec![])] {
             assert_eq!(list(Filter { state: Some(state), ..Filter::default() }).await, expected, "{}", state.name());
         }
         let before = get(&store, c).await;

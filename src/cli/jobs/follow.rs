@@ -12,7 +12,7 @@ use crate::{
     app::{self, Database},
     config::Config,
     store::{Store, StoreError, platform::jobs::Job},
-    worker::jobs::Runner,
+    worker::jobs::JobRunner,
 };
 
 const LOOK: Duration = Duration::from_millis(500);
@@ -78,7 +78,7 @@ pub(in crate::cli) async fn see_through(
 }
 
 /// Takes the job up where nobody else does, until told to stop.
-async fn do_here(runner: &Runner, id: Uuid, stop: &CancellationToken) -> Result<(), StoreError> {
+async fn do_here(runner: &JobRunner, id: Uuid, stop: &CancellationToken) -> Result<(), StoreError> {
     loop {
         tokio::select! {
             () = tokio::time::sleep(GRACE) => {}

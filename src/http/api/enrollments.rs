@@ -23,7 +23,7 @@ use crate::{
     model::{Scope, TenantId},
     projections::{facts, fold::cmi5::Unit, units},
     store::progress::reads::EnrollmentRow,
-    transcript::{PrintError, Progress, Transcript, UnitProgress, model::Names},
+    transcript::{EnrollmentProgress, PrintError, Transcript, UnitProgress, model::Names},
     xapi::language::Languages,
 };
 
@@ -46,7 +46,7 @@ enum Format {
 /// How far a learner is in a course.
 #[utoipa::path(get, path = "/api/v1/enrollments/{eid}/progress", tag = "progress", operation_id = "getProgress",
     params(("eid" = String, Path, description = "the enrollment's id")),
-    responses((status = 200, description = "the progress", body = Progress)))]
+    responses((status = 200, description = "the progress", body = EnrollmentProgress)))]
 async fn get_progress(
     caller: Caller,
     api: Data<Api>,
@@ -56,7 +56,7 @@ async fn get_progress(
     let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
     let found = api.store.enrollment(caller.tenant, &usual_id(&eid), None).await?;
-    let mut progress = Progress::from(within(found, &reach)?);
+    let mut progress = EnrollmentProgress::from(within(found, &reach)?);
     if let Some(latest) = &progress.latest_attempt {
         let units = units::of_attempt(&api.store, caller.tenant, &latest.id).await?;
         progress.units = units.into_iter().map(shown).collect();

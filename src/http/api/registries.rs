@@ -10,7 +10,7 @@ use crate::{
     identity::{Caller, reach},
     store::{
         Store,
-        progress::registries::{Entry, Registry, Unregistered},
+        progress::registries::{Registered, Registry, Unregistered},
     },
     xapi::{Violations, syntax::iri},
 };
@@ -39,14 +39,14 @@ struct Addition {
 /// Verbs that are registered, and those that statements of the tenant use all the same.
 #[derive(Serialize, ToSchema)]
 struct Verbs {
-    verbs: Vec<Entry>,
+    verbs: Vec<Registered>,
     unregistered: Vec<Unregistered>,
 }
 
 /// Namespaces whose extensions are known.
 #[derive(Serialize, ToSchema)]
 struct Extensions {
-    extensions: Vec<Entry>,
+    extensions: Vec<Registered>,
 }
 
 /// Every registered verb.
@@ -62,8 +62,8 @@ async fn list_verbs(caller: Caller, store: Data<Store>, req: HttpRequest) -> Res
 
 /// Registers a verb. An entry never changes; the same one again answers 200. For operators.
 #[utoipa::path(post, path = "/api/v1/verbs", tag = "registries", operation_id = "addVerb", request_body = Addition,
-    responses((status = 201, description = "registered", body = Entry),
-              (status = 200, description = "it was registered already", body = Entry)))]
+    responses((status = 201, description = "registered", body = Registered),
+              (status = 200, description = "it was registered already", body = Registered)))]
 async fn add_verb(
     caller: Caller,
     store: Data<Store>,
@@ -86,8 +86,8 @@ async fn list_extensions(caller: Caller, store: Data<Store>, req: HttpRequest) -
 /// Registers an extension namespace, as a verb is.
 #[utoipa::path(post, path = "/api/v1/extensions", tag = "registries", operation_id = "addExtension",
     request_body = Addition,
-    responses((status = 201, description = "registered", body = Entry),
-              (status = 200, description = "it was registered already", body = Entry)))]
+    responses((status = 201, description = "registered", body = Registered),
+              (status = 200, description = "it was registered already", body = Registered)))]
 async fn add_extension(
     caller: Caller,
     store: Data<Store>,
@@ -111,7 +111,7 @@ async fn add(registry: Registry, caller: &Caller, store: &Store, new: Addition) 
         let message = format!("{field} must be at most {LONGEST_TEXT} characters, none of them a control character");
         return Err(Violations::whole("registry.text", message).into());
     }
-    let entry = Entry { iri, name, vocabulary, introduced_in: env!("CARGO_PKG_VERSION").to_owned() };
+    let entry = Registered { iri, name, vocabulary, introduced_in: env!("CARGO_PKG_VERSION").to_owned() };
     if store.register(registry, &entry, &caller.credential.audit_name()).await? {
         return Ok(HttpResponse::Created().json(entry));
     }

@@ -16,7 +16,7 @@ use crate::{
     model::TenantId,
     store::{
         As, StoreError,
-        ledger::documents::{self, Document, Kind, Place},
+        ledger::documents::{self, Document, DocumentKind, DocumentPlace},
     },
     xapi::{
         Violations, document,
@@ -80,17 +80,23 @@ fn is_header(text: &str) -> bool {
     text.is_ascii() && is_media_type(text)
 }
 
-fn place(tenant: TenantId, scope: &DocumentScope, id: String) -> Place {
+fn place(tenant: TenantId, scope: &DocumentScope, id: String) -> DocumentPlace {
     let registration = match scope {
         DocumentScope::State { registration, .. } => *registration,
         _ => None,
     };
     let kind = match scope.resource() {
-        Resource::State => Kind::State,
-        Resource::ActivityProfile => Kind::ActivityProfile,
-        Resource::AgentProfile => Kind::AgentProfile,
+        Resource::State => DocumentKind::State,
+        Resource::ActivityProfile => DocumentKind::ActivityProfile,
+        Resource::AgentProfile => DocumentKind::AgentProfile,
     };
-    Place { key: scope.key(tenant.0, &id), kind, scope_key: scope.scope_key(tenant.0), registration, document_id: id }
+    DocumentPlace {
+        key: scope.key(tenant.0, &id),
+        kind,
+        scope_key: scope.scope_key(tenant.0),
+        registration,
+        document_id: id,
+    }
 }
 
 async fn list(
@@ -123,7 +129,12 @@ async fn delete_all(tenant: TenantId, scope: &DocumentScope, xapi: &Xapi) -> Res
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn read(tenant: TenantId, place: &Place, incoming: &Incoming, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+async fn read(
+    tenant: TenantId,
+    place: &DocumentPlace,
+    incoming: &Incoming,
+    xapi: &Xapi,
+) -> Result<HttpResponse, HttpError> {
     let absent = || HttpError::NotFound("there is no such document".to_owned());
     let document = get(tenant, place, work::SMALL, xapi).await?.ok_or_else(absent)?;
     if document::is_not_modified(incoming.header("if-none-match"), &document.etag)
@@ -144,7 +155,12 @@ async fn read(tenant: TenantId, place: &Place, incoming: &Incoming, xapi: &Xapi)
         .body(document.content.unwrap_or_default()))
 }
 
-async fn get(tenant: TenantId, place: &Place, most: usize, xapi: &Xapi) -> Result<Option<Document>, StoreError> {
+async fn get(
+    tenant: TenantId,
+    place: &DocumentPlace,
+    most: usize,
+    xapi: &Xapi,
+) -> Result<Option<Document>, StoreError> {
     xapi.store
         .run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place.key, most)))
         .await
@@ -155,7 +171,7 @@ async fn get(tenant: TenantId, place: &Place, most: usize, xapi: &Xapi) -> Resul
 async fn whole(
     mut document: Document,
     tenant: TenantId,
-    place: &Place,
+    place: &DocumentPlace,
     room: &mut Hold,
     xapi: &Xapi,
 ) -> Result<Option<Document>, HttpError> {

@@ -14,7 +14,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::StreamExt;
 use url::form_urlencoded;
 
-use super::{Path, Place, VERSION, Xapi};
+use super::{Path, Route, VERSION, Xapi};
 use crate::{
     http::{
         HttpError,
@@ -78,7 +78,7 @@ fn plain(req: &HttpRequest) -> Result<(), HttpError> {
 
 impl Incoming {
     pub async fn read(
-        place: Place,
+        route: Route,
         path: Path,
         req: &HttpRequest,
         body: Payload,
@@ -101,7 +101,7 @@ impl Incoming {
         }
         incoming.version = match incoming.header("x-experience-api-version") {
             Some(text) => negotiate(text, path)?,
-            None if place == Place::About => path.asks(),
+            None if route == Route::About => path.asks(),
             None => {
                 let wanted = path.asks();
                 let message = format!("the header X-Experience-API-Version is missing; send {wanted}");

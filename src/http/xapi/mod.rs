@@ -52,7 +52,7 @@ pub struct Xapi {
 
 /// The resources, by their place under the base path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Route {
     Statements,
     Documents(Resource),
     Activities,
@@ -60,7 +60,7 @@ enum Place {
     About,
 }
 
-impl Place {
+impl Route {
     /// The methods of the resource, as `Allow` lists them.
     fn methods(self) -> &'static str {
         match self {
@@ -71,14 +71,14 @@ impl Place {
     }
 }
 
-const PLACES: [(&str, Place); 7] = [
-    ("/statements", Place::Statements),
-    ("/activities/state", Place::Documents(Resource::State)),
-    ("/activities/profile", Place::Documents(Resource::ActivityProfile)),
-    ("/agents/profile", Place::Documents(Resource::AgentProfile)),
-    ("/activities", Place::Activities),
-    ("/agents", Place::Agents),
-    ("/about", Place::About),
+const ROUTES: [(&str, Route); 7] = [
+    ("/statements", Route::Statements),
+    ("/activities/state", Route::Documents(Resource::State)),
+    ("/activities/profile", Route::Documents(Resource::ActivityProfile)),
+    ("/agents/profile", Route::Documents(Resource::AgentProfile)),
+    ("/activities", Route::Activities),
+    ("/agents", Route::Agents),
+    ("/about", Route::About),
 ];
 
 /// The version that a path speaks: `/v2` below a base speaks 2.0 only, the base itself negotiates.
@@ -102,9 +102,9 @@ pub fn routes(xapi: Data<Xapi>, bases: &[String]) -> impl Fn(&mut ServiceConfig)
         for base in &bases {
             let base = rooted(base);
             for (suffix, only) in [("/v2", Some(Version::V2_0_0)), ("", None)] {
-                for (at, place) in PLACES {
+                for (at, route) in ROUTES {
                     let route = web::route().to(move |req: HttpRequest, body: Payload, xapi: Data<Xapi>| async move {
-                        handle(place, Path { only }, &req, body, &xapi).await
+                        handle(route, Path { only }, &req, body, &xapi).await
                     });
                     cfg.service(web::resource(format!("{base}{suffix}{at}")).route(route));
                 }
@@ -131,25 +131,25 @@ async fn nothing_here() -> HttpResponse {
     HttpError::NotFound("no such resource".to_owned()).error_response()
 }
 
-async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi: &Xapi) -> HttpResponse {
+async fn handle(route: Route, path: Path, req: &HttpRequest, body: Payload, xapi: &Xapi) -> HttpResponse {
     let mut version = path.asks();
     let result = if req.method() == Method::OPTIONS {
-        Ok(HttpResponse::NoContent().insert_header((header::ALLOW, place.methods())).finish())
+        Ok(HttpResponse::NoContent().insert_header((header::ALLOW, route.methods())).finish())
     } else {
-        match Incoming::read(place, path, req, body, xapi).await {
+        match Incoming::read(route, path, req, body, xapi).await {
             Ok(incoming) => {
                 version = incoming.version;
-                answer(place, incoming, req, xapi).await
+                answer(route, incoming, req, xapi).await
             }
             Err(error) => Err(error),
         }
     };
     let mut response = result.unwrap_or_else(|error| error.error_response());
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(place.methods()));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
     }
     response.headers_mut().insert(VERSION, HeaderValue::from_static(version.header()));
-    if place == Place::Statements && !response.headers().contains_key(CONSISTENT_THROUGH) {
+    if route == Route::Statements && !response.headers().contains_key(CONSISTENT_THROUGH) {
         // Before the caller is known nothing is asked for a stranger, and "now" would be a lie while others write.
         stamp(&mut response, xapi.reader.known_through());
     }
@@ -157,26 +157,26 @@ async fn handle(place: Place, path: Path, req: &HttpRequest, body: Payload, xapi
 }
 
 async fn answer(
-    place: Place,
+    route: Route,
     mut incoming: Incoming,
     req: &HttpRequest,
     xapi: &Xapi,
 ) -> Result<HttpResponse, HttpError> {
-    if place == Place::About {
+    if route == Route::About {
         return lookups::about(&incoming, xapi);
     }
     let caller = match incoming.caller(req).await {
         Err(HttpError::Unauthorized(_)) if guard::is_unproved(req) => return Err(guard::refusal()),
         caller => caller?,
     };
-    session::require_open(place, &incoming.method, &caller, xapi).await?;
-    match (place, &incoming.method) {
-        (Place::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
-        (Place::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,
-        (Place::Statements, &Method::POST) => statements_write::post(incoming, &caller, xapi).await,
-        (Place::Documents(resource), _) => documents::handle(resource, incoming, &caller, xapi).await,
-        (Place::Activities, &Method::GET) => lookups::activity(&incoming, &caller, xapi).await,
-        (Place::Agents, &Method::GET) => lookups::agent(&incoming, &caller, xapi).await,
+    session::require_open(route, &incoming.method, &caller, xapi).await?;
+    match (route, &incoming.method) {
+        (Route::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
+        (Route::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,
+        (Route::Statements, &Method::POST) => statements_write::post(incoming, &caller, xapi).await,
+        (Route::Documents(resource), _) => documents::handle(resource, incoming, &caller, xapi).await,
+        (Route::Activities, &Method::GET) => lookups::activity(&incoming, &caller, xapi).await,
+        (Route::Agents, &Method::GET) => lookups::agent(&incoming, &caller, xapi).await,
         _ => Err(HttpError::Method),
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 
-use super::{Place, Xapi};
+use super::{Route, Xapi};
 use crate::{
     cmi5::{self, rules},
     http::HttpError,
@@ -12,8 +12,8 @@ use crate::{
 
 /// Refuses whatever a launch asks for after the end of its session. Statements that it sends are judged where they are
 /// stored, one by one.
-pub(super) async fn require_open(place: Place, method: &Method, caller: &Caller, xapi: &Xapi) -> Result<(), HttpError> {
-    let writes_statements = place == Place::Statements && (method == Method::PUT || method == Method::POST);
+pub(super) async fn require_open(route: Route, method: &Method, caller: &Caller, xapi: &Xapi) -> Result<(), HttpError> {
+    let writes_statements = route == Route::Statements && (method == Method::PUT || method == Method::POST);
     let end = caller.launch.as_ref().and_then(|launch| cmi5::end_of_launch(caller.tenant, launch));
     match end.filter(|_| !writes_statements) {
         Some(end) if xapi.store.is_over(caller.tenant, end).await? => {

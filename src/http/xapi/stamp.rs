@@ -11,7 +11,7 @@ use actix_web::{
     middleware::Next,
 };
 
-use super::{PLACES, Path, VERSION, rooted};
+use super::{Path, ROUTES, VERSION, rooted};
 use crate::{http::edge::is_below, xapi::Version};
 
 /// Where the resources are.
@@ -61,7 +61,7 @@ impl Path {
         let rest = path.strip_prefix(base).filter(|_| base.is_empty() || is_below(path, base))?;
         let v2 = rest.strip_prefix("/v2").filter(|_| is_below(rest, "/v2"));
         let at = v2.unwrap_or(rest).trim_end_matches('/');
-        let belongs = !base.is_empty() || PLACES.iter().any(|(place, _)| *place == at);
+        let belongs = !base.is_empty() || ROUTES.iter().any(|(route, _)| *route == at);
         belongs.then_some(Self { only: v2.map(|_| Version::V2_0_0) })
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Where to look for what the database does not tell.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct Host {
     /// The server's data directory, when it is on this machine.
     pub data_directory: Option<PathBuf>,
     /// A file that the backup touches when it is done.
@@ -31,22 +31,22 @@ pub struct Place {
 }
 
 /// The checks before whatever is pending. A failed connection is a line of the report, not an error.
-pub async fn gather_before(runner: &Runner, place: &Place, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
+pub async fn gather_before(runner: &Runner, host: &Host, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
     let everything = Wish { force: true, approved_by: Some("somebody".to_owned()), ..Wish::default() };
-    gather_before_run(runner, place, clock, &everything).await
+    gather_before_run(runner, host, clock, &everything).await
 }
 
 /// The checks before a run of what somebody wishes for.
 pub async fn gather_before_run(
     runner: &Runner,
-    place: &Place,
+    host: &Host,
     clock: &Clock,
     wish: &Wish,
 ) -> Result<Vec<Check>, MigrateError> {
     let mut around = Surroundings {
         connected: Ok(Duration::ZERO),
-        disk: place.data_directory.as_deref().and_then(disk),
-        backup: backup(place.backup_marker.as_deref(), clock),
+        disk: host.data_directory.as_deref().and_then(disk),
+        backup: backup(host.backup_marker.as_deref(), clock),
         weighty: false,
         applied: 0,
         pending: 0,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use after::after;
 pub use before::{Backup, Disk, Surroundings, before};
-pub use gather::{Place, gather_after, gather_before, gather_before_run, gather_rights};
+pub use gather::{Host, gather_after, gather_before, gather_before_run, gather_rights};
 pub use overrides::{OverrideError, Overrides};
 pub use preconditions::{preconditions, unfit};
 pub use rights::rights;

@@ -43,7 +43,7 @@ impl Session {
 
     /// The server's process that works for this session.
     pub async fn process(&self) -> Result<i32, StoreError> {
-        let row = self.client.query_one("/* ddl_process */ SELECT pg_catalog.pg_backend_pid()", &[]).await;
+        let row = self.client.query_one("/* ddl::ddl_process */ SELECT pg_catalog.pg_backend_pid()", &[]).await;
         Ok(row.map_err(|e| StoreError::from_pg("ddl_process", &e))?.get(0))
     }
 

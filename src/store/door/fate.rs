@@ -15,7 +15,7 @@ use crate::store::{
     },
 };
 
-const FATE: &str = "/* fate: transaction */
+const FATE: &str = "/* fate::transaction */
     SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE pg_xact_status($1::text::xid8) END AS fate,
            coalesce(pg_stat_get_bgwriter_stat_reset_time(), 'epoch')::text AS since";
 

@@ -15,8 +15,8 @@ use crate::store::{Endpoint, StoreError};
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(3);
 
-const MARK: &str = "/* mark_session */ SELECT set_config('app.session', gen_random_uuid()::text, false)";
-const SHOW: &str = "/* show_session */ SELECT current_setting('app.session', true)";
+const MARK: &str = "/* pooler::mark_session */ SELECT set_config('app.session', gen_random_uuid()::text, false)";
+const SHOW: &str = "/* pooler::show_session */ SELECT current_setting('app.session', true)";
 
 /// Fails with [`StoreError::MixedSessions`] where one of the ways leads through such a pooler.
 pub async fn own_sessions<'e>(endpoints: impl IntoIterator<Item = &'e Endpoint>) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ pub const PIECE_BYTES: usize = 256 << 10;
 pub async fn present(tx: &Tx<'_>, tenant: TenantId, hashes: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, StoreError> {
     let rows = tx
         .query(
-            "/* attachments_present */ SELECT sha2 FROM ledger.attachments WHERE tenant_id = $1 AND sha2 = ANY($2)",
+            "/* attachments::attachments_present */ SELECT sha2 FROM ledger.attachments WHERE tenant_id = $1 AND sha2 = ANY($2)",
             &[&tenant.0, &hashes],
         )
         .await?;
@@ -25,7 +25,7 @@ pub async fn present(tx: &Tx<'_>, tenant: TenantId, hashes: &[Vec<u8>]) -> Resul
 pub async fn claim(tx: &Tx<'_>, tenant: TenantId, sha2: &[u8], length: i64) -> Result<bool, StoreError> {
     let claimed = tx
         .execute(
-            "/* claim_attachment */ INSERT INTO ledger.attachments (tenant_id, sha2, length) VALUES ($1, $2, $3)
+            "/* attachments::claim_attachment */ INSERT INTO ledger.attachments (tenant_id, sha2, length) VALUES ($1, $2, $3)
              ON CONFLICT DO NOTHING",
             &[&tenant.0, &sha2, &length],
         )
@@ -41,7 +41,7 @@ pub async fn write_piece(
     content: &[u8],
 ) -> Result<(), StoreError> {
     tx.execute(
-        "/* write_attachment_piece */ INSERT INTO ledger.attachment_pieces (tenant_id, sha2, piece, content)
+        "/* attachments::write_attachment_piece */ INSERT INTO ledger.attachment_pieces (tenant_id, sha2, piece, content)
          VALUES ($1, $2, $3, $4)",
         &[&tenant.0, &sha2, &piece, &content],
     )
@@ -52,7 +52,7 @@ pub async fn write_piece(
 /// Notes under which authority the bytes of these contents were brought.
 pub async fn bring(tx: &Tx<'_>, tenant: TenantId, hashes: &[&[u8]], authority: Uuid) -> Result<(), StoreError> {
     tx.execute(
-        "/* bring_attachments */ INSERT INTO ledger.attachment_bringers (tenant_id, sha2, authority_key)
+        "/* attachments::bring_attachments */ INSERT INTO ledger.attachment_bringers (tenant_id, sha2, authority_key)
          SELECT $1, new.sha2, $3 FROM unnest($2::bytea[]) AS new (sha2) ORDER BY new.sha2 ON CONFLICT DO NOTHING",
         &[&tenant.0, &hashes, &authority],
     )
@@ -70,7 +70,7 @@ pub async fn brought(
         pairs.iter().map(|(hash, key)| (hash.as_slice(), *key)).unzip();
     let rows = tx
         .query(
-            "/* brought_attachments */ SELECT asked.sha2, asked.authority_key
+            "/* attachments::brought_attachments */ SELECT asked.sha2, asked.authority_key
              FROM unnest($2::bytea[], $3::uuid[]) AS asked (sha2, authority_key)
              CROSS JOIN LATERAL (SELECT FROM ledger.attachment_bringers b WHERE b.tenant_id = $1
                                  AND b.sha2 = asked.sha2 AND b.authority_key = asked.authority_key OFFSET 0) b",
@@ -84,7 +84,7 @@ pub async fn brought(
 pub async fn length(tx: &Tx<'_>, tenant: TenantId, sha2: &[u8]) -> Result<Option<i64>, StoreError> {
     let row = tx
         .query_opt(
-            "/* attachment_length */ SELECT length FROM ledger.attachments WHERE tenant_id = $1 AND sha2 = $2",
+            "/* attachments::attachment_length */ SELECT length FROM ledger.attachments WHERE tenant_id = $1 AND sha2 = $2",
             &[&tenant.0, &sha2],
         )
         .await?;
@@ -94,7 +94,7 @@ pub async fn length(tx: &Tx<'_>, tenant: TenantId, sha2: &[u8]) -> Result<Option
 pub async fn read_piece(tx: &Tx<'_>, tenant: TenantId, sha2: &[u8], piece: i32) -> Result<Option<Vec<u8>>, StoreError> {
     let row = tx
         .query_opt(
-            "/* read_attachment_piece */ SELECT content FROM ledger.attachment_pieces
+            "/* attachments::read_attachment_piece */ SELECT content FROM ledger.attachment_pieces
              WHERE tenant_id = $1 AND sha2 = $2 AND piece = $3",
             &[&tenant.0, &sha2, &piece],
         )

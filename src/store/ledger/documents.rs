@@ -8,10 +8,10 @@ use crate::store::{StoreError, Tx, door::tx::column};
 
 /// Where a document stands: everything its row needs beside the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DocumentPlace {
     /// Hash of the whole name.
     pub key: Uuid,
-    pub kind: Kind,
+    pub kind: DocumentKind,
     /// Hash of the place without registration and document id.
     pub scope_key: Uuid,
     pub registration: Option<Uuid>,
@@ -19,13 +19,13 @@ pub struct Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum DocumentKind {
     State,
     ActivityProfile,
     AgentProfile,
 }
 
-impl Kind {
+impl DocumentKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::State => "state",
@@ -50,7 +50,9 @@ pub struct Document {
 /// Serialises writers of one document, the first one included: there is no row yet that could be locked.
 pub async fn lock(tx: &Tx<'_>, key: Uuid) -> Result<(), StoreError> {
     let (high, _) = key.as_u64_pair();
-    tx.execute("/* lock_document */ SELECT pg_advisory_xact_lock($1)", &[&high.cast_signed()]).await.map(drop)
+    tx.execute("/* documents::lock_document */ SELECT pg_advisory_xact_lock($1)", &[&high.cast_signed()])
+        .await
+        .map(drop)
 }
 
 /// A document, with its content if that has no more than `most` bytes.
@@ -58,7 +60,7 @@ pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Resul
     let most = i32::try_from(most).unwrap_or(i32::MAX);
     let row = tx
         .query_opt(
-            "/* get_document */ SELECT content_type, octet_length(content) AS length,
+            "/* documents::get_document */ SELECT content_type, octet_length(content) AS length,
                  CASE WHEN octet_length(content) <= $3 THEN content END AS content, etag, updated_at
              FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
             &[&tenant.0, &key, &most],
@@ -79,13 +81,13 @@ pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Resul
 pub async fn put(
     tx: &Tx<'_>,
     tenant: TenantId,
-    place: &Place,
+    place: &DocumentPlace,
     content_type: &str,
     content: &[u8],
     etag: &str,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "/* put_document */ INSERT INTO ledger.documents
+        "/* documents::put_document */ INSERT INTO ledger.documents
              (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (tenant_id, key) DO UPDATE SET content_type = excluded.content_type,
@@ -109,7 +111,7 @@ pub async fn put(
 pub async fn delete(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {
     let deleted = tx
         .execute(
-            "/* delete_document */ DELETE FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
+            "/* documents::delete_document */ DELETE FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
             &[&tenant.0, &key],
         )
         .await?;
@@ -126,7 +128,7 @@ pub async fn list(
 ) -> Result<(Vec<String>, Option<DateTime<Utc>>), StoreError> {
     let rows = tx
         .query(
-            "/* list_documents */ SELECT document_id, updated_at FROM ledger.documents
+            "/* documents::list_documents */ SELECT document_id, updated_at FROM ledger.documents
              WHERE tenant_id = $1 AND scope_key = $2 AND ($3::uuid IS NULL OR registration = $3)
                AND ($4::timestamptz IS NULL OR updated_at > $4)
              ORDER BY document_id",
@@ -151,7 +153,7 @@ pub async fn delete_all(
     registration: Option<Uuid>,
 ) -> Result<u64, StoreError> {
     tx.execute(
-        "/* delete_documents */ DELETE FROM ledger.documents
+        "/* documents::delete_documents */ DELETE FROM ledger.documents
          WHERE tenant_id = $1 AND scope_key = $2 AND ($3::uuid IS NULL OR registration = $3)",
         &[&tenant.0, &scope_key, &registration],
     )

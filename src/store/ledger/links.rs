@@ -34,7 +34,7 @@ pub async fn upstream(
 ) -> Result<Option<Vec<Uuid>>, StoreError> {
     let rows = tx
         .query(
-            "/* upstream */ WITH RECURSIVE upstream (id) AS (
+            "/* links::upstream */ WITH RECURSIVE upstream (id) AS (
                  SELECT r.referrer_id FROM unnest($2::uuid[]) AS wanted (id)
                  CROSS JOIN LATERAL (SELECT referrer_id FROM ledger.refs r
                                      WHERE r.tenant_id = $1 AND r.target_id = wanted.id OFFSET 0) r
@@ -56,7 +56,7 @@ pub async fn upstream(
 pub async fn missing(tx: &Tx<'_>, tenant: TenantId, referrers: &[Uuid], most: usize) -> Result<Vec<Pair>, StoreError> {
     let rows = tx
         .query(
-            "/* missing_links */ WITH RECURSIVE chain (referrer, stored, reached, steps) AS (
+            "/* links::missing_links */ WITH RECURSIVE chain (referrer, stored, reached, steps) AS (
                  SELECT wanted.id, r.stored, r.target_id, 1 FROM unnest($2::uuid[]) AS wanted (id)
                  CROSS JOIN LATERAL (SELECT stored, target_id FROM ledger.refs r
                                      WHERE r.tenant_id = $1 AND r.referrer_id = wanted.id LIMIT 1) r
@@ -113,7 +113,7 @@ pub async fn write(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Vec<
     let targets: Vec<Uuid> = pairs.iter().map(|pair| pair.reached).collect();
     let rows = tx
         .query(
-            "/* insert_reaches */ INSERT INTO ledger.reaches
+            "/* links::insert_reaches */ INSERT INTO ledger.reaches
                  (tenant_id, stored, referrer_id, reached_id, verb_key, agent_key, activity_key, registration_key, related)
              SELECT $1, pair.stored, pair.referrer, r.id, r.verb, r.agent, r.activity, r.registration, r.related::uuid[]
              FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[]) AS pair (referrer, stored, reached)
@@ -144,7 +144,7 @@ async fn reached(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Reache
     let wanted: Vec<DateTime<Utc>> = places.keys().copied().collect();
     let mut all = Reached::default();
     tx.for_each(
-        "/* reached_statements */ SELECT s.* FROM unnest($2::timestamptz[]) AS wanted (stored)
+        "/* links::reached_statements */ SELECT s.* FROM unnest($2::timestamptz[]) AS wanted (stored)
          CROSS JOIN LATERAL (SELECT id, verb_key, agent_key, activity_key, registration_key, payload
                              FROM ledger.statements s WHERE s.tenant_id = $1 AND s.stored = wanted.stored LIMIT 1) s",
         &[&tenant.0, &wanted],
@@ -175,7 +175,7 @@ pub async fn look_again(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid], seen: &[Uui
         return Ok(());
     }
     tx.execute(
-        "/* insert_links_due */ INSERT INTO ledger.links_due (tenant_id, statement_id)
+        "/* links::insert_links_due */ INSERT INTO ledger.links_due (tenant_id, statement_id)
          SELECT $1, changed.id FROM unnest($2::uuid[]) AS changed (id)
          WHERE coalesce((SELECT true FROM ledger.refs r
                          WHERE r.tenant_id = $1 AND r.target_id = changed.id AND r.referrer_id <> ALL ($3) LIMIT 1), false)",
@@ -188,7 +188,7 @@ pub async fn look_again(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid], seen: &[Uui
 /// The tenants with references to look at.
 pub async fn due_tenants(tx: &Tx<'_>) -> Result<Vec<TenantId>, StoreError> {
     // From one tenant to the next in the index, however many rows each has.
-    const DUE: &str = "/* due_tenants */ WITH RECURSIVE
+    const DUE: &str = "/* links::due_tenants */ WITH RECURSIVE
         unsettled (tenant_id) AS (
             (SELECT tenant_id FROM ledger.refs WHERE NOT settled ORDER BY tenant_id LIMIT 1)
             UNION ALL
@@ -233,7 +233,7 @@ pub async fn take(tx: &Tx<'_>, tenant: TenantId, bound: Option<DateTime<Utc>>, m
     let mut due = Due::default();
     let rows = tx
         .query(
-            "/* take_refs */ SELECT target_id, referrer_id FROM ledger.refs
+            "/* links::take_refs */ SELECT target_id, referrer_id FROM ledger.refs
              WHERE tenant_id = $1 AND NOT settled AND stored < $2 ORDER BY stored LIMIT $3 FOR UPDATE SKIP LOCKED",
             &[&tenant.0, &bound, &(most as i64)],
         )
@@ -254,7 +254,7 @@ pub async fn take(tx: &Tx<'_>, tenant: TenantId, bound: Option<DateTime<Utc>>, m
 async fn take_noted(tx: &Tx<'_>, tenant: TenantId, room: usize, due: &mut Due) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* take_links_due */ SELECT l.number, r.referrer_id FROM (
+            "/* links::take_links_due */ SELECT l.number, r.referrer_id FROM (
                  SELECT number, statement_id, next_referrer FROM ledger.links_due
                  WHERE tenant_id = $1 ORDER BY number LIMIT $2 FOR UPDATE SKIP LOCKED) l
              LEFT JOIN LATERAL (SELECT referrer_id FROM ledger.refs r
@@ -291,20 +291,20 @@ async fn take_noted(tx: &Tx<'_>, tenant: TenantId, room: usize, due: &mut Due) -
 pub async fn done(tx: &Tx<'_>, tenant: TenantId, due: &Due) -> Result<(), StoreError> {
     let (targets, referrers) = &due.settled;
     tx.execute(
-        "/* settle_refs */ UPDATE ledger.refs r SET settled = true
+        "/* links::settle_refs */ UPDATE ledger.refs r SET settled = true
          FROM unnest($2::uuid[], $3::uuid[]) AS done (target_id, referrer_id)
          WHERE r.tenant_id = $1 AND r.target_id = done.target_id AND r.referrer_id = done.referrer_id",
         &[&tenant.0, targets, referrers],
     )
     .await?;
     tx.execute(
-        "/* delete_links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1 AND number = ANY ($2)",
+        "/* links::delete_links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1 AND number = ANY ($2)",
         &[&tenant.0, &due.done],
     )
     .await?;
     if let Some((number, next)) = due.left {
         tx.execute(
-            "/* update_links_due */ UPDATE ledger.links_due SET next_referrer = $3 WHERE tenant_id = $1 AND number = $2",
+            "/* links::update_links_due */ UPDATE ledger.links_due SET next_referrer = $3 WHERE tenant_id = $1 AND number = $2",
             &[&tenant.0, &number, &next],
         )
         .await?;

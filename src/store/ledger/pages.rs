@@ -124,7 +124,7 @@ pub fn by_id_sql(sight: &Sight) -> String {
         Sight::Actors(_) => " AND s.agent_key = ANY($3)",
     };
     format!(
-        "/* statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload,
+        "/* pages::statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload,
                 NOT {VISIBLE} AS voided
          FROM ledger.statements s
          WHERE s.tenant_id = $1 AND s.id = $2
@@ -203,7 +203,7 @@ impl Query {
             branches.push(query.references(filter, &bounds));
         }
         query.sql = format!(
-            "/* page */ SELECT stored, has_timestamp, payload FROM (
+            "/* pages::page */ SELECT stored, has_timestamp, payload FROM (
                  SELECT page.stored, s.*, sum(octet_length(s.payload)) OVER (
                      ORDER BY page.stored {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
                  FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page

@@ -30,12 +30,12 @@ impl Store {
         // The index is of an expression that row security would not trust; hence the worker, and the tenant by name.
         let (sql, wanted) = match Uuid::parse_str(user) {
             Ok(id) if user.len() == 36 => (
-                "/* agent_keys */ SELECT key FROM ledger.agents
+                "/* person_reads::agent_keys */ SELECT key FROM ledger.agents
                  WHERE tenant_id = $1 AND lower(replace(substring(ifi from '\"name\":\"([0-9A-Fa-f-]{32,36})\"}}$'), '-', '')) = $2",
                 id.simple().to_string(),
             ),
             _ => (
-                "/* agent_key_of_attempt */ SELECT s.agent_key AS key
+                "/* person_reads::agent_key_of_attempt */ SELECT s.agent_key AS key
                  FROM progress.attempts a
                  JOIN progress.attempt_names n ON n.tenant_id = a.tenant_id AND n.id = a.id
                  JOIN ledger.statements s ON s.tenant_id = n.tenant_id AND s.stored = n.first_stored
@@ -66,7 +66,7 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        concat!("/* statements_of */ SELECT stored, has_timestamp, payload FROM (
+                        concat!("/* person_reads::statements_of */ SELECT stored, has_timestamp, payload FROM (
                          SELECT s.*, sum(octet_length(s.payload)) OVER (ORDER BY s.stored DESC) - octet_length(s.payload) AS before
                          FROM unnest($2::uuid[]) AS own (key) CROSS JOIN LATERAL (
                              SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload

@@ -42,15 +42,15 @@ pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<B
     let wanted = ids.len() as i64;
     let (reserve, lookup): ([Param<'_>; 1], [Param<'_>; 2]) = ([&wanted], [&tenant.0, &ids]);
     let (reserved, known, awaited) = futures_util::try_join!(
-        tx.query_one("/* reserve */ SELECT ledger.reserve($1) AS first", &reserve),
+        tx.query_one("/* statements::reserve */ SELECT ledger.reserve($1) AS first", &reserve),
         tx.query(
-            "/* known_ids */ SELECT s.* FROM unnest($2::uuid[]) AS wanted (id)
+            "/* statements::known_ids */ SELECT s.* FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT id, digest, erased, stored FROM ledger.statement_ids s
                                  WHERE s.tenant_id = $1 AND s.id = wanted.id OFFSET 0) s",
             &lookup,
         ),
         tx.query(
-            "/* awaited_ids */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+            "/* statements::awaited_ids */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT FROM ledger.refs r
                                  WHERE r.tenant_id = $1 AND r.target_id = wanted.id LIMIT 1) r",
             &lookup,
@@ -70,7 +70,7 @@ pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<B
 async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
     let row = tx
         .query_opt(
-            "/* occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
+            "/* statements::occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
             &[&tenant.0, &stored],
         )
         .await?;
@@ -78,14 +78,14 @@ async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Resul
 }
 
 /// A new statement with the microsecond it got.
-pub struct Entry<'a> {
+pub struct NewStatement<'a> {
     pub statement: &'a Prepared,
     pub stored: DateTime<Utc>,
 }
 
 /// Writes the entries with the guard rows and relations they need, in one flight. A unique violation means that
 /// another transaction stored one of the ids meanwhile: the caller reads again and plans anew.
-pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
     let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
     let writes = writes.iter().flatten().map(|write| tx.execute(write.sql, &write.params));
@@ -93,7 +93,7 @@ pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Res
 }
 
 /// Does what `append` does and commits, all in one flight. Nothing may follow in this transaction.
-pub async fn append_last(tx: &Tx<'_>, tenant: TenantId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+pub async fn append_last(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
     let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
     let writes: Vec<_> = writes.iter().flatten().map(|write| (write.sql, write.params.as_slice())).collect();
@@ -122,7 +122,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(entries: &'a [Entry<'_>]) -> Self {
+    fn of(entries: &'a [NewStatement<'_>]) -> Self {
         Self {
             ids: entries.iter().map(|e| e.statement.id).collect(),
             stored: entries.iter().map(|e| e.stored).collect(),
@@ -141,7 +141,8 @@ impl<'a> Columns<'a> {
     /// Sorted by id, so that two groups that share ids wait for each other instead of deadlocking.
     fn ids<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
         (!self.ids.is_empty()).then(|| Write {
-            sql: "/* insert_statement_ids */ INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest)
+            sql:
+                "/* statements::insert_statement_ids */ INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest)
                   SELECT $1, new.id, new.stored, new.digest
                   FROM unnest($2::uuid[], $3::timestamptz[], $4::bytea[]) AS new (id, stored, digest) ORDER BY new.id",
             params: vec![&tenant.0, &self.ids, &self.stored, &self.digests],
@@ -150,7 +151,7 @@ impl<'a> Columns<'a> {
 
     fn statements<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
         (!self.ids.is_empty()).then(|| Write {
-            sql: "/* insert_statements */ INSERT INTO ledger.statements
+            sql: "/* statements::insert_statements */ INSERT INTO ledger.statements
                       (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key, registration_key,
                        refers_to, voiding, converts, payload)
                   SELECT $1, new.id, new.stored, new.occurred, new.verb, new.agent, new.activity, new.registration,
@@ -182,7 +183,7 @@ struct Relations {
 }
 
 impl Relations {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    fn of(entries: &[NewStatement<'_>]) -> Self {
         let related = entries.iter().flat_map(|e| relation_keys(e.statement).map(move |key| (key, e.stored)));
         let mut all: Vec<(Uuid, DateTime<Utc>)> = related.collect();
         // In the order of the index, neighbours go to the same page of it.
@@ -193,7 +194,7 @@ impl Relations {
 
     fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
         (!self.keys.is_empty()).then(|| Write {
-            sql: "/* insert_relations */ INSERT INTO ledger.relations (tenant_id, key, stored)
+            sql: "/* statements::insert_relations */ INSERT INTO ledger.relations (tenant_id, key, stored)
                   SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[]) AS new",
             params: vec![&tenant.0, &self.keys, &self.stored],
         })
@@ -239,9 +240,9 @@ struct Refs {
 }
 
 impl Refs {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    fn of(entries: &[NewStatement<'_>]) -> Self {
         let mut all = Self::default();
-        for Entry { statement, stored } in entries {
+        for NewStatement { statement, stored } in entries {
             if let Some(target) = statement.refers_to {
                 all.targets.push(target);
                 all.referrers.push(statement.id);
@@ -255,7 +256,7 @@ impl Refs {
 
     fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
         (!self.targets.is_empty()).then(|| Write {
-            sql: "/* insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids, voids_only_of)
+            sql: "/* statements::insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids, voids_only_of)
                   SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[], $6::uuid[]) AS new",
             params: vec![
                 &tenant.0,
@@ -278,7 +279,7 @@ pub async fn under_others(
 ) -> Result<Vec<Uuid>, StoreError> {
     let rows = tx
         .query(
-            "/* under_others */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+            "/* statements::under_others */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT i.stored FROM ledger.statement_ids i
                                  WHERE i.tenant_id = $1 AND i.id = wanted.id AND NOT i.erased OFFSET 0) i
              CROSS JOIN LATERAL (SELECT FROM ledger.statements s
@@ -293,7 +294,7 @@ pub async fn under_others(
 
 /// Asks for the moment before which everything stored is visible now or never will be. Takes an earlier answer, as a
 /// ledger microsecond, or 0.
-pub(in crate::store) const SAFE_BOUND: &str = "/* safe_bound */ SELECT ledger.settled($1) AS bound";
+pub(in crate::store) const SAFE_BOUND: &str = "/* statements::safe_bound */ SELECT ledger.settled($1) AS bound";
 
 /// Everything stored before this moment is visible now or never will be. Ask before reading the data.
 pub async fn safe_bound(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
@@ -308,12 +309,12 @@ pub async fn safe_bound_after(tx: &Tx<'_>, seen: DateTime<Utc>) -> Result<DateTi
 /// Lets the ledger's clock catch up with the present, so that the safe bound does where nobody writes. For a transaction
 /// of its own: until its end no later bound is given to anybody.
 pub async fn catch_up(tx: &Tx<'_>) -> Result<(), StoreError> {
-    tx.query_one("/* catch_up */ SELECT ledger.safe_bound()", &[]).await.map(drop)
+    tx.query_one("/* statements::catch_up */ SELECT ledger.safe_bound()", &[]).await.map(drop)
 }
 
 /// What the ledger's clock says now: whatever is stored from here on is stored later.
 pub async fn now(tx: &Tx<'_>) -> Result<DateTime<Utc>, StoreError> {
-    bound(&tx.query_one("/* ledger_now */ SELECT ledger.reserve(1) AS bound", &[]).await?)
+    bound(&tx.query_one("/* statements::ledger_now */ SELECT ledger.reserve(1) AS bound", &[]).await?)
 }
 
 /// The answer to `SAFE_BOUND`.

@@ -28,12 +28,12 @@ impl Gathered {
     fn insert(self) -> &'static str {
         match self {
             Self::Definitions => {
-                "/* insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
+                "/* vocabulary::insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
                  SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
                  ON CONFLICT DO NOTHING"
             }
             Self::Displays => {
-                "/* insert_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri)
+                "/* vocabulary::insert_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri)
                  SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
                  ON CONFLICT DO NOTHING"
             }
@@ -43,11 +43,11 @@ impl Gathered {
     fn lock(self) -> &'static str {
         match self {
             Self::Definitions => {
-                "/* lock_activities */ SELECT key, definition AS gathered FROM ledger.activities
+                "/* vocabulary::lock_activities */ SELECT key, definition AS gathered FROM ledger.activities
                  WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
             }
             Self::Displays => {
-                "/* lock_verbs */ SELECT key, display AS gathered FROM ledger.verbs_seen
+                "/* vocabulary::lock_verbs */ SELECT key, display AS gathered FROM ledger.verbs_seen
                  WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
             }
         }
@@ -56,12 +56,12 @@ impl Gathered {
     fn write(self) -> &'static str {
         match self {
             Self::Definitions => {
-                "/* write_definitions */ UPDATE ledger.activities a
+                "/* vocabulary::write_definitions */ UPDATE ledger.activities a
                  SET definition = new.gathered, updated_at = clock_timestamp()
                  FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE a.tenant_id = $1 AND a.key = new.key"
             }
             Self::Displays => {
-                "/* write_displays */ UPDATE ledger.verbs_seen v SET display = new.gathered
+                "/* vocabulary::write_displays */ UPDATE ledger.verbs_seen v SET display = new.gathered
                  FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE v.tenant_id = $1 AND v.key = new.key"
             }
         }
@@ -93,7 +93,7 @@ pub async fn write(tx: &Tx<'_>, tenant: TenantId, what: Gathered, texts: &[(Uuid
 pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Activity>, StoreError> {
     let row = tx
         .query_opt(
-            "/* activity */ SELECT iri, definition FROM ledger.activities WHERE tenant_id = $1 AND key = $2",
+            "/* vocabulary::activity */ SELECT iri, definition FROM ledger.activities WHERE tenant_id = $1 AND key = $2",
             &[&tenant.0, &key],
         )
         .await?;
@@ -109,7 +109,7 @@ pub async fn definitions(
 ) -> Result<Vec<(String, Map<String, Value>)>, StoreError> {
     let rows = tx
         .query(
-            "/* definitions */ SELECT iri, definition FROM ledger.activities
+            "/* vocabulary::definitions */ SELECT iri, definition FROM ledger.activities
              WHERE tenant_id = $1 AND key = ANY($2) AND definition IS NOT NULL",
             &[&tenant.0, &keys],
         )
@@ -143,7 +143,7 @@ pub async fn remember_agents(tx: &Tx<'_>, tenant: TenantId, agents: &[NamedAgent
         names.push(agent.name.as_deref());
     }
     tx.execute(
-        "/* remember_agents */ INSERT INTO ledger.agents AS known (tenant_id, key, ifi, names)
+        "/* vocabulary::remember_agents */ INSERT INTO ledger.agents AS known (tenant_id, key, ifi, names)
          SELECT $1, new.key, min(new.ifi), array_remove(array_agg(DISTINCT new.name), NULL)
          FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (key, ifi, name) GROUP BY new.key ORDER BY new.key
          ON CONFLICT (tenant_id, key) DO UPDATE
@@ -160,7 +160,7 @@ pub async fn remember_agents(tx: &Tx<'_>, tenant: TenantId, agents: &[NamedAgent
 pub async fn agent_names(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Vec<String>>, StoreError> {
     let row = tx
         .query_opt(
-            "/* agent_names */ SELECT names FROM ledger.agents WHERE tenant_id = $1 AND key = $2",
+            "/* vocabulary::agent_names */ SELECT names FROM ledger.agents WHERE tenant_id = $1 AND key = $2",
             &[&tenant.0, &key],
         )
         .await?;
@@ -176,7 +176,7 @@ pub async fn displays(
     let (keys, iris): (Vec<Uuid>, Vec<&str>) = verbs.iter().copied().unzip();
     let rows = tx
         .query(
-            "/* displays */ SELECT wanted.iri, seen.display, known.name
+            "/* vocabulary::displays */ SELECT wanted.iri, seen.display, known.name
              FROM unnest($2::uuid[], $3::text[]) AS wanted (key, iri)
              LEFT JOIN ledger.verbs_seen seen ON seen.tenant_id = $1 AND seen.key = wanted.key
              LEFT JOIN progress.verbs known ON known.iri = wanted.iri
@@ -190,14 +190,13 @@ pub async fn displays(
 
 /// Whether a statement of the tenant ever used the verb.
 pub async fn has_seen_verb(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {
-    let sql =
-        "/* has_seen_verb */ SELECT EXISTS (SELECT FROM ledger.verbs_seen WHERE tenant_id = $1 AND key = $2) AS seen";
+    let sql = "/* vocabulary::has_seen_verb */ SELECT EXISTS (SELECT FROM ledger.verbs_seen WHERE tenant_id = $1 AND key = $2) AS seen";
     column(&tx.query_one(sql, &[&tenant.0, &key]).await?, "seen")
 }
 
 /// The IRIs of activities, by key.
 pub async fn iris(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreError> {
-    let sql = "/* activity_iris */ SELECT a.key, a.iri FROM unnest($2::uuid[]) AS wanted (key)
+    let sql = "/* vocabulary::activity_iris */ SELECT a.key, a.iri FROM unnest($2::uuid[]) AS wanted (key)
         CROSS JOIN LATERAL (SELECT key, iri FROM ledger.activities a
                             WHERE a.tenant_id = $1 AND a.key = wanted.key OFFSET 0) a";
     let rows = tx.query(sql, &[&tenant.0, &keys]).await?;

@@ -95,7 +95,7 @@ impl Store {
                 let subjects: Vec<_> = noted.iter().map(|noted| noted.subject.as_str()).collect();
                 let details: Vec<_> = noted.iter().map(|noted| noted.detail.to_string()).collect();
                 tx.execute(
-                    "/* append_noted */ INSERT INTO platform.audit (tenant_id, at, actor, action, subject, detail)
+                    "/* audit::append_noted */ INSERT INTO platform.audit (tenant_id, at, actor, action, subject, detail)
                      SELECT tenant, at, actor, action, subject, detail::jsonb
                      FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[])
                           AS noted (tenant, at, actor, action, subject, detail)",

@@ -7,7 +7,9 @@ impl Store {
     pub async fn signing_key(&self, purpose: &'static str) -> Result<Vec<u8>, StoreError> {
         self.run_tx("signing_key", As::Nobody, |tx| {
             Box::pin(async move {
-                let row = tx.query_one("/* signing_key */ SELECT platform.signing_key($1) AS key", &[&purpose]).await?;
+                let row = tx
+                    .query_one("/* signing_keys::signing_key */ SELECT platform.signing_key($1) AS key", &[&purpose])
+                    .await?;
                 column(&row, "key")
             })
         })

@@ -14,7 +14,7 @@ use crate::store::{
     StoreError, Tx,
     progress::{
         outbox::{self, Telling},
-        projections::{Numbered, Of, Place},
+        projections::{Numbered, Of, Side},
     },
 };
 
@@ -51,7 +51,7 @@ pub async fn put(tx: &Tx<'_>, of: Of, all: &[String], standing: &[Projected]) ->
     put_completions(tx, of, &completed).await?;
     let scored: Vec<&Projected> = standing.iter().filter(|projected| projected.score().is_some()).collect();
     put_scores(tx, of, &scored).await?;
-    if of.place == Place::Live { tell(tx, of.tenant, standing).await } else { Ok(()) }
+    if of.side == Side::Live { tell(tx, of.tenant, standing).await } else { Ok(()) }
 }
 
 async fn forget(tx: &Tx<'_>, of: Of, all: &[String], standing: &[Projected]) -> Result<(), StoreError> {
@@ -64,14 +64,17 @@ async fn forget(tx: &Tx<'_>, of: Of, all: &[String], standing: &[Projected]) -> 
         all.iter().map(String::as_str).filter(|id| !kept.contains(id)).collect()
     };
     for (sql, gone) in [
-        ("/* forget_attempts */ DELETE FROM progress.attempts WHERE tenant_id = $1 AND id = ANY($2)", but(|_| true)),
         (
-            "/* forget_completions */ DELETE FROM progress.completion_records
+            "/* attempts::forget_attempts */ DELETE FROM progress.attempts WHERE tenant_id = $1 AND id = ANY($2)",
+            but(|_| true),
+        ),
+        (
+            "/* attempts::forget_completions */ DELETE FROM progress.completion_records
              WHERE tenant_id = $1 AND attempt_id = ANY($2)",
             but(|projected| projected.completion.is_some()),
         ),
         (
-            "/* forget_scores */ DELETE FROM progress.scores WHERE tenant_id = $1 AND attempt_id = ANY($2)",
+            "/* attempts::forget_scores */ DELETE FROM progress.scores WHERE tenant_id = $1 AND attempt_id = ANY($2)",
             but(|projected| projected.score().is_some()),
         ),
     ] {
@@ -92,7 +95,7 @@ async fn put_attempts(tx: &Tx<'_>, of: Of, standing: &[Projected]) -> Result<(),
     let seconds: Vec<Option<i64>> = standing.iter().map(|p| p.closing().map(|c| c.seconds)).collect();
     tx.execute(
         &of.sql(
-            "/* put_attempts */ INSERT INTO progress.attempts AS a
+            "/* attempts::put_attempts */ INSERT INTO progress.attempts AS a
              (tenant_id, id, enrollment_id, user_id, course_id, course_version_id, attempt_number, started_at,
               ended_at, outcome, score, duration_seconds, state)
          SELECT $1, new.id, new.enrollment, new.learner, new.course, new.version, new.number, new.started, new.ended,
@@ -137,7 +140,7 @@ async fn put_completions(tx: &Tx<'_>, of: Of, completed: &[&Projected]) -> Resul
     let evidence: Vec<String> = completed.iter().map(|p| array(p.closing().map_or(&[], |c| &c.evidence))).collect();
     tx.execute(
         &of.sql(
-            "/* put_completions */ INSERT INTO progress.completion_records AS c
+            "/* attempts::put_completions */ INSERT INTO progress.completion_records AS c
              (tenant_id, attempt_id, enrollment_id, user_id, course_id, course_version_id, id, completed_at, score,
               evidence_statement_ids, passed)
          SELECT $1, new.attempt, new.enrollment, new.learner, new.course, new.version, new.id, new.completed,
@@ -183,7 +186,7 @@ async fn put_scores(tx: &Tx<'_>, of: Of, scored: &[&Projected]) -> Result<(), St
     let scores: Vec<Option<i32>> = scored.iter().map(|p| p.score()).collect();
     tx.execute(
         &of.sql(
-            "/* put_scores */ INSERT INTO progress.scores AS s
+            "/* attempts::put_scores */ INSERT INTO progress.scores AS s
              (tenant_id, attempt_id, enrollment_id, user_id, score, recorded_at, grading_rule)
          SELECT $1, new.attempt, new.enrollment, new.learner, (new.score * 0.0001)::numeric(5, 4), new.recorded, $7
          FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::timestamptz[])

@@ -26,7 +26,7 @@ pub struct Closure {
 
 /// The attempt's outcome, if it has one; `None` when there is no such attempt.
 pub async fn standing(tx: &Tx<'_>, tenant: TenantId, attempt: &str) -> Result<Option<Option<String>>, StoreError> {
-    let sql = "/* attempt_standing */ SELECT outcome FROM progress.attempts WHERE tenant_id = $1 AND id = $2";
+    let sql = "/* closures::attempt_standing */ SELECT outcome FROM progress.attempts WHERE tenant_id = $1 AND id = $2";
     tx.query_opt(sql, &[&tenant.0, &attempt]).await?.map(|row| column(&row, "outcome")).transpose()
 }
 
@@ -36,7 +36,7 @@ pub async fn of_attempt(
     tenant: TenantId,
     attempt: &str,
 ) -> Result<Option<(Closure, DateTime<Utc>)>, StoreError> {
-    let sql = "/* closure_of_attempt */ SELECT attempt_id, id, stored, outcome, closed_by, reason
+    let sql = "/* closures::closure_of_attempt */ SELECT attempt_id, id, stored, outcome, closed_by, reason
         FROM progress.attempt_closures WHERE tenant_id = $1 AND attempt_id = $2";
     let found = tx.query_opt(sql, &[&tenant.0, &attempt]).await?;
     let closure = |row: Row| {
@@ -54,9 +54,9 @@ pub async fn of_attempt(
 
 /// Adds a closing; answers its moment. Until the transaction ends, no projection reads past it.
 pub async fn insert(tx: &Tx<'_>, tenant: TenantId, closure: &Closure) -> Result<DateTime<Utc>, StoreError> {
-    let row = tx.query_one("/* reserve_closure */ SELECT ledger.reserve(1) AS moment", &[]).await?;
+    let row = tx.query_one("/* closures::reserve_closure */ SELECT ledger.reserve(1) AS moment", &[]).await?;
     let stored = statements::moment(column(&row, "moment")?)?;
-    let sql = "/* insert_closure */ INSERT INTO progress.attempt_closures
+    let sql = "/* closures::insert_closure */ INSERT INTO progress.attempt_closures
             (tenant_id, attempt_id, id, stored, outcome, closed_by, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let Closure { attempt, id, outcome, by, reason } = closure;
     tx.execute(sql, &[&tenant.0, attempt, id, &stored, &outcome.as_str(), by, reason]).await?;
@@ -74,9 +74,10 @@ pub struct Silence {
 
 /// Adds a silence, unless it is known. Until the transaction ends, no projection reads past it.
 pub async fn insert_silence(tx: &Tx<'_>, tenant: TenantId, silence: &Silence) -> Result<(), StoreError> {
-    let row = tx.query_one("/* reserve_silence */ SELECT ledger.reserve(1) AS moment", &[]).await?;
+    let row = tx.query_one("/* closures::reserve_silence */ SELECT ledger.reserve(1) AS moment", &[]).await?;
     let stored = statements::moment(column(&row, "moment")?)?;
-    let sql = "/* insert_silence */ INSERT INTO progress.silences (tenant_id, attempt_id, id, stored, last_word)
+    let sql =
+        "/* closures::insert_silence */ INSERT INTO progress.silences (tenant_id, attempt_id, id, stored, last_word)
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     tx.execute(sql, &[&tenant.0, &silence.attempt, &silence.id, &stored, &silence.last_word]).await.map(drop)
 }
@@ -88,7 +89,7 @@ pub async fn between(
     after: DateTime<Utc>,
     before: DateTime<Utc>,
 ) -> Result<Vec<(String, DateTime<Utc>)>, StoreError> {
-    let sql = "/* closures_between */
+    let sql = "/* closures::closures_between */
         SELECT attempt_id, stored FROM progress.attempt_closures WHERE tenant_id = $1 AND stored > $2 AND stored < $3
         UNION ALL
         SELECT attempt_id, stored FROM progress.silences WHERE tenant_id = $1 AND stored > $2 AND stored < $3
@@ -104,7 +105,7 @@ pub async fn facts(
     attempts: &[String],
     until: DateTime<Utc>,
 ) -> Result<HashMap<String, Vec<Fact>>, StoreError> {
-    let sql = "/* closure_facts */
+    let sql = "/* closures::closure_facts */
         SELECT attempt_id, id, stored, stored AS occurred, outcome FROM progress.attempt_closures
         WHERE tenant_id = $1 AND attempt_id = ANY($2) AND stored <= $3
         UNION ALL
@@ -146,7 +147,8 @@ pub async fn open_attempts(
     (tenant, attempt): (TenantId, &str),
     most: i64,
 ) -> Result<Vec<Open>, StoreError> {
-    let sql = "/* open_attempts */ SELECT a.tenant_id, a.id, last.stored, coalesce(last.is_cmi5, false) AS is_cmi5
+    let sql =
+        "/* closures::open_attempts */ SELECT a.tenant_id, a.id, last.stored, coalesce(last.is_cmi5, false) AS is_cmi5
         FROM (SELECT tenant_id, id FROM progress.attempts
               WHERE state = 'open' AND (tenant_id, id) > ($1, $2) ORDER BY tenant_id, id LIMIT $3) a
         CROSS JOIN LATERAL (SELECT f.stored, f.is_cmi5 FROM progress.attempt_statements f

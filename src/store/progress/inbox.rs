@@ -60,7 +60,7 @@ async fn take(tx: &Tx<'_>, arrived: &Arrived) -> Result<Taken, StoreError> {
     let event: [Param<'_>; 3] = [&arrived.tenant.0, &arrived.source, &arrived.event_id];
     let known = tx
         .query_opt(
-            "/* known_command */ SELECT EXISTS (SELECT FROM progress.inbox i
+            "/* inbox::known_command */ SELECT EXISTS (SELECT FROM progress.inbox i
                  WHERE i.tenant_id = t.tenant_id AND i.source = $2 AND i.event_id = $3) AS taken
              FROM platform.tenants t WHERE t.tenant_id = $1",
             &event,
@@ -76,7 +76,7 @@ async fn take(tx: &Tx<'_>, arrived: &Arrived) -> Result<Taken, StoreError> {
     }
     let noted = tx
         .execute(
-            "/* note_command */ INSERT INTO progress.inbox (tenant_id, source, event_id, type)
+            "/* inbox::note_command */ INSERT INTO progress.inbox (tenant_id, source, event_id, type)
              VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             &[&arrived.tenant.0, &arrived.source, &arrived.event_id, &arrived.kind],
         )
@@ -104,7 +104,7 @@ async fn record(tx: &Tx<'_>, arrived: &Arrived) -> Result<bool, StoreError> {
     let data = Value::Object(arrived.data.clone()).to_string();
     let recorded = tx
         .execute(
-            "/* record_request */ INSERT INTO progress.saga_requests
+            "/* inbox::record_request */ INSERT INTO progress.saga_requests
                  (tenant_id, kind, request_id, data, source, event_id)
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             &[&arrived.tenant.0, &arrived.request_kind, &arrived.request_id, &data, &arrived.source, &arrived.event_id],
@@ -115,7 +115,7 @@ async fn record(tx: &Tx<'_>, arrived: &Arrived) -> Result<bool, StoreError> {
     }
     let row = tx
         .query_one(
-            "/* recorded_request */ SELECT data FROM progress.saga_requests
+            "/* inbox::recorded_request */ SELECT data FROM progress.saga_requests
              WHERE tenant_id = $1 AND kind = $2 AND request_id = $3",
             &[&arrived.tenant.0, &arrived.request_kind, &arrived.request_id],
         )

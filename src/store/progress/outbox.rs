@@ -62,7 +62,7 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        "/* outbox_batch */ SELECT tenant_id, id, type, key, correlation_id, causation_id, occurred_at,
+                        "/* outbox::outbox_batch */ SELECT tenant_id, id, type, key, correlation_id, causation_id, occurred_at,
                              created_at, data
                          FROM progress.outbox
                          WHERE published_at IS NULL AND get_byte(uuid_send(tenant_id), 15) % $2 = $1
@@ -98,7 +98,7 @@ impl Store {
             let (tenants, ids) = (tenants.clone(), ids.clone());
             Box::pin(async move {
                 leases::check(tx).await?;
-                let sql = "/* outbox_published */ UPDATE progress.outbox o SET published_at = clock_timestamp()
+                let sql = "/* outbox::outbox_published */ UPDATE progress.outbox o SET published_at = clock_timestamp()
                     FROM unnest($1::uuid[], $2::uuid[]) AS sent (tenant_id, id)
                     WHERE o.tenant_id = sent.tenant_id AND o.id = sent.id AND o.published_at IS NULL";
                 tx.execute(sql, &[&tenants, &ids]).await.map(drop)
@@ -113,7 +113,7 @@ impl Store {
         self.run_tx("outbox_prune", As::Worker, |tx| {
             Box::pin(async move {
                 leases::check(tx).await?;
-                let sql = "/* outbox_prune */ WITH old AS (
+                let sql = "/* outbox::outbox_prune */ WITH old AS (
                         SELECT tenant_id, id FROM progress.outbox WHERE published_at < $1 ORDER BY published_at LIMIT $2
                         FOR UPDATE SKIP LOCKED),
                     gone AS (

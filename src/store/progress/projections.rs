@@ -19,7 +19,7 @@ use crate::store::{StoreError, Tx, door::tx::column, ledger::voids::voids_at};
 
 /// Which copy of the projections: the one that is read, or one that is built beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Side {
     Live,
     Shadow,
 }
@@ -28,7 +28,7 @@ pub enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Of {
     pub tenant: TenantId,
-    pub place: Place,
+    pub side: Side,
 }
 
 /// The tables there are two copies of.
@@ -38,7 +38,7 @@ pub(in crate::store) const TABLES: [&str; 6] =
 impl Of {
     /// The same statement over the tables of this copy.
     pub(in crate::store) fn sql(self, live: &'static str) -> Cow<'static, str> {
-        if self.place == Place::Live {
+        if self.side == Side::Live {
             return live.into();
         }
         let shadow =
@@ -70,7 +70,7 @@ pub struct Numbered {
 pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
     let rows = tx
         .query(
-            "/* tenants_behind */ SELECT t.tenant_id FROM platform.tenants t
+            "/* projections::tenants_behind */ SELECT t.tenant_id FROM platform.tenants t
              LEFT JOIN progress.projection_cursors c ON c.tenant_id = t.tenant_id
              -- Not EXISTS: that may become a join with the whole ledger, this is one step into its index.
              WHERE (SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
@@ -91,7 +91,7 @@ pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<Ten
 pub async fn lock_cursor(tx: &Tx<'_>, of: Of, effects_version: i32) -> Result<DateTime<Utc>, StoreError> {
     tx.execute(
         &of.sql(
-            "/* make_cursor */ INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)
+            "/* projections::make_cursor */ INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)
          VALUES ($1, 'epoch', $2) ON CONFLICT DO NOTHING",
         ),
         &[&of.tenant.0, &effects_version],
@@ -100,7 +100,7 @@ pub async fn lock_cursor(tx: &Tx<'_>, of: Of, effects_version: i32) -> Result<Da
     let row = tx
         .query_one(
             &of.sql(
-                "/* lock_cursor */ SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 FOR UPDATE",
+                "/* projections::lock_cursor */ SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 FOR UPDATE",
             ),
             &[&of.tenant.0],
         )
@@ -112,7 +112,7 @@ pub async fn move_cursor(tx: &Tx<'_>, of: Of, to: DateTime<Utc>) -> Result<(), S
     let moved = tx
         .execute(
             &of.sql(
-                "/* move_cursor */ UPDATE progress.projection_cursors SET position = $2, updated_at = clock_timestamp()
+                "/* projections::move_cursor */ UPDATE progress.projection_cursors SET position = $2, updated_at = clock_timestamp()
              WHERE tenant_id = $1 AND position < $2",
             ),
             &[&of.tenant.0, &to],
@@ -134,7 +134,7 @@ pub async fn ledger_lines(
 ) -> Result<Vec<Line>, StoreError> {
     let rows = tx
         .query(
-            "/* ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
+            "/* projections::ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
                     CASE WHEN voiding THEN refers_to END AS voids, payload
              FROM ledger.statements WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
             &[&tenant.0, &after, &bound, &most],
@@ -165,7 +165,7 @@ pub async fn standing(tx: &Tx<'_>, of: Of, ids: &[&str]) -> Result<HashMap<Strin
     let rows = tx
         .query(
             &of.sql(
-                "/* standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
+                "/* projections::standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
              FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT n.id FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
@@ -184,7 +184,7 @@ pub async fn standing(tx: &Tx<'_>, of: Of, ids: &[&str]) -> Result<HashMap<Strin
 pub async fn highest_numbers(tx: &Tx<'_>, of: Of, enrollments: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
     let rows = tx
         .query(
-            &of.sql("/* highest_numbers */ SELECT wanted.id, n.attempt_number AS highest FROM unnest($2::text[]) AS wanted (id)
+            &of.sql("/* projections::highest_numbers */ SELECT wanted.id, n.attempt_number AS highest FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT n.attempt_number FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.enrollment_id = wanted.id
                                  ORDER BY n.attempt_number DESC LIMIT 1) n"),
@@ -200,7 +200,7 @@ pub async fn insert_names(tx: &Tx<'_>, of: Of, new: &[Numbered]) -> Result<(), S
     let stored: Vec<DateTime<Utc>> = new.iter().map(|n| n.first_stored).collect();
     tx.execute(
         &of.sql(
-            "/* insert_attempt_names */ INSERT INTO progress.attempt_names
+            "/* projections::insert_attempt_names */ INSERT INTO progress.attempt_names
              (tenant_id, id, enrollment_id, user_id, course_id, course_version_id, attempt_number, first_stored)
          SELECT $1, new.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
              $8::timestamptz[]) AS new",
@@ -237,7 +237,7 @@ pub async fn insert_facts(tx: &Tx<'_>, of: Of, facts: &[(&str, &Fact)]) -> Resul
     let move_ons: Vec<Option<&str>> = cmi5().map(|cmi5| Some(cmi5?.move_on?.as_str())).collect();
     tx.execute(
         &of.sql(
-            "/* insert_attempt_statements */ INSERT INTO progress.attempt_statements
+            "/* projections::insert_attempt_statements */ INSERT INTO progress.attempt_statements
              (tenant_id, attempt_id, statement_id, stored, occurred, effect, success, score, seconds, is_cmi5, unit_key,
               session_id, move_on)
          SELECT $1, new.* FROM unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[],
@@ -269,7 +269,7 @@ pub async fn attempts_of(tx: &Tx<'_>, of: Of, statements: &[Uuid]) -> Result<Vec
     let rows = tx
         .query(
             &of.sql(
-                "/* attempts_of */ SELECT DISTINCT a.attempt_id FROM unnest($2::uuid[]) AS wanted (id)
+                "/* projections::attempts_of */ SELECT DISTINCT a.attempt_id FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT a.attempt_id FROM progress.attempt_statements a
                                  WHERE a.tenant_id = $1 AND a.statement_id = wanted.id OFFSET 0) a",
             ),
@@ -284,7 +284,7 @@ pub async fn names(tx: &Tx<'_>, of: Of, attempts: &[String]) -> Result<Vec<Numbe
     let rows = tx
         .query(
             &of.sql(
-                "/* attempt_names */ SELECT n.* FROM unnest($2::text[]) AS wanted (id)
+                "/* projections::attempt_names */ SELECT n.* FROM unnest($2::text[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT id, enrollment_id, user_id, course_id, course_version_id, attempt_number,
                                         first_stored FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
@@ -317,7 +317,7 @@ pub async fn facts(
     let rows = tx
         .query(
             &of.sql(concat!(
-                "/* attempt_facts */ SELECT a.*,
+                "/* projections::attempt_facts */ SELECT a.*,
                  coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = $1 AND v.target_id = a.statement_id
                            AND v.stored <= $3 AND ",
                 voids_at!("a.stored"),
@@ -372,11 +372,11 @@ mod tests {
 
     #[test]
     fn a_shadow_has_tables_of_its_own_and_shares_the_rest() {
-        let of = |place| Of { tenant: TenantId::DEFAULT, place };
+        let of = |side| Of { tenant: TenantId::DEFAULT, side };
         let sql = "SELECT FROM progress.attempts JOIN progress.attempt_names JOIN progress.attempt_closures";
-        assert_eq!(of(Place::Live).sql(sql), sql);
+        assert_eq!(of(Side::Live).sql(sql), sql);
         assert_eq!(
-            of(Place::Shadow).sql(sql),
+            of(Side::Shadow).sql(sql),
             "SELECT FROM progress_rebuild.attempts JOIN progress_rebuild.attempt_names JOIN progress.attempt_closures"
         );
     }

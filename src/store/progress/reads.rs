@@ -114,7 +114,7 @@ impl Store {
             let id = id.clone();
             Box::pin(async move {
                 let sql = format!(
-                    "/* read_attempt */ SELECT {COLUMNS} FROM progress.attempts a WHERE a.tenant_id = $1 AND a.id = $2"
+                    "/* reads::read_attempt */ SELECT {COLUMNS} FROM progress.attempts a WHERE a.tenant_id = $1 AND a.id = $2"
                 );
                 tx.query_opt(&sql, &[&tenant.0, &id]).await?.as_ref().map(attempt).transpose()
             })
@@ -176,7 +176,8 @@ impl Store {
 }
 
 async fn attempts(tx: &Tx<'_>, tenant: TenantId, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, StoreError> {
-    let mut sql = format!("/* read_attempts */ SELECT {COLUMNS} FROM progress.attempts a WHERE a.tenant_id = $1");
+    let mut sql =
+        format!("/* reads::read_attempts */ SELECT {COLUMNS} FROM progress.attempts a WHERE a.tenant_id = $1");
     let mut params: Vec<Param<'_>> = vec![&tenant.0];
     for (condition, value) in [
         ("a.enrollment_id =", &filter.enrollment),
@@ -201,7 +202,7 @@ async fn attempts(tx: &Tx<'_>, tenant: TenantId, filter: &AttemptFilter) -> Resu
 async fn enrollment_ids(tx: &Tx<'_>, tenant: TenantId, page: &EnrollmentPage) -> Result<Vec<String>, StoreError> {
     let rows = tx
         .query(
-            "/* read_enrollment_ids */ SELECT DISTINCT enrollment_id FROM progress.attempts
+            "/* reads::read_enrollment_ids */ SELECT DISTINCT enrollment_id FROM progress.attempts
              WHERE tenant_id = $1 AND user_id = $2 AND enrollment_id > $3 ORDER BY enrollment_id LIMIT $4",
             &[&tenant.0, &page.user, &page.after.as_deref().unwrap_or_default(), &page.limit],
         )
@@ -212,14 +213,14 @@ async fn enrollment_ids(tx: &Tx<'_>, tenant: TenantId, page: &EnrollmentPage) ->
 async fn enrollment(tx: &Tx<'_>, tenant: TenantId, id: &str) -> Result<Option<EnrollmentRow>, StoreError> {
     let named = tx
         .query_opt(
-            "/* read_enrollment_name */ SELECT user_id, course_id, course_version_id FROM progress.attempt_names
+            "/* reads::read_enrollment_name */ SELECT user_id, course_id, course_version_id FROM progress.attempt_names
              WHERE tenant_id = $1 AND enrollment_id = $2 ORDER BY attempt_number DESC LIMIT 1",
             &[&tenant.0, &id],
         )
         .await?;
     let Some(named) = named else { return Ok(None) };
     let sql = format!(
-        "/* read_enrollment_attempts */ SELECT {COLUMNS} FROM progress.attempts a
+        "/* reads::read_enrollment_attempts */ SELECT {COLUMNS} FROM progress.attempts a
          WHERE a.tenant_id = $1 AND a.enrollment_id = $2 ORDER BY a.attempt_number"
     );
     let rows = tx.query(&sql, &[&tenant.0, &id]).await?;
@@ -237,7 +238,7 @@ async fn enrollment(tx: &Tx<'_>, tenant: TenantId, id: &str) -> Result<Option<En
 async fn completion(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Result<Option<CompletionRow>, StoreError> {
     let row = tx
         .query_opt(
-            "/* read_completion */ SELECT id, attempt_id, completed_at, (score * 10000)::int AS score, passed,
+            "/* reads::read_completion */ SELECT id, attempt_id, completed_at, (score * 10000)::int AS score, passed,
                     evidence_statement_ids
              FROM progress.completion_records WHERE tenant_id = $1 AND enrollment_id = $2
              ORDER BY completed_at, attempt_id LIMIT 1",
@@ -260,7 +261,7 @@ async fn latest_statement(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Re
     let row = tx
         .query_opt(
             concat!(
-                "/* read_latest_statement */ SELECT s.payload
+                "/* reads::read_latest_statement */ SELECT s.payload
              FROM progress.attempt_names n
              CROSS JOIN LATERAL (
                  SELECT f.stored, f.statement_id FROM progress.attempt_statements f

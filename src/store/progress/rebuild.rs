@@ -42,7 +42,8 @@ impl Shadow {
     /// Makes it anew; `None` while another process has it.
     pub async fn create(store: &Store) -> Result<Option<Self>, StoreError> {
         let session = store.ddl().await?;
-        let locked = session.client().query_one("/* lock_shadow */ SELECT pg_try_advisory_lock(76301, 6)", &[]).await;
+        let locked =
+            session.client().query_one("/* rebuild::lock_shadow */ SELECT pg_try_advisory_lock(76301, 6)", &[]).await;
         if !locked.map_err(|e| StoreError::from_pg("lock_shadow", &e))?.get::<_, bool>(0) {
             return Ok(None);
         }
@@ -99,8 +100,7 @@ impl Shadow {
 
 /// Where each tenant's live projections are.
 pub async fn positions(tx: &Tx<'_>) -> Result<Vec<(TenantId, DateTime<Utc>)>, StoreError> {
-    let sql =
-        "/* projection_positions */ SELECT tenant_id, position FROM progress.projection_cursors ORDER BY tenant_id";
+    let sql = "/* rebuild::projection_positions */ SELECT tenant_id, position FROM progress.projection_cursors ORDER BY tenant_id";
     let rows = tx.query(sql, &[]).await?;
     rows.iter().map(|row| Ok((TenantId(column(row, "tenant_id")?), column(row, "position")?))).collect()
 }
@@ -113,7 +113,7 @@ pub async fn one_moment(tx: &Tx<'_>) -> Result<(), StoreError> {
 /// The next attempts of the shadow, by id.
 pub async fn attempts_after(tx: &Tx<'_>, of: Of, after: &str, most: i64) -> Result<Vec<String>, StoreError> {
     let sql = of.sql(
-        "/* attempts_after */ SELECT id FROM progress.attempt_names WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        "/* rebuild::attempts_after */ SELECT id FROM progress.attempt_names WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3",
     );
     let rows = tx.query(&sql, &[&of.tenant.0, &after, &most]).await?;
     rows.iter().map(|row| column(row, "id")).collect()
@@ -130,7 +130,7 @@ pub async fn compare(tx: &Tx<'_>, tenant: TenantId, attempts: Option<&[String]>)
         let some =
             if attempts.is_some() { format!("AND {attempt} = ANY($2)") } else { "AND $2::text[] IS NULL".into() };
         let sql = format!(
-            "/* compare_projections */ INSERT INTO progress_rebuild.differences (tenant_id, noun, key, kind)
+            "/* rebuild::compare_projections */ INSERT INTO progress_rebuild.differences (tenant_id, noun, key, kind)
              SELECT $1, '{table}', coalesce(l.{key}, s.{key})::text,
                     CASE WHEN l.tenant_id IS NULL THEN 'missing' WHEN s.tenant_id IS NULL THEN 'extra' ELSE 'wrong' END
              FROM (SELECT * FROM progress.{table} WHERE tenant_id = $1 {some}) l
@@ -145,7 +145,7 @@ pub async fn compare(tx: &Tx<'_>, tenant: TenantId, attempts: Option<&[String]>)
 
 /// What was written down.
 pub async fn differences(tx: &Tx<'_>, tenant: TenantId) -> Result<Vec<Difference>, StoreError> {
-    let sql = "/* projection_differences */ SELECT noun, kind, count(*) AS rows, (array_agg(key ORDER BY key))[1:3] AS examples
+    let sql = "/* rebuild::projection_differences */ SELECT noun, kind, count(*) AS rows, (array_agg(key ORDER BY key))[1:3] AS examples
         FROM progress_rebuild.differences WHERE tenant_id = $1 GROUP BY noun, kind ORDER BY noun, kind";
     let difference = |row: &tokio_postgres::Row| {
         Ok(Difference {
@@ -159,7 +159,7 @@ pub async fn differences(tx: &Tx<'_>, tenant: TenantId) -> Result<Vec<Difference
 }
 
 pub async fn forget_differences(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
-    let sql = "/* forget_differences */ DELETE FROM progress_rebuild.differences WHERE tenant_id = $1";
+    let sql = "/* rebuild::forget_differences */ DELETE FROM progress_rebuild.differences WHERE tenant_id = $1";
     tx.execute(sql, &[&tenant.0]).await.map(drop)
 }
 
@@ -168,20 +168,20 @@ pub async fn replace(tx: &Tx<'_>, tenant: TenantId, effects_version: i32) -> Res
     let (mut gone, mut come) = (0, 0);
     for (table, key, _) in COMPARED {
         let sql = format!(
-            "/* remove_different */ DELETE FROM progress.{table} l USING progress_rebuild.differences d
+            "/* rebuild::remove_different */ DELETE FROM progress.{table} l USING progress_rebuild.differences d
              WHERE l.tenant_id = $1 AND d.tenant_id = $1 AND d.noun = '{table}' AND d.key = l.{key}::text"
         );
         gone += tx.execute(&sql, &[&tenant.0]).await?;
     }
     for (table, key, _) in COMPARED {
         let sql = format!(
-            "/* insert_rebuilt */ INSERT INTO progress.{table} SELECT s.* FROM progress_rebuild.{table} s
+            "/* rebuild::insert_rebuilt */ INSERT INTO progress.{table} SELECT s.* FROM progress_rebuild.{table} s
              JOIN progress_rebuild.differences d ON d.tenant_id = $1 AND d.noun = '{table}' AND d.key = s.{key}::text
              WHERE s.tenant_id = $1"
         );
         come += tx.execute(&sql, &[&tenant.0]).await?;
     }
-    let sql = "/* rebuilt_cursor */ UPDATE progress.projection_cursors SET effects_version = $2
+    let sql = "/* rebuild::rebuilt_cursor */ UPDATE progress.projection_cursors SET effects_version = $2
         WHERE tenant_id = $1 AND effects_version <> $2";
     tx.execute(sql, &[&tenant.0, &effects_version]).await?;
     Ok((gone, come))
@@ -209,7 +209,7 @@ impl Store {
         self.run_tx("projection_standings", As::Worker, |tx| {
             Box::pin(async move {
                 let sql =
-                    "/* projection_standings */ SELECT t.tenant_id, t.name, c.position, c.effects_version, s.stored,
+                    "/* rebuild::projection_standings */ SELECT t.tenant_id, t.name, c.position, c.effects_version, s.stored,
                         a.attempts, a.open, r.completions, p.scores, o.unsent, o.since
                     FROM platform.tenants t LEFT JOIN progress.projection_cursors c USING (tenant_id)
                     LEFT JOIN LATERAL (SELECT stored FROM ledger.statements WHERE tenant_id = t.tenant_id

@@ -13,7 +13,7 @@ use crate::store::{As, Store, StoreError, Tx, door::tx::column};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = RegistryEntry)]
-pub struct Entry {
+pub struct Registered {
     pub iri: String,
     /// The verb's name; of a namespace, what it is for.
     pub name: String,
@@ -48,10 +48,10 @@ impl Registry {
     fn list(self) -> &'static str {
         match self {
             Self::Verbs => {
-                "/* list_verbs */ SELECT iri, name, vocabulary, introduced_in FROM progress.verbs ORDER BY iri"
+                "/* registries::list_verbs */ SELECT iri, name, vocabulary, introduced_in FROM progress.verbs ORDER BY iri"
             }
             Self::ExtensionNamespaces => {
-                "/* list_extension_namespaces */ SELECT iri, description AS name, vocabulary, introduced_in
+                "/* registries::list_extension_namespaces */ SELECT iri, description AS name, vocabulary, introduced_in
                  FROM progress.extension_namespaces ORDER BY iri"
             }
         }
@@ -60,11 +60,11 @@ impl Registry {
     fn add(self) -> &'static str {
         match self {
             Self::Verbs => {
-                "/* add_verb */ INSERT INTO progress.verbs (iri, name, vocabulary, introduced_in)
+                "/* registries::add_verb */ INSERT INTO progress.verbs (iri, name, vocabulary, introduced_in)
                  VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
             }
             Self::ExtensionNamespaces => {
-                "/* add_extension_namespace */ INSERT INTO progress.extension_namespaces
+                "/* registries::add_extension_namespace */ INSERT INTO progress.extension_namespaces
                      (iri, description, vocabulary, introduced_in)
                  VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
             }
@@ -73,18 +73,18 @@ impl Registry {
 }
 
 impl Store {
-    pub async fn registry(&self, registry: Registry) -> Result<Vec<Entry>, StoreError> {
+    pub async fn registry(&self, registry: Registry) -> Result<Vec<Registered>, StoreError> {
         self.run_tx("registry", As::Nobody, |tx| Box::pin(list(tx, registry))).await
     }
 
     /// Adds an entry, with an audit entry in the same transaction; answers false if the IRI is there already.
-    pub async fn register(&self, registry: Registry, entry: &Entry, actor: &str) -> Result<bool, StoreError> {
+    pub async fn register(&self, registry: Registry, entry: &Registered, actor: &str) -> Result<bool, StoreError> {
         self.run_once("register", As::Worker, |tx| {
             Box::pin(async move {
-                let Entry { iri, name, vocabulary, introduced_in } = entry;
+                let Registered { iri, name, vocabulary, introduced_in } = entry;
                 let added = tx.execute(registry.add(), &[iri, name, vocabulary, introduced_in]).await?;
                 if added > 0 {
-                    let sql = "/* audit_registration */ INSERT INTO platform.audit (actor, action, subject)
+                    let sql = "/* registries::audit_registration */ INSERT INTO platform.audit (actor, action, subject)
                                VALUES ($1, 'registry.added', $2)";
                     tx.execute(sql, &[&actor, iri]).await?;
                 }
@@ -98,7 +98,7 @@ impl Store {
     pub async fn registered_among(&self, verbs: &[&str]) -> Result<HashSet<String>, StoreError> {
         self.run_tx("registered_among", As::Nobody, |tx| {
             Box::pin(async move {
-                let sql = "/* registered_among */ SELECT iri FROM progress.verbs WHERE iri = ANY($1)";
+                let sql = "/* registries::registered_among */ SELECT iri FROM progress.verbs WHERE iri = ANY($1)";
                 tx.query(sql, &[&verbs]).await?.iter().map(|row| column(row, "iri")).collect()
             })
         })
@@ -111,7 +111,7 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        "/* unregistered_verbs */ SELECT seen.iri, seen.first_seen_at, used.statements
+                        "/* registries::unregistered_verbs */ SELECT seen.iri, seen.first_seen_at, used.statements
                          FROM (SELECT key, iri, first_seen_at FROM ledger.verbs_seen s
                                WHERE tenant_id = $1 AND NOT EXISTS (SELECT FROM progress.verbs v WHERE v.iri = s.iri)
                                ORDER BY first_seen_at, iri LIMIT 1000) seen
@@ -139,11 +139,11 @@ impl Store {
     }
 }
 
-async fn list(tx: &Tx<'_>, registry: Registry) -> Result<Vec<Entry>, StoreError> {
+async fn list(tx: &Tx<'_>, registry: Registry) -> Result<Vec<Registered>, StoreError> {
     let rows = tx.query(registry.list(), &[]).await?;
     rows.iter()
         .map(|row| {
-            Ok(Entry {
+            Ok(Registered {
                 iri: column(row, "iri")?,
                 name: column(row, "name")?,
                 vocabulary: column(row, "vocabulary")?,

@@ -45,7 +45,7 @@ impl Store {
             Box::pin(async move {
                 let rows = tx
                     .query(
-                        "/* relay_positions */ SELECT t.tenant_id, coalesce(c.position, 'epoch') AS position, s.stored
+                        "/* relay::relay_positions */ SELECT t.tenant_id, coalesce(c.position, 'epoch') AS position, s.stored
                          FROM platform.tenants t LEFT JOIN progress.relay_cursors c USING (tenant_id)
                          CROSS JOIN LATERAL (
                              SELECT stored FROM ledger.statements
@@ -78,7 +78,7 @@ impl Store {
                 let bound = statements::safe_bound(tx).await?;
                 let rows = tx
                     .query(
-                        "/* relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements
+                        "/* relay::relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements
                          WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
                         &[&tenant.0, &after, &bound, &most],
                     )
@@ -111,7 +111,7 @@ impl Store {
                 leases::check(tx).await?;
                 let moved = tx
                     .execute(
-                        "/* relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
+                        "/* relay::relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
                          VALUES ($1, $2)
                          ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
                              WHERE c.position = $3",

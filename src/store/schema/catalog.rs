@@ -21,8 +21,8 @@ pub struct Listing {
 /// Each query yields one text column. Parameter: $1 the schemas. History tables stay out: they tell how a database
 /// came to be, and that may differ.
 const OBJECTS: [&str; 10] = [
-    "/* catalog_schemas */ SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname = ANY($1)",
-    "/* catalog_relations */
+    "/* catalog::catalog_schemas */ SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname = ANY($1)",
+    "/* catalog::catalog_relations */
      SELECT format('%s %s.%s%s%s%s%s%s',
          CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                         WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' ELSE 'type' END,
@@ -37,7 +37,7 @@ const OBJECTS: [&str; 10] = [
              || CASE WHEN c.relkind IN ('v', 'm') THEN ' as ' || pg_get_viewdef(c.oid) ELSE '' END)
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')",
-    "/* catalog_columns */
+    "/* catalog::catalog_columns */
      SELECT format('column %s.%s.%s %s%s%s%s%s%s', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
          CASE WHEN a.attnotnull THEN ' not null' ELSE '' END,
          CASE WHEN a.attidentity <> '' THEN ' identity ' || a.attidentity::text ELSE '' END,
@@ -49,31 +49,31 @@ const OBJECTS: [&str; 10] = [
      JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
      WHERE n.nspname = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')",
     // Since 18 NOT NULL is a constraint with a name; the column's own line says it on every version.
-    "/* catalog_constraints */
+    "/* catalog::catalog_constraints */
      SELECT format('constraint %s.%s.%s %s', n.nspname, coalesce(c.relname, t.typname), k.conname, pg_get_constraintdef(k.oid))
      FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
      LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
      WHERE n.nspname = ANY($1) AND k.contype NOT IN ('n', 't')",
-    "/* catalog_indexes */
+    "/* catalog::catalog_indexes */
      SELECT format('index %s%s%s', pg_get_indexdef(i.indexrelid), CASE WHEN i.indisvalid THEN '' ELSE ' invalid' END,
                    CASE WHEN i.indisclustered THEN ' clustered' ELSE '' END)
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY($1)",
-    "/* catalog_policies */
+    "/* catalog::catalog_policies */
      SELECT format('policy %s.%s.%s %s for %s to %s using (%s) check (%s)', schemaname, tablename, policyname, permissive,
                    cmd, (SELECT string_agg(r, ',' ORDER BY r) FROM unnest(roles) r), qual, with_check)
      FROM pg_policies WHERE schemaname = ANY($1)",
-    "/* catalog_triggers */
+    "/* catalog::catalog_triggers */
      SELECT format('trigger %s enabled %s', pg_get_triggerdef(t.oid), t.tgenabled)
      FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY($1) AND NOT t.tgisinternal
      UNION ALL
      SELECT format('rule %s', definition) FROM pg_rules WHERE schemaname = ANY($1)",
-    "/* catalog_functions */
+    "/* catalog::catalog_functions */
      SELECT format('function %s.%s(%s) sha256 %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid),
          encode(sha256(convert_to(CASE WHEN p.prokind = 'a' THEN p.proname ELSE pg_get_functiondef(p.oid) END, 'UTF8')), 'hex'))
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY($1)",
-    "/* catalog_types */
+    "/* catalog::catalog_types */
      SELECT format('enum %s.%s (%s)', n.nspname, t.typname,
                    (SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ANY($1) AND t.typtype = 'e'
@@ -89,7 +89,7 @@ const OBJECTS: [&str; 10] = [
      SELECT format('extension %s', e.extname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
      WHERE n.nspname = ANY($1)",
     // What the owner may do to what is his own says nothing; everybody else's rights do.
-    "/* catalog_grants */
+    "/* catalog::catalog_grants */
      WITH held AS (
          SELECT 'schema ' || nspname AS what, nspacl AS acl, nspowner AS owner, 'n'::\"char\" AS kind
              FROM pg_namespace WHERE nspname = ANY($1)
@@ -118,14 +118,14 @@ const OBJECTS: [&str; 10] = [
      FROM granted WHERE grantee <> owner",
 ];
 
-const COLUMN_ORDER: &str = "/* catalog_column_order */
+const COLUMN_ORDER: &str = "/* catalog::catalog_column_order */
     SELECT format('order %s.%s %s', n.nspname, c.relname, string_agg(a.attname, ',' ORDER BY a.attnum))
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')
     GROUP BY n.nspname, c.relname";
 
 /// Tables whose rows may be compared, with the columns that do not depend on when and where a row was written.
-const COMPARABLE: &str = "/* catalog_comparable */
+const COMPARABLE: &str = "/* catalog::catalog_comparable */
     SELECT format('%I.%I', n.nspname, c.relname), string_agg(format('%I', a.attname), ', ' ORDER BY a.attname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
@@ -169,7 +169,7 @@ async fn lines(client: &Client, query: &str, schemas: &[String]) -> Result<Vec<S
 /// One line for a table, or none for an empty one. Both parameters come quoted from the catalog.
 async fn rows(client: &Client, table: &str, columns: &str) -> Result<Option<String>, tokio_postgres::Error> {
     let query = format!(
-        "/* catalog_rows */ SELECT count(*), encode(sha256(convert_to(coalesce(
+        "/* catalog::catalog_rows */ SELECT count(*), encode(sha256(convert_to(coalesce(
              string_agg(r, E'\\n' ORDER BY r COLLATE \"C\"), ''), 'UTF8')), 'hex')
          FROM (SELECT row({columns})::text AS r FROM {table}) AS all_rows"
     );

@@ -27,7 +27,7 @@ pub enum Why {
 }
 
 /// An index entry takes at least its item pointer, header and key columns; twice the estimate is normal B-tree life.
-const CANDIDATES: &str = "/* reindex_candidates */
+const CANDIDATES: &str = "/* reindex::reindex_candidates */
     SELECT format('%I.%I', n.nspname, c.relname), i.indrelid::regclass::text, pg_relation_size(c.oid),
            CASE WHEN NOT i.indisvalid AND c.relname ~ '_ccnew[0-9]*$' THEN 'leftover'
                 WHEN NOT i.indisvalid THEN 'invalid' ELSE 'bloated' END
@@ -79,7 +79,7 @@ pub async fn rebuild(session: &Session, candidate: &Candidate) -> Result<(), Sto
     session.run("reindex", &remedy(candidate), Duration::ZERO).await
 }
 
-const PROGRESS: &str = "/* reindex_progress */
+const PROGRESS: &str = "/* reindex::reindex_progress */
     SELECT phase, blocks_done, blocks_total FROM pg_stat_progress_create_index WHERE datname = current_database() LIMIT 1";
 
 /// The phase of the build that runs now, and its blocks done and in all.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Context, Ended, JobStep, Kind, Runner, Taken};
+use super::{Context, Ended, JobKind, JobRunner, JobStep, Taken};
 use crate::{
     model::job::State,
     store::{
@@ -45,8 +45,8 @@ enum End {
 
 /// Where the steps of a job meet what is asked of it meanwhile.
 struct Turn<'r> {
-    runner: &'r Runner,
-    kind: &'r Kind,
+    runner: &'r JobRunner,
+    kind: &'r JobKind,
     id: Uuid,
     /// Under the job's lease.
     store: Store,
@@ -55,7 +55,7 @@ struct Turn<'r> {
     stop: CancellationToken,
 }
 
-impl Runner {
+impl JobRunner {
     /// Does a job until it is over, handed back or lost.
     pub async fn work(&self, taken: Taken, stop: &CancellationToken) -> Ended {
         let Taken { job, lease } = taken;

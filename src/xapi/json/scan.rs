@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::xapi::rules::table as rule;
+use crate::rules::table as rule;
 
 /// Where the text stops being JSON, and why.
 pub(super) struct Fault {

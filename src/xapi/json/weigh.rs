@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::xapi::{Limits, Violations, rules::table as rule};
+use crate::{Limits, Violations, rules::table as rule};
 
 /// Bytes of a value in a list that has grown: lists double.
 const VALUE: usize = 2 * size_of::<Value>();

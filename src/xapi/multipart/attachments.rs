@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::PartHeaders;
-use crate::xapi::{Limits, Statement, Violation, Violations, document::is_json, rules::table as rule};
+use crate::{Limits, Statement, Violation, Violations, document::is_json, rules::table as rule};
 
 /// Attachments with this usage type hold a signature of their statement.
 pub const SIGNATURE: &str = "http://adlnet.gov/expapi/attachments/signature";

@@ -50,7 +50,7 @@ impl Frame {
 mod tests {
     use super::super::{Event, Parser, boundary};
     use super::*;
-    use crate::xapi::Limits;
+    use crate::Limits;
 
     #[test]
     fn what_is_written_reads_back() {

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::xapi::{Limits, Violations, rules::table as rule};
+use crate::{Limits, Violations, rules::table as rule};
 
 /// Bytes before the first delimiter; RFC 2046 allows a text there, and nobody reads it.
 const PREAMBLE: usize = 4 << 10;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Given, params::Params, resource::Resource};
-use crate::xapi::{
+use crate::{
     Limits, Violations,
     keys::{self, Ifi},
     rules::table as rule,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::xapi::{Limits, Version, Violation, Violations, keys::Ifi, read, rules::table as rule, syntax};
+use crate::{Limits, Version, Violation, Violations, keys::Ifi, read, rules::table as rule, syntax};
 
 /// The parameters of one request, unknown and repeated ones already refused.
 pub(super) struct Params<'a> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Given, params::Params};
-use crate::xapi::{Limits, Violations, keys::Ifi, rules::table as rule};
+use crate::{Limits, Violations, keys::Ifi, rules::table as rule};
 
 /// What a GET of statements asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::xapi::syntax::{hash, mbox};
+use crate::syntax::{hash, mbox};
 
 use super::report::{Path, Report, excerpt};
 use super::table as rule;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::xapi::syntax::{hash, media_type};
+use crate::syntax::{hash, media_type};
 
 use super::report::{Path, Report, excerpt};
 use super::{language_map, table as rule, value};

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::xapi::Version;
-use crate::xapi::syntax::language;
+use crate::Version;
+use crate::syntax::language;
 
 use super::kind::Kind;
 use super::report::{Path, Report};

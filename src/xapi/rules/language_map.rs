@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::xapi::syntax::language;
+use crate::syntax::language;
 
 use super::report::{Path, Report, excerpt};
 use super::table as rule;

@@ -6,6 +6,6 @@ use super::actor;
 use super::report::{Path, Report};
 
 /// The `agent` parameter: an agent, or a group with an identifier.
-pub(in crate::xapi) fn agent(agent: &Value, report: &mut Report) {
+pub(crate) fn agent(agent: &Value, report: &mut Report) {
     actor::identified(agent, &Path::Root, report);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::xapi::{Limits, Version, Violation, Violations};
+use crate::{Limits, Version, Violation, Violations};
 
 use super::table as rule;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::xapi::{decimal::Decimal, syntax::duration};
+use crate::{decimal::Decimal, syntax::duration};
 
 use super::report::{Path, Report};
 use super::{extensions, table as rule, value};

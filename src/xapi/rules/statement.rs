@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::xapi::syntax::statement_version;
+use crate::syntax::statement_version;
 
 use super::report::{Path, Report};
 use super::{authority, core, sub_statement, table as rule, value};
@@ -12,7 +12,7 @@ const PROPERTIES: &str = "`id`, `actor`, `verb`, `object`, `result`, `context`, 
                           `attachments`";
 
 /// Checks a statement and gives its id back, if it has a valid one.
-pub(in crate::xapi) fn check(statement: &Value, report: &mut Report) -> Option<Uuid> {
+pub(crate) fn check(statement: &Value, report: &mut Report) -> Option<Uuid> {
     let at = Path::Root;
     let map = value::object(statement, &at, report)?;
     let mut id = None;

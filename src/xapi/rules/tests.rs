@@ -9,8 +9,8 @@ mod whole;
 
 use serde_json::{Value, json};
 
-use crate::xapi::testing::{as_sub_statement, everything, everything_2, set};
-use crate::xapi::{Limits, Version, Violations, read};
+use crate::testing::{as_sub_statement, everything, everything_2, set};
+use crate::{Limits, Version, Violations, read};
 
 const BOTH: [Version; 2] = [Version::V1_0_3, Version::V2_0_0];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::xapi::{decimal::Decimal, syntax};
+use crate::{decimal::Decimal, syntax};
 
 use super::report::{Path, Report, excerpt};
 use super::table as rule;

@@ -1,6 +1,6 @@
 //! The `version` property of a statement (not the header of a request).
 
-use crate::xapi::Version;
+use crate::Version;
 
 /// Whether a statement of this version may come in a request of that version.
 ///

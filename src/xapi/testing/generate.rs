@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use crate::xapi::{Version, syntax::iri::is_iri};
+use crate::{Version, syntax::iri::is_iri};
 
 /// Valid statements of a version, of every shape the specification has.
 pub(crate) fn valid(version: Version) -> BoxedStrategy<Value> {

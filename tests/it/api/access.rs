@@ -57,7 +57,8 @@ on_each_server! {
             api.get_as(&ada, other).await.expect(404);
         }
         for list in ["transcripts", "statements"] {
-            assert_eq!(api.get_as(&ada, &format!("/api/v1/users/{ADA}/{list}")).await.expect(200).json()["data"].as_array().unwrap().len(), 1);
+            assert_eq!(api.get_as(&ada, &format!("/api/v1/users/{ADA}/{list}")).await.expect(200).json()["data"]
+                .as_array().unwrap().len(), 1);
             api.get_as(&ada, &format!("/api/v1/users/{EVE}/{list}")).await.expect(403);
         }
         api.get_as(&ada, &format!("/api/v1/attempts?filter[userId]={EVE}")).await.expect(403);
@@ -81,7 +82,8 @@ on_each_server! {
         for path in ["/api/v1/attempts/a1", "/api/v1/enrollments/e1/progress", "/api/v1/enrollments/e1/transcript"] {
             api.get_as(&theirs, path).await.expect(404);
         }
-        for path in ["/api/v1/attempts", &format!("/api/v1/users/{ADA}/transcripts"), &format!("/api/v1/users/{ADA}/statements")] {
+        for path in ["/api/v1/attempts", &format!("/api/v1/users/{ADA}/transcripts"),
+            &format!("/api/v1/users/{ADA}/statements")] {
             assert_eq!(api.get_as(&theirs, path).await.expect(200).json()["data"], json!([]), "{path}");
         }
         // A cursor of one tenant is worth nothing to another.

@@ -71,7 +71,8 @@ on_each_server! {
         let api = Api::start(db).await;
         let id = put(&api.app, "a").await;
         let ask = async |act: &str| api.post(&format!("{ROOT}/{id}/{act}"), &json!({})).await;
-        for (act, state) in [("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("cancel", "cancelled"), ("retry", "queued"), ("cancel", "cancelled")] {
+        for (act, state) in [("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"),
+            ("cancel", "cancelled"), ("retry", "queued"), ("cancel", "cancelled")] {
             assert_eq!(ask(act).await.expect(200).json()["state"], state, "{act}");
         }
         let refused = ask("pause").await.expect(409);
@@ -96,7 +97,8 @@ on_each_server! {
             let (method, path): (reqwest::Method, _) = (method.parse().unwrap(), format!("{ROOT}{path}"));
             for (authorization, status) in [(Some(&theirs), 403), (Some(&plain), 403), (None, 401)] {
                 let request = api.app.anonymous(method.clone(), &path);
-                let request = authorization.map(|text| request.try_clone().unwrap().header("Authorization", text)).unwrap_or(request);
+                let request = authorization.map(|text| request.try_clone().unwrap().header("Authorization", text))
+                    .unwrap_or(request);
                 api.checked(method.clone(), &path, request).await.expect(status);
             }
         }
@@ -131,7 +133,8 @@ on_each_server! {
             assert_eq!(event(&mut one).await.unwrap()["state"], "queued");
             streams.push(one);
         }
-        let refused = send(app.request(reqwest::Method::GET, &format!("{ROOT}/{id}")).header("Accept", "text/event-stream")).await;
+        let refused = send(app.request(reqwest::Method::GET, &format!("{ROOT}/{id}"))
+            .header("Accept", "text/event-stream")).await;
         let refused = refused.expect(503);
         assert!(refused.text().contains("64 streams") && !refused.header("retry-after").is_empty(), "{}", refused.text());
         app.get(&format!("{ROOT}/{id}")).await.expect(200);

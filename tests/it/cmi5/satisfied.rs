@@ -115,7 +115,8 @@ on_each_server! {
         two.says(6, "completed").await;
         let said_now = until(&api, 2).await;
         let kinds: Vec<&str> =
-            said_now.iter().map(|one| one["object"]["definition"]["type"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+            said_now.iter().map(|one| one["object"]["definition"]["type"].as_str().unwrap().rsplit('/').next()
+                .unwrap()).collect();
         assert_eq!(kinds, ["block", "course"]);
         for (statement, name) in said_now.iter().zip(["block", "course"]) {
             assert_eq!(statement["actor"]["account"], ada()["account"]);
@@ -212,7 +213,8 @@ on_each_server! {
         api.checked(Method::POST, COURSES, json).await.expect(415);
         let large = give(&api, "x".repeat((4 << 20) + 1)).await;
         assert_eq!(large.status.as_u16(), 413);
-        let anonymous = api.app.anonymous(Method::POST, COURSES).header("Content-Type", "application/xml").body(structure("Passed"));
+        let anonymous = api.app.anonymous(Method::POST, COURSES).header("Content-Type", "application/xml")
+            .body(structure("Passed"));
         api.checked(Method::POST, COURSES, anonymous).await.expect(401);
         let reader = api.app.post("/api/v1/admin/credentials", &json!({"scopes": ["all"]})).await.expect(201).json();
         let (key, secret) = (reader["apiKey"].as_str().unwrap(), reader["secret"].as_str());

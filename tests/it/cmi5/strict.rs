@@ -67,7 +67,8 @@ on_each_server! {
         assert_eq!(unit.says(10, "terminated").await, fine());
         assert_eq!(unit.says(10, "terminated").await, fine(), "also after the end");
         assert_eq!(unit.says(11, "~experienced").await, refused("cmi5.terminated.last"));
-        let state = [("activityId", AU.to_owned()), ("agent", ada().to_string()), ("registration", id(1)), ("stateId", "s".into())];
+        let state = [("activityId", AU.to_owned()), ("agent", ada().to_string()), ("registration", id(1)),
+            ("stateId", "s".into())];
         let read = send(unit.request(Method::GET, "/activities/state").query(&state)).await;
         assert_eq!(verdict(&read), refused("cmi5.terminated.last"), "a token is good for its session");
 

@@ -28,6 +28,18 @@ pub fn leftovers(source: &Source) -> Vec<String> {
     notes.flat_map(|word| finding(source, true, &format!("{word}: do it, or open an issue"))).collect()
 }
 
+/// SQL begins with the label by which it is found in `pg_stat_statements` and in a log: the name of the file, or of the one
+/// whose folder it is in, and the verb.
+pub fn labels(source: &Source) -> Vec<String> {
+    let path = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let is_own = |label: &str| {
+        label.split_once("::").is_some_and(|(name, _)| path.rsplit('/').take(2).any(|segment| segment == name))
+    };
+    let labels = source.body.split("\"/* ").skip(1).filter_map(|rest| rest.split_once(" */"));
+    let foreign = labels.map(|(label, _)| label).filter(|label| !is_own(label));
+    foreign.flat_map(|label| finding(source, true, &format!("label {label}: begin it with the file's name"))).collect()
+}
+
 fn finding(source: &Source, is_wrong: bool, advice: &str) -> Vec<String> {
     is_wrong.then(|| format!("src/{}: {advice}", source.path)).into_iter().collect()
 }

@@ -42,7 +42,8 @@ on_each_server! {
         post(&app, &thief, &with_attachment(2, SECRET)).await.expect(400);
         post(&app, &thief, &by_url(2)).await.expect(200);
         let mut inside = by_url(3);
-        inside["object"] = json!({"objectType": "SubStatement", "actor": inside["actor"], "verb": inside["verb"], "object": inside["object"]});
+        inside["object"] = json!({"objectType": "SubStatement", "actor": inside["actor"], "verb": inside["verb"],
+            "object": inside["object"]});
         inside["object"]["attachments"] = inside["attachments"].take();
         inside.as_object_mut().unwrap().remove("attachments");
         post(&app, &thief, &inside).await.expect(200);

@@ -243,7 +243,8 @@ on_each_server! {
                 other => panic!("{expected}: {other:?}"),
             }
         }
-        let nowhere = identity.create_credential("test", TenantId(Uuid::nil()), NewCredential { scopes: all(), ..NewCredential::default() });
+        let nowhere = identity.create_credential("test", TenantId(Uuid::nil()),
+            NewCredential { scopes: all(), ..NewCredential::default() });
         assert!(matches!(nowhere.await, Err(IdentityError::NotFound("tenant"))));
     }
 }

@@ -1,6 +1,6 @@
 //! Nodes that die or share the work: each command counts once.
 
-use progress_service::inbox::Kind;
+use progress_service::inbox::CommandKind;
 
 use super::{Topics, erasure, outcomes, recorded, requests, send};
 use crate::support::{
@@ -81,7 +81,7 @@ async fn two_nodes_share_the_commands_out_and_each_counts_once() {
             topics.erasures.send(&sent.to_string(), message.as_bytes(), &[]).await;
         }
         recorded(&one.db, usize::try_from(sent).unwrap()).await;
-        let here = outcomes(&one, Kind::Erasure, "recorded");
+        let here = outcomes(&one, CommandKind::Erasure, "recorded");
         if here > 0 && here < sent { Ok(()) } else { Err(format!("{here} of {sent} here")) }
     })
     .await;

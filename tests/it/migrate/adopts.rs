@@ -52,7 +52,8 @@ on_each_server! {
         assert!(row.get::<_, bool>(0) && row.get::<_, String>(1) == "legacy:alpha.refinery_schema_history");
         assert_eq!(row.get::<_, String>(2), runner.modules()[0].files[0].checksum);
         assert!(
-            matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/100_later.sql"])
+            matches!(runner.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. }
+                if pending == ["alpha/100_later.sql"])
         );
         let again = runner.adopt(&request(true), &silent).await.unwrap_err();
         assert!(again.to_string().contains("adopted once"), "{again}");
@@ -63,7 +64,8 @@ on_each_server! {
         client.batch_execute(
             "CREATE SCHEMA alpha; CREATE TABLE alpha.t (a int); CREATE TABLE alpha.users (a int);
              CREATE TABLE alpha.schema_migrations (name text PRIMARY KEY, applied_at timestamp);
-             INSERT INTO alpha.schema_migrations VALUES ('001_init', '2024-03-01 10:00'), ('20240401_users.sql', '2024-04-01 10:00')",
+             INSERT INTO alpha.schema_migrations VALUES ('001_init', '2024-03-01 10:00'),
+                 ('20240401_users.sql', '2024-04-01 10:00')",
         ).await.unwrap();
         let runner = runner(&db, vec![module("alpha", &files()[..2])]);
         assert!(

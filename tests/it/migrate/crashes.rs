@@ -139,7 +139,8 @@ on_each_server! {
         // What the database looks like when the process dies after the statement: all but the row.
         client.batch_execute(
             "DELETE FROM alpha.schema_migrations WHERE migration_name = '100_index.sql';
-             UPDATE alpha.schema_migration_attempts SET finished_at = NULL, outcome = NULL WHERE migration_name = '100_index.sql'",
+             UPDATE alpha.schema_migration_attempts SET finished_at = NULL, outcome = NULL
+                 WHERE migration_name = '100_index.sql'",
         ).await.unwrap();
         assert_eq!(run_all(&runner).await.done.len(), 1);
         assert_eq!(count(&client, "alpha.schema_migration_attempts WHERE outcome = 'interrupted'").await, 1);

@@ -36,7 +36,8 @@ on_each_server! {
         let upgraded = runner(&db, vec![squashed()]);
         // The mapping is proof enough for the row; the later file still waits for its gate.
         assert!(
-            matches!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. } if pending == ["alpha/102_later.sql"])
+            matches!(upgraded.startup("node", &silent).await.unwrap(), Verdict::Maintenance { pending, .. }
+                if pending == ["alpha/102_later.sql"])
         );
         run_all(&upgraded).await;
         let rows = history(&db.owner().await, "alpha").await;

@@ -51,7 +51,8 @@ const TOOLS: [Tool; 17] = [
         table: "databasechangelog",
         columns: "id varchar(255) NOT NULL, author varchar(255) NOT NULL, filename varchar(255) NOT NULL, dateexecuted \
             timestamp NOT NULL,
-            orderexecuted int NOT NULL, exectype varchar(10) NOT NULL, md5sum varchar(35), description varchar(255), comments varchar(255),
+            orderexecuted int NOT NULL, exectype varchar(10) NOT NULL, md5sum varchar(35), description varchar(255),
+                comments varchar(255),
             tag varchar(255), liquibase varchar(20), contexts varchar(255), labels varchar(255), deployment_id varchar(10)",
         rows: "('1', 'ann', 'db/changes/001_init.sql', '2024-03-01 10:00', 1, 'EXECUTED', '8:abc', 'sql'),
             ('users', 'ann', 'db/changelog.xml', '2024-04-01 10:00', 2, 'MARK_RAN', '8:abd', 'createTable')",
@@ -124,7 +125,8 @@ const TOOLS: [Tool; 17] = [
         table: "_prisma_migrations",
         columns: "id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name \
             varchar(255) NOT NULL,
-            logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count int NOT NULL DEFAULT 0",
+            logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(),
+                applied_steps_count int NOT NULL DEFAULT 0",
         rows: "('a', 'e3b0', '2024-03-01 10:00Z', '20240301100000_init', NULL, NULL, '2024-03-01 09:59Z', 1),
             ('b', 'e3b1', NULL, '20240401100000_users', 'it failed', '2024-03-31 10:00Z', '2024-03-31 09:59Z', 0),
             ('c', 'e3b1', '2024-04-01 10:00Z', '20240401100000_users', NULL, NULL, '2024-04-01 09:59Z', 1)",

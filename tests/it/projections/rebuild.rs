@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use progress_service::projections::rebuild::{Progress, Rebuild, RebuildError, Replaced};
+use progress_service::projections::rebuild::{Rebuild, RebuildError, RebuildProgress, Replaced};
 use progress_service::store::progress::rebuild::Difference;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn history(app: &TestApp) {
     close(app, "d", progress_service::model::attempt::Outcome::Incomplete).await.unwrap();
 }
 
-fn silent(_: Progress) {}
+fn silent(_: RebuildProgress) {}
 
 type Outcome = Result<(Vec<Difference>, Option<Replaced>), RebuildError>;
 

@@ -13,7 +13,8 @@ use crate::support::{
 /// A statement in the ledger of a tenant whose id ends like this.
 const TENANT: &str = "
     WITH t AS (INSERT INTO platform.tenants (tenant_id, name)
-               VALUES (('00000000-0000-4000-8000-0000000001' || lpad(to_hex($1::int), 2, '0'))::uuid, 'tenant ' || $1) RETURNING tenant_id)
+               VALUES (('00000000-0000-4000-8000-0000000001' || lpad(to_hex($1::int), 2, '0'))::uuid,
+                   'tenant ' || $1) RETURNING tenant_id)
     INSERT INTO ledger.statements (tenant_id, id, stored, verb_key, voiding, converts, payload)
     SELECT tenant_id, gen_random_uuid(), ledger.moment(ledger.reserve(1)), gen_random_uuid(), false, false, '{}' FROM t";
 

@@ -79,11 +79,13 @@ fn row(place: Place, n: u32, stored: DateTime<chrono::Utc>) -> Row {
     let object = if voiding {
         json!({"objectType": "StatementRef", "id": id(n - 1)})
     } else {
-        json!({"id": activity, "definition": {"name": {"en": format!("Course {course}"), "de": "Kurs"}, "type": "http://adlnet.gov/expapi/activities/course"}})
+        json!({"id": activity, "definition": {"name": {"en": format!("Course {course}"), "de": "Kurs"},
+            "type": "http://adlnet.gov/expapi/activities/course"}})
     };
     let payload = json!({"id": id(n), "actor": actor, "verb": {"id": verb, "display": {"en": "did"}}, "object": object,
         "result": {"score": {"scaled": f64::from(n % 100) / 100.0}, "duration": format!("PT{n}S")},
-        "context": {"extensions": {"http://x.example/noise": noise(n, 20)}, "registration": registration, "platform": "somewhere", "language": "de-CH"},
+        "context": {"extensions": {"http://x.example/noise": noise(n, 20)}, "registration": registration,
+            "platform": "somewhere", "language": "de-CH"},
         "authority": {"account": {"homePage": "http://lms.example", "name": "lms"}}, "version": "1.0.0"});
     let mut relations = vec![Uuid::from_u128(0xa07), Uuid::from_u128(u128::from(n % 31) << 96 | 0x4e1)];
     relations.sort();

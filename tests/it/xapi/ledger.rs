@@ -93,7 +93,8 @@ on_each_server! {
         app.stop_loops().await;
         let owner = app.db.superuser().await;
         owner.batch_execute("DO $$ DECLARE child regclass; BEGIN
-            FOR child IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent IN ('ledger.statements'::regclass, 'ledger.relations'::regclass)
+            FOR child IN SELECT inhrelid::regclass FROM pg_inherits
+                WHERE inhparent IN ('ledger.statements'::regclass, 'ledger.relations'::regclass)
             LOOP EXECUTE format('DROP TABLE %s', child); END LOOP; END $$; DELETE FROM ledger.partitions").await.unwrap();
         let metrics = &app.service().rooms.edge.metrics;
         assert!(months_of(&app).await.starts_with("the current month is missing"));

@@ -10,7 +10,7 @@ use progress_service::{
         door::pool::PLANNER,
         ledger::{
             pages::{self, Filter, Query, Sight, Span},
-            statements::{self, Entry, authority_form},
+            statements::{self, NewStatement, authority_form},
         },
     },
     xapi::{Author, Limits, Prepared, Version, keys, keys::Ifi, prepare, read},
@@ -42,7 +42,10 @@ fn account(n: u128) -> Ifi {
 /// Learner 0 is in every second statement, as a busy account is; one in ten has an instructor.
 fn body(n: u128) -> Value {
     let learner = if n.is_multiple_of(2) { 0 } else { n % 50 };
-    let agent = |n: u128| json!({"objectType": "Agent", "account": {"homePage": "http://example.com", "name": format!("learner-{n}")}});
+    let agent = |n: u128| {
+        json!({"objectType": "Agent", "account": {"homePage": "http://example.com",
+        "name": format!("learner-{n}")}})
+    };
     let mut context = json!({"registration": Uuid::from_u128(0x4000_8000_0000_0000_0000 + n % 100),
         "contextActivities": {"parent": [{"id": iri("course", n % 5)}], "grouping": [{"id": iri("program", 1)}]}});
     if n.is_multiple_of(10) {
@@ -81,9 +84,11 @@ async fn fill(db: &TestDatabase) {
                 Box::pin(async move {
                     let ids: Vec<Uuid> = group.iter().map(|statement| statement.id).collect();
                     let first = statements::moment(statements::beforehand(tx, TENANT, &ids).await?.first_micros)?;
-                    let entry =
-                        |(offset, statement)| Entry { statement, stored: first + TimeDelta::microseconds(offset) };
-                    let entries: Vec<Entry<'_>> = (0..).zip(group).map(entry).collect();
+                    let entry = |(offset, statement)| NewStatement {
+                        statement,
+                        stored: first + TimeDelta::microseconds(offset),
+                    };
+                    let entries: Vec<NewStatement<'_>> = (0..).zip(group).map(entry).collect();
                     statements::append(tx, TENANT, &entries).await
                 })
             })

@@ -11,7 +11,7 @@ use crate::{
     store::{
         As, StoreError, Tx,
         door::error::AsStoreError,
-        ledger::documents::{self, Document, Place},
+        ledger::documents::{self, Document, DocumentPlace},
     },
     xapi::{
         Limits, Version, Violations,
@@ -93,7 +93,7 @@ impl Write {
     pub async fn make(
         self,
         tenant: TenantId,
-        place: &Place,
+        place: &DocumentPlace,
         incoming: &Incoming,
         xapi: &Xapi,
     ) -> Result<(), HttpError> {
@@ -118,7 +118,7 @@ impl Write {
     async fn merge(
         &self,
         tenant: TenantId,
-        place: &Place,
+        place: &DocumentPlace,
         incoming: &Incoming,
         xapi: &Xapi,
     ) -> Result<Option<Merged>, HttpError> {
@@ -141,7 +141,13 @@ impl Write {
         xapi.work.run(tenant, job).await?.map(Some)
     }
 
-    async fn run(&self, tx: &Tx<'_>, tenant: TenantId, place: &Place, made: Option<&Merged>) -> Result<(), WriteError> {
+    async fn run(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        place: &DocumentPlace,
+        made: Option<&Merged>,
+    ) -> Result<(), WriteError> {
         documents::lock(tx, place.key).await?;
         let current = documents::get(tx, tenant, place.key, work::SMALL).await?;
         self.judge(current.as_ref())?;
@@ -188,7 +194,7 @@ impl Write {
         &self,
         tx: &Tx<'_>,
         tenant: TenantId,
-        place: &Place,
+        place: &DocumentPlace,
         content: &[u8],
         etag: &str,
     ) -> Result<(), WriteError> {

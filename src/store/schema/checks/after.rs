@@ -45,7 +45,7 @@ pub struct Months {
     pub until: Option<DateTime<Utc>>,
 }
 
-const INDEXES: &str = "/* checks_indexes */
+const INDEXES: &str = "/* after::checks_indexes */
     SELECT n.nspname || '.' || c.relname, i.indrelid::regclass::text,
            EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid),
            c.relkind = 'I'
@@ -58,23 +58,23 @@ const INDEXES: &str = "/* checks_indexes */
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE NOT i.indisvalid AND n.nspname = ANY($1) ORDER BY 1";
 
-const CONSTRAINTS: &str = "/* checks_constraints */
+const CONSTRAINTS: &str = "/* after::checks_constraints */
     SELECT k.conrelid::regclass::text || '.' || k.conname
     FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
     WHERE NOT k.convalidated AND k.conrelid <> 0 AND n.nspname = ANY($1) ORDER BY 1";
 
-const TENANT_TABLES: &str = "/* checks_tenant_tables */
+const TENANT_TABLES: &str = "/* after::checks_tenant_tables */
     SELECT n.nspname || '.' || c.relname, c.relrowsecurity, c.relforcerowsecurity,
            (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid), c.relispartition
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
     WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY($1) ORDER BY 1";
 
-const DETACHING: &str = "/* checks_detaching */
+const DETACHING: &str = "/* after::checks_detaching */
     SELECT h.inhrelid::regclass::text FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE h.inhdetachpending AND n.nspname = ANY($1) ORDER BY 1";
 
-const MONTHS: &str = "/* checks_months */ SELECT max(upper_bound) FROM ledger.partitions WHERE state = 'open'";
+const MONTHS: &str = "/* after::checks_months */ SELECT max(upper_bound) FROM ledger.partitions WHERE state = 'open'";
 
 /// Reads what stands in the catalog about `schemas`.
 pub async fn after(session: &Session, schemas: &[String]) -> Result<AfterFacts, StoreError> {
@@ -88,7 +88,7 @@ async fn read(session: &Session, schemas: &[String]) -> Result<AfterFacts, tokio
     let tables = client.query(TENANT_TABLES, &[&schemas]).await?;
     let functions = functions::read(client, schemas).await?;
     let detaching = client.query(DETACHING, &[&schemas]).await?;
-    let ledger = "/* checks_ledger */ SELECT to_regclass('ledger.partitions') IS NOT NULL";
+    let ledger = "/* after::checks_ledger */ SELECT to_regclass('ledger.partitions') IS NOT NULL";
     let has_ledger: bool = client.query_one(ledger, &[]).await?.get(0);
     let months = match has_ledger && schemas.iter().any(|schema| schema == "ledger") {
         true => Some(Months { until: client.query_one(MONTHS, &[]).await?.get(0) }),

@@ -57,7 +57,7 @@ pub struct Replica {
     pub lag_bytes: i64,
 }
 
-const SERVER: &str = "/* checks_server */
+const SERVER: &str = "/* before::checks_server */
     SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
            current_setting('default_transaction_read_only') = 'on', current_user::text, r.rolsuper, r.rolcreaterole,
            has_database_privilege(current_database(), 'CREATE'), pg_database_size(current_database()),
@@ -68,27 +68,27 @@ const SERVER: &str = "/* checks_server */
     FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()";
 
 /// The size tells it past row-level security, which hides every row also from the owner.
-const USER_DATA: &str = "/* checks_user_data */
+const USER_DATA: &str = "/* before::checks_user_data */
     SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
         WHERE n.nspname = ANY($1) AND n.nspname <> 'platform' AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0)";
 
-const ROLES: &str = "/* checks_roles */
+const ROLES: &str = "/* before::checks_roles */
     SELECT w.name, r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'MEMBER'), false)
     FROM unnest($1::text[]) AS w(name) LEFT JOIN pg_roles r ON r.rolname = w.name ORDER BY 1";
 
-const SCHEMAS: &str = "/* checks_schemas */
+const SCHEMAS: &str = "/* before::checks_schemas */
     SELECT nspname::text, pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = ANY($1) ORDER BY 1";
 
 /// Sessions of other logins show no more than their presence to a role without `pg_read_all_stats`.
-const TRANSACTIONS: &str = "/* checks_transactions */
+const TRANSACTIONS: &str = "/* before::checks_transactions */
     SELECT pid, extract(epoch FROM clock_timestamp() - xact_start)::bigint, coalesce(state, 'unknown'),
            coalesce(nullif(application_name, ''), usename::text, 'unknown')
     FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < clock_timestamp() - interval '1 second'
     ORDER BY 2 DESC";
 
-const REPLICAS: &str = "/* checks_replicas */
+const REPLICAS: &str = "/* before::checks_replicas */
     SELECT coalesce(nullif(application_name, ''), 'replica'), coalesce(state, 'unknown'),
            coalesce(sent_lsn - replay_lsn, 0)::bigint
     FROM pg_stat_replication ORDER BY 1";

@@ -15,7 +15,7 @@ pub struct Function {
 }
 
 /// A body of standard SQL was read once, when it was written. What an extension brought is the extension's own.
-const FUNCTIONS: &str = "/* checks_functions */
+const FUNCTIONS: &str = "/* functions::checks_functions */
     SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', p.prosecdef,
            'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}')) OR (p.prosqlbody IS NOT NULL AND NOT p.prosecdef),
            EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a

@@ -17,19 +17,19 @@ pub struct ServiceRights {
     pub temporary: bool,
 }
 
-const LOGIN: &str = "/* checks_login */
+const LOGIN: &str = "/* rights::checks_login */
     SELECT rolname::text, rolsuper, rolbypassrls,
            (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND c.relowner = r.oid),
            has_database_privilege(current_database(), 'TEMPORARY')
     FROM pg_roles r WHERE rolname = current_user";
 
-const GROUPS: &str = "/* checks_groups */
+const GROUPS: &str = "/* rights::checks_groups */
     SELECT w.name FROM unnest($1::text[]) AS w(name) LEFT JOIN pg_roles r ON r.rolname = w.name
     WHERE NOT coalesce(pg_has_role(r.oid, 'MEMBER'), false) ORDER BY 1";
 
 /// A role counts with all it is a member of. The owner and superusers may always; that is told by the other fields.
-const LEDGER: &str = "/* checks_ledger_rights */
+const LEDGER: &str = "/* rights::checks_ledger_rights */
     SELECT p FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p
     WHERE to_regclass('ledger.statements') IS NOT NULL AND (
         has_table_privilege(to_regclass('ledger.statements'), p)

@@ -64,7 +64,7 @@ const OFTEN: Duration = Duration::from_millis(15);
 const SELDOM: Duration = Duration::from_millis(250);
 const SOON: Duration = Duration::from_secs(2);
 
-const BLOCKERS: &str = "/* migration_blockers */
+const BLOCKERS: &str = "/* blockers::migration_blockers */
     SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, ''),
            extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
            extract(epoch FROM clock_timestamp() - a.query_start)::bigint,
@@ -76,7 +76,7 @@ impl Watcher {
     /// Watches the session with this process id.
     pub async fn begin(endpoint: &Endpoint, watched: i32) -> Result<Self, StoreError> {
         let session = Session::connect(endpoint).await?;
-        let sql = "/* migration_deadlock_timeout */
+        let sql = "/* blockers::migration_deadlock_timeout */
             SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'";
         let row = session.client().query_one(sql, &[]).await;
         let millis: i64 = row.map_err(|e| StoreError::from_pg("migration_deadlock_timeout", &e))?.get(0);

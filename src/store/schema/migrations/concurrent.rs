@@ -74,7 +74,7 @@ pub(super) async fn build_index(door: &Door<'_>, sql: &str, parts: &IndexParts) 
 /// Drops an index as `sql` says. One of a partitioned table cannot go beside the work: it goes at once, when nobody is in
 /// the way.
 pub(super) async fn drop_index(door: &Door<'_>, sql: &str, name: &str) -> Result<(), ExecuteError> {
-    let kind = "/* migration_index_kind */
+    let kind = "/* concurrent::migration_index_kind */
         SELECT relkind = 'I' FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)";
     let partitioned = door.row(kind, &[&name]).await?.is_some_and(|row| row.get::<_, bool>(0));
     if partitioned { door.briefly(&format!("DROP INDEX IF EXISTS {name}")).await } else { door.concurrently(sql).await }
@@ -140,7 +140,7 @@ fn child_name(table: &str, index: &str) -> String {
 }
 
 async fn table(door: &Door<'_>, written: &str) -> Result<Option<Table>, ExecuteError> {
-    let sql = "/* migration_indexed */
+    let sql = "/* concurrent::migration_indexed */
         SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p' FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass($1)";
     let row = door.row(sql, &[&written]).await?;
@@ -149,7 +149,7 @@ async fn table(door: &Door<'_>, written: &str) -> Result<Option<Table>, ExecuteE
 
 /// The index of this name beside the table; an error where it is another table's.
 async fn index(door: &Door<'_>, table: &Table, name: &str) -> Result<Option<Index>, ExecuteError> {
-    let sql = "/* migration_index */
+    let sql = "/* concurrent::migration_index */
         SELECT i.indexrelid, i.indisvalid, i.indrelid FROM pg_catalog.pg_index i
         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
@@ -163,7 +163,7 @@ async fn index(door: &Door<'_>, table: &Table, name: &str) -> Result<Option<Inde
 
 /// A partition, at any depth, without an index that is attached to that of the table above it; and that one's name.
 async fn lacking(door: &Door<'_>, root: &Table, parent: &Index) -> Result<Option<(Table, String)>, ExecuteError> {
-    let sql = "/* migration_lacking_index */
+    let sql = "/* concurrent::migration_lacking_index */
         WITH RECURSIVE tree(relid, own, above) AS (
             SELECT $1::oid, $2::oid, 0::oid
             UNION ALL
@@ -185,7 +185,7 @@ async fn lacking(door: &Door<'_>, root: &Table, parent: &Index) -> Result<Option
 }
 
 async fn has_foreign(door: &Door<'_>, root: &Table) -> Result<bool, ExecuteError> {
-    let sql = "/* migration_foreign_partitions */
+    let sql = "/* concurrent::migration_foreign_partitions */
         SELECT EXISTS (SELECT FROM pg_catalog.pg_partition_tree($1::oid) t
                        JOIN pg_catalog.pg_class c ON c.oid = t.relid WHERE c.relkind = 'f')";
     Ok(door.row(sql, &[&root.oid]).await?.is_some_and(|row| row.get(0)))

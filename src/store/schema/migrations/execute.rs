@@ -29,12 +29,12 @@ pub struct Timing {
 
 /// What happens to the history in the file's own transaction.
 #[derive(Clone, Copy, Debug)]
-pub enum Entry<'a> {
+pub enum HistoryEntry<'a> {
     Add(NewRow<'a>),
     Remove { schema: &'a str, file: &'a str },
 }
 
-impl Entry<'_> {
+impl HistoryEntry<'_> {
     fn schema(&self) -> &str {
         match self {
             Self::Add(row) => row.schema,
@@ -75,7 +75,7 @@ pub(super) fn transaction_settings(schema: &str, budget: &Budget) -> String {
 pub async fn transactional(
     session: &Session,
     sql: &str,
-    entry: Entry<'_>,
+    entry: HistoryEntry<'_>,
     waiting: Waiting<'_>,
 ) -> Result<Timing, ExecuteError> {
     let budget = waiting.budget;
@@ -85,7 +85,12 @@ pub async fn transactional(
     Ok(Timing { duration, lock_wait: lost, tries, rows: Some(rows) })
 }
 
-async fn once(session: &Session, sql: &str, entry: Entry<'_>, budget: Budget) -> Result<(Duration, i64), ExecuteError> {
+async fn once(
+    session: &Session,
+    sql: &str,
+    entry: HistoryEntry<'_>,
+    budget: Budget,
+) -> Result<(Duration, i64), ExecuteError> {
     let client = session.client();
     let plain = |e: Error| ExecuteError::of("", &e);
     client.batch_execute("BEGIN").await.map_err(plain)?;
@@ -122,7 +127,8 @@ pub async fn refresh(session: &Session) {
 /// Rows of tables that this session has inserted, changed and deleted and that the server has not yet added to its
 /// statistics: it may do that between transactions, never in one. Those of dropped tables are gone.
 async fn touched_rows(session: &Session) -> Result<i64, Error> {
-    let sql = "/* touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
+    let sql =
+        "/* execute::touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
                FROM pg_stat_xact_user_tables";
     session.client().query_one(sql, &[]).await?.try_get("touched")
 }
@@ -137,7 +143,7 @@ pub async fn alone(
     session: &Session,
     sql: &str,
     kind: &Alone,
-    entry: Entry<'_>,
+    entry: HistoryEntry<'_>,
     waiting: Waiting<'_>,
 ) -> Result<Timing, ExecuteError> {
     let set = settings("", entry.schema(), Duration::ZERO, waiting.budget.autocommit_timeout);

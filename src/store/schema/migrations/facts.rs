@@ -109,7 +109,7 @@ async fn read_all(session: &Session, schemas: &[String]) -> Result<(ServerFacts,
 }
 
 async fn server(session: &Session, schemas: &[String]) -> Result<ServerFacts, StoreError> {
-    let sql = "/* migration_server */
+    let sql = "/* facts::migration_server */
         SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,
                current_user::text, current_setting('server_version'), current_setting('server_version_num')::int,
                current_setting('server_encoding')";
@@ -126,7 +126,7 @@ async fn server(session: &Session, schemas: &[String]) -> Result<ServerFacts, St
 }
 
 async fn abandoned(session: &Session, schemas: &[String]) -> Result<Vec<String>, StoreError> {
-    let sql = "/* migration_abandoned */
+    let sql = "/* facts::migration_abandoned */
         SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname = $2 AND c.relkind IN ('r', 'p') AND n.nspname <> ALL ($1)
           AND $3 = (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
@@ -139,7 +139,7 @@ async fn abandoned(session: &Session, schemas: &[String]) -> Result<Vec<String>,
 }
 
 async fn schema_facts(session: &Session, schema: &str) -> Result<SchemaFacts, StoreError> {
-    let sql = "/* migration_schema */
+    let sql = "/* facts::migration_schema */
         SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1),
           (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -167,7 +167,7 @@ async fn schema_facts(session: &Session, schema: &str) -> Result<SchemaFacts, St
 
 async fn applied(session: &Session, schema: &str) -> Result<Vec<Applied>, StoreError> {
     let sql = format!(
-        "/* migration_history */ SELECT migration_name, category, checksum, applied_at, applied_by, duration_ms
+        "/* facts::migration_history */ SELECT migration_name, category, checksum, applied_at, applied_by, duration_ms
          FROM {}.{HISTORY} ORDER BY applied_at, migration_name",
         quoted(schema)
     );
@@ -189,7 +189,7 @@ async fn applied(session: &Session, schema: &str) -> Result<Vec<Applied>, StoreE
 
 async fn attempts(session: &Session, schema: &str) -> Result<Vec<Attempt>, StoreError> {
     let sql = format!(
-        "/* migration_attempts */ SELECT attempt_id, migration_name, action, checksum, started_at, finished_at,
+        "/* facts::migration_attempts */ SELECT attempt_id, migration_name, action, checksum, started_at, finished_at,
            outcome, detail, lock_wait_ms, done_by, approved_by
          FROM {}.{ATTEMPTS} ORDER BY attempt_id",
         quoted(schema)
@@ -217,7 +217,7 @@ async fn attempts(session: &Session, schema: &str) -> Result<Vec<Attempt>, Store
 
 async fn superseded(session: &Session, schema: &str) -> Result<Vec<Superseded>, StoreError> {
     let sql = format!(
-        "/* migration_baselines */ SELECT baseline, superseded, checksum FROM {}.{BASELINES} ORDER BY 1, 2",
+        "/* facts::migration_baselines */ SELECT baseline, superseded, checksum FROM {}.{BASELINES} ORDER BY 1, 2",
         quoted(schema)
     );
     let rows = session.client().query(&sql, &[]).await.map_err(|e| StoreError::from_pg("migration_baselines", &e))?;

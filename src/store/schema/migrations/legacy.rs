@@ -57,7 +57,7 @@ pub struct Adopted<'a> {
 }
 
 /// The tables that are called like a history, outside of the system's schemas, with their columns.
-const TABLES: &str = "/* migration_tables */
+const TABLES: &str = "/* legacy::migration_tables */
     SELECT n.nspname::text, c.relname::text, a.attname::text
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -113,7 +113,7 @@ fn select(form: &Form, schema: &str, table: &str) -> String {
     let table = format!("{}.{}", quoted(schema), quoted(table));
     let only = only.replace("{table}", &table);
     format!(
-        "/* migration_legacy_rows */
+        "/* legacy::migration_legacy_rows */
          SELECT ({version})::text, {names}::text[], ({at})::timestamptz, ({checksum})::text, coalesce({unfinished}, false)
          FROM {table} AS h WHERE $1::text IS NOT NULL AND {only} ORDER BY {order}"
     )
@@ -144,12 +144,12 @@ pub async fn adopt(
     let s = quoted(schema);
     let rename = format!("ALTER TABLE {s}.{HISTORY} RENAME TO {HISTORY}_legacy");
     let insert = format!(
-        "/* migration_adopt */ INSERT INTO {s}.{HISTORY}
+        "/* legacy::migration_adopt */ INSERT INTO {s}.{HISTORY}
            (migration_name, category, checksum, applied_at, applied_by, duration_ms)
          VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5, 0)"
     );
     let told = format!(
-        "/* migration_adopt_told */ INSERT INTO {s}.{ATTEMPTS}
+        "/* legacy::migration_adopt_told */ INSERT INTO {s}.{ATTEMPTS}
            (migration_name, action, checksum, finished_at, outcome, detail, done_by)
          VALUES ($1, 'adopt', $2, clock_timestamp(), 'adopted', $3, $4)"
     );

@@ -50,14 +50,14 @@ pub async fn acquire<'a>(
 }
 
 async fn try_once(session: &Session) -> Result<bool, StoreError> {
-    let sql = "/* migration_lock */ SELECT pg_catalog.pg_try_advisory_lock($1)";
+    let sql = "/* lock::migration_lock */ SELECT pg_catalog.pg_try_advisory_lock($1)";
     let row = session.client().query_one(sql, &[&KEY]).await.map_err(|e| StoreError::from_pg("migration_lock", &e))?;
     Ok(row.get(0))
 }
 
 /// The session that holds the lock now, if any.
 pub async fn holder(session: &Session) -> Result<Option<Holder>, StoreError> {
-    let sql = "/* migration_lock_holder */
+    let sql = "/* lock::migration_lock_holder */
         SELECT l.pid, coalesce(a.application_name, '') FROM pg_catalog.pg_locks l
         LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -71,7 +71,7 @@ pub async fn holder(session: &Session) -> Result<Option<Holder>, StoreError> {
 impl Held<'_> {
     /// Gives the lock back. Not calling it is safe: the session's end releases the lock as well.
     pub async fn release(self) -> Result<(), StoreError> {
-        let sql = "/* migration_unlock */ SELECT pg_catalog.pg_advisory_unlock($1)";
+        let sql = "/* lock::migration_unlock */ SELECT pg_catalog.pg_advisory_unlock($1)";
         let done = self.0.client().execute(sql, &[&KEY]).await;
         done.map(drop).map_err(|e| StoreError::from_pg("migration_unlock", &e))
     }

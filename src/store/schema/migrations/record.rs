@@ -96,7 +96,7 @@ pub async fn share(session: &Session, schema: &str) -> Result<(), StoreError> {
 /// Writes the row that says a file is applied; part of whatever transaction is open.
 pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Result<(), tokio_postgres::Error> {
     let sql = format!(
-        "/* migration_applied */ INSERT INTO {}.{HISTORY}
+        "/* record::migration_applied */ INSERT INTO {}.{HISTORY}
            (migration_name, category, checksum, applied_at, applied_by, duration_ms)
          VALUES ($1, $2, $3, clock_timestamp(), $4, $5)",
         quoted(row.schema)
@@ -108,14 +108,15 @@ pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Re
 
 /// Removes the row of a file that was undone; part of whatever transaction is open.
 pub async fn undone(session: &Session, schema: &str, file: &str) -> Result<(), tokio_postgres::Error> {
-    let sql = format!("/* migration_undone */ DELETE FROM {}.{HISTORY} WHERE migration_name = $1", quoted(schema));
+    let sql =
+        format!("/* record::migration_undone */ DELETE FROM {}.{HISTORY} WHERE migration_name = $1", quoted(schema));
     session.client().execute(&sql, &[&file]).await.map(drop)
 }
 
 /// Opens an attempt, committed at once so that it outlives a crash.
 pub async fn begin(session: &Session, schema: &str, attempt: NewAttempt<'_>) -> Result<i64, StoreError> {
     let sql = format!(
-        "/* migration_attempt */ INSERT INTO {}.{ATTEMPTS} (migration_name, action, checksum, done_by, approved_by)
+        "/* record::migration_attempt */ INSERT INTO {}.{ATTEMPTS} (migration_name, action, checksum, done_by, approved_by)
          VALUES ($1, $2, $3, $4, $5) RETURNING attempt_id",
         quoted(schema)
     );
@@ -135,7 +136,7 @@ pub async fn done(
     rows: Option<i64>,
 ) -> Result<(), StoreError> {
     let sql = format!(
-        "/* migration_attempt_done */ UPDATE {}.{ATTEMPTS}
+        "/* record::migration_attempt_done */ UPDATE {}.{ATTEMPTS}
          SET finished_at = clock_timestamp(), outcome = $2, lock_wait_ms = $3, rows = $4 WHERE attempt_id = $1",
         quoted(schema)
     );
@@ -154,7 +155,7 @@ pub async fn finish(
     lock_wait_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sql = format!(
-        "/* migration_attempt_end */ UPDATE {}.{ATTEMPTS}
+        "/* record::migration_attempt_end */ UPDATE {}.{ATTEMPTS}
          SET finished_at = clock_timestamp(), outcome = $2, detail = $3, lock_wait_ms = $4 WHERE attempt_id = $1",
         quoted(schema)
     );
@@ -166,7 +167,7 @@ pub async fn finish(
 /// Closes every attempt whose runner is gone. Under the lock, an open attempt can only be that.
 pub async fn close_interrupted(session: &Session, schema: &str) -> Result<u64, StoreError> {
     let sql = format!(
-        "/* migration_interrupted */ UPDATE {}.{ATTEMPTS}
+        "/* record::migration_interrupted */ UPDATE {}.{ATTEMPTS}
          SET finished_at = clock_timestamp(), outcome = 'interrupted', detail = 'the runner went away'
          WHERE finished_at IS NULL AND action <> 'bootstrap'",
         quoted(schema)
@@ -179,7 +180,7 @@ pub async fn baseline(session: &Session, row: NewRow<'_>, supersedes: &[(&str, &
     let name = "migration_baseline";
     let client = session.client();
     let sql = format!(
-        "/* migration_baseline */ INSERT INTO {}.{BASELINES} (baseline, superseded, checksum, recorded_by)
+        "/* record::migration_baseline */ INSERT INTO {}.{BASELINES} (baseline, superseded, checksum, recorded_by)
          VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         quoted(row.schema)
     );

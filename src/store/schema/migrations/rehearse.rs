@@ -35,7 +35,7 @@ impl<'a> Rehearsal<'a> {
     pub async fn begin(session: &'a Session, budget: Budget) -> Result<Self, ExecuteError> {
         let client = session.client();
         client.batch_execute("BEGIN").await.map_err(|e| ExecuteError::of("", &e))?;
-        let sql = "/* migration_relations */ SELECT oid FROM pg_catalog.pg_class WHERE relnamespace NOT IN
+        let sql = "/* rehearse::migration_relations */ SELECT oid FROM pg_catalog.pg_class WHERE relnamespace NOT IN
             (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast', 'information_schema'))";
         let rows = client.query(sql, &[]).await.map_err(|e| ExecuteError::of("", &e))?;
         Ok(Self { session, budget, existing: rows.iter().map(|row| row.get(0)).collect(), taken: BTreeSet::new() })
@@ -62,7 +62,7 @@ impl<'a> Rehearsal<'a> {
     }
 
     async fn locks(&self) -> Result<BTreeSet<Lock>, Error> {
-        let sql = "/* migration_locks */
+        let sql = "/* rehearse::migration_locks */
             SELECT c.oid, n.nspname || '.' || c.relname, l.mode FROM pg_catalog.pg_locks l
             JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted";

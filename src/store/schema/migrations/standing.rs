@@ -55,7 +55,7 @@ fn missing(schemas: &[&str]) -> String {
         })
         .collect();
     format!(
-        "/* schema_standing */ SELECT wanted.schema, wanted.file
+        "/* standing::schema_standing */ SELECT wanted.schema, wanted.file
          FROM unnest($1::text[], $2::text[]) AS wanted (schema, file)
          WHERE NOT EXISTS (SELECT FROM ({}) AS history
              WHERE history.schema = wanted.schema AND history.migration_name = wanted.file)",

@@ -8,7 +8,7 @@ pub const BASELINES: &str = "schema_migration_baselines";
 
 /// The columns of a table in their order, looked up without any right on its schema.
 pub(super) async fn columns(session: &Session, schema: &str, table: &str) -> Result<Option<Vec<String>>, StoreError> {
-    let sql = "/* migration_columns */
+    let sql = "/* tables::migration_columns */
         SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped";

@@ -18,7 +18,7 @@ pub struct Told {
 }
 
 /// What this login may read; a schema nobody has prepared or shared yet tells nothing.
-const READABLE: &str = "/* migration_told_readable */
+const READABLE: &str = "/* told::migration_told_readable */
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                    WHERE n.nspname = $1 AND c.relname = $2 AND has_schema_privilege(n.oid, 'USAGE')
                      AND has_table_privilege(c.oid, 'SELECT')) AS readable";
@@ -33,7 +33,7 @@ pub async fn last(tx: &Tx<'_>, schema: &str) -> Result<i64, StoreError> {
         return Ok(0);
     }
     let sql = format!(
-        "/* migration_told_last */ SELECT coalesce(max(attempt_id), 0) AS last FROM {}.{ATTEMPTS}",
+        "/* told::migration_told_last */ SELECT coalesce(max(attempt_id), 0) AS last FROM {}.{ATTEMPTS}",
         quoted(schema)
     );
     column(&tx.query_one(&sql, &[]).await?, "last")
@@ -47,7 +47,7 @@ pub async fn after(tx: &Tx<'_>, schema: &str, id: i64) -> Result<Vec<Told>, Stor
     }
     // A table of an older runner has no column for the rows.
     let sql = format!(
-        "/* migration_told */
+        "/* told::migration_told */
          SELECT a.attempt_id, a.action, a.outcome, (to_jsonb(a) ->> 'rows')::bigint AS rows,
                 (extract(epoch FROM a.finished_at - a.started_at) - coalesce(a.lock_wait_ms, 0) / 1000.0)::float8 AS seconds
          FROM {0}.{ATTEMPTS} a WHERE a.attempt_id > $1 AND a.action <> 'bootstrap' AND a.attempt_id < coalesce(

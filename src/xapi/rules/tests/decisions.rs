@@ -1,7 +1,7 @@
 //! What `docs/validation.md` decides where the specification leaves room, a test for each line.
 
 use super::*;
-use crate::xapi::rules::table as rule;
+use crate::rules::table as rule;
 
 #[test]
 fn every_complete_date_of_iso_8601_is_a_timestamp_in_either_case() {

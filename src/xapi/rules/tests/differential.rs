@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 
 use super::*;
-use crate::xapi::{Author, keys::Ifi, prepare, schema, testing};
+use crate::{Author, keys::Ifi, prepare, schema, testing};
 
 /// Values and texts near the borders of the rules.
 fn poison() -> impl Strategy<Value = Value> {

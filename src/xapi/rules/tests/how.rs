@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::xapi::rules::table as rule;
+use crate::rules::table as rule;
 
 #[test]
 fn a_result_has_strict_types() {

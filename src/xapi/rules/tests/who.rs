@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::xapi::rules::table as rule;
+use crate::rules::table as rule;
 
 fn agent() -> Value {
     json!({ "mbox": "mailto:a@b.example" })
