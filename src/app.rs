@@ -12,8 +12,14 @@ use std::{future::Future, sync::Arc};
 use actix_web::web::{Data, ServiceConfig};
 
 use self::opening::Opening;
-pub use self::{database::Database, jobs::runner as job_runner, schema::APPLIED_BY};
+pub use self::{
+    database::Database,
+    jobs::{archive, archive_kinds, runner as job_runner},
+    schema::APPLIED_BY,
+    settings::schedule,
+};
 use crate::{
+    archive::Archive,
     bus::producer::Producer,
     config::Config,
     http::{
@@ -59,6 +65,7 @@ pub struct Rooms {
     pub limits: Data<RateLimits>,
     pub worker: Worker,
     pub jobs: JobRunner,
+    pub archive: Archive,
     /// Absent without brokers.
     relay: Option<Arc<Relay>>,
     clock: Clock,
@@ -170,7 +177,8 @@ impl Rooms {
             clock.clone(),
             ids.clone(),
         );
-        let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations));
+        let archive = jobs::archive(config, &store, &clock, &ids, &metrics)?;
+        let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations, &archive));
         let (reader, trail) = (
             Reader::new(store.clone(), config.xapi.page_bytes.0),
             Trail::start(store.clone(), clock.clone(), &metrics),
@@ -207,6 +215,7 @@ impl Rooms {
             limits: Data::new(RateLimits::new(&config.limits)),
             worker,
             jobs,
+            archive,
             relay,
             clock,
         })

@@ -16,23 +16,26 @@ pub mod embedded;
 pub mod objects;
 pub mod store;
 
-// floor 2: rooms of work
+// floor 2: what rooms of work stand on
+pub mod partitions;
+
+// floor 3: rooms of work
+pub mod archive;
 pub mod compat;
 pub mod identity;
 pub mod inbox;
 pub mod ingest;
 pub mod migrate;
-pub mod partitions;
 pub mod projections;
 pub mod query;
 pub mod relay;
 pub mod trail;
 pub mod transcript;
 
-// floor 3: surfaces
+// floor 4: surfaces
 pub mod http;
 pub mod worker;
 
-// floor 4: the whole
+// floor 5: the whole
 pub mod app;
 pub mod cli;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
+    archive::{Archive, plan::Schedule},
     ingest::{Ingest, own, settle::References},
     model::Clock,
     partitions,
@@ -87,7 +88,20 @@ fn partitions(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
     Loop::new("months", Duration::from_secs(3600), move |lease| {
         let (store, clock, metrics) = (store.under(&lease), clock.clone(), metrics.clone());
         async move {
+            partitions::run::mend(&store).await?;
             partitions::run::make_ahead(&store, clock.now(), &metrics).await?;
+            Ok(Step::Idle)
+        }
+    })
+}
+
+/// What is due to the months by the schedule.
+pub fn lifecycle(archive: &Archive, schedule: Schedule, has_brokers: bool) -> Loop {
+    let archive = archive.clone();
+    Loop::new("lifecycle", Duration::from_secs(600), move |lease| {
+        let archive = archive.through(&archive.store.under(&lease));
+        async move {
+            archive.keep_schedule(&schedule, has_brokers).await?;
             Ok(Step::Idle)
         }
     })

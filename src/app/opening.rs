@@ -142,7 +142,7 @@ impl Opening {
 
     /// The loops begin, and the doors open.
     fn serve(&mut self) {
-        let Rooms { store, clock, edge, worker, relay, .. } = &self.rooms;
+        let Rooms { store, clock, edge, worker, relay, archive, .. } = &self.rooms;
         let shift = worker.shift();
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
@@ -150,6 +150,7 @@ impl Opening {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;
+        shift.spawn(loops::lifecycle(archive, settings::schedule(&self.config), !kafka.brokers.is_empty()));
         if !kafka.brokers.is_empty() {
             let inbox = Inbox::new(store.clone(), kafka.clone(), edge.metrics.clone(), clock.clone());
             shift.accompany(|stop| inbox.run(stop));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::{
+    archive::plan::Schedule,
     config::Config,
     embedded,
     identity::{self, IdentitySettings, IssuerSettings},
@@ -55,6 +56,12 @@ pub fn identity(config: &Config) -> IdentitySettings {
         credential_cache: auth.credential_cache,
         issuer,
     }
+}
+
+/// When months leave.
+pub fn schedule(config: &Config) -> Schedule {
+    let archive = &config.archive;
+    Schedule { hot_months: archive.hot_months, seal_after: archive.seal_after, drop_after: archive.drop_after }
 }
 
 pub fn ingest(config: &Config) -> IngestSettings {

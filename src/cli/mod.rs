@@ -4,6 +4,7 @@
 mod print;
 
 mod access;
+mod archive;
 mod beside;
 mod compat;
 mod config;
@@ -67,6 +68,8 @@ enum Command {
     Jobs(jobs::Args),
     /// See the partitions of the ledger, and make those that are missing
     Partitions(partitions::Args),
+    /// See the archive, write months into it, bring them back, and look after it
+    Archive(archive::Args),
     /// See, check and rebuild attempts, completions and scores
     Projections(projections::Args),
     /// Create, list, suspend and resume tenants
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Db(args) => begin_db(args),
         Command::Jobs(args) => begin_jobs(args),
         Command::Partitions(args) => partitions::run(&args),
+        Command::Archive(args) => begin_archive(args),
         Command::Projections(args) => begin_projections(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
@@ -134,6 +138,11 @@ fn begin_db(args: db::Args) -> anyhow::Result<ExitCode> {
 fn begin_jobs(args: jobs::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(jobs::run(args, &loaded))
+}
+
+fn begin_archive(args: archive::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(archive::run(args, &loaded))
 }
 
 fn begin_projections(args: projections::Args) -> anyhow::Result<ExitCode> {

@@ -1,19 +1,28 @@
-//! `partitions`: list, ensure.
+//! `partitions`: list, plan, ensure, seal, detach, attach.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::beside::with_database;
+use super::{access::BY, archive::print_plan, beside::with_database};
 use crate::{
+    app,
+    config::Config,
     model::{
-        Clock,
-        partition::{Bounds, Partition, Weight},
+        Clock, Ids,
+        partition::{Bounds, Change, Month, Partition, Weight},
     },
-    partitions::plan,
-    store::Store,
+    partitions::{
+        change::{self, Wish},
+        plan,
+    },
+    store::{As, Store},
+    telemetry::Metrics,
 };
+
+/// How long a change by hand waits for its moment.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -28,6 +37,8 @@ pub struct Args {
 enum Command {
     /// Print the partitions of the ledger, oldest first: state, bounds, estimated rows, bytes on disk
     List,
+    /// Print what the schedule does next to each month, and when
+    Plan,
     /// Show which partitions should be there ahead of time and are not; make them with --apply
     #[command(
         after_help = "A serving node makes them by itself, every hour. By hand it is for a ledger that is about to \
@@ -38,6 +49,22 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Seal a month that is over: nothing is stored in it any more, and everybody who reads the ledger is past it
+    Seal(OfMonth),
+    /// Move a sealed month out of the queries' way; statements in it are found as before
+    Detach(OfMonth),
+    /// Bring a detached month, or an archived one whose table is still here, back; the schedule leaves it there
+    Attach(OfMonth),
+}
+
+#[derive(clap::Args)]
+struct OfMonth {
+    /// Such as 2026-03
+    #[arg(long)]
+    month: Month,
+    /// Do it; without this it is only told whether it could be done
+    #[arg(long)]
+    apply: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -49,6 +76,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 for (partition, weight) in store.partition_weights().await? {
                     print(&partition, &weight, args.json);
                 }
+            }
+            Command::Plan => {
+                let (clock, ids) = (Clock::system(), Ids::random());
+                let archive = app::archive(&loaded.config, &store, &clock, &ids, &Metrics::new()?)?;
+                return print_plan(&loaded.config, &archive, args.json).await;
             }
             Command::Ensure { apply } => {
                 let missing = plan::missing(Clock::system().now(), &store.partition_bounds().await?);
@@ -62,9 +94,34 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     say!("nothing was done; --apply makes them");
                 }
             }
+            Command::Seal(ref which) => change(&store, &loaded.config, which, Change::Seal, args.json).await?,
+            Command::Detach(ref which) => change(&store, &loaded.config, which, Change::Detach, args.json).await?,
+            Command::Attach(ref which) => change(&store, &loaded.config, which, Change::Attach, args.json).await?,
         }
         Ok(ExitCode::SUCCESS)
     }))
+}
+
+async fn change(store: &Store, config: &Config, which: &OfMonth, change: Change, json: bool) -> anyhow::Result<()> {
+    let (month, has_brokers) = (which.month, !config.kafka.brokers.is_empty());
+    let wish = Wish { month, change, has_brokers, by: BY, patience: PATIENCE };
+    let looked = store.run_tx("look_at_partition", As::Worker, |tx| Box::pin(change::look(tx, &wish))).await?;
+    let (was, is) = (looked.partition.state.name(), change.to().name());
+    let made = which.apply && change::make(store, &wish).await?;
+    if json {
+        let would = !made && looked.partition.state != change.to();
+        say!(
+            "{}",
+            json!({ "name": month, "was": was, "state": if would { was } else { is }, "wanted": is, "made": made })
+        );
+    } else if looked.partition.state == change.to() {
+        say!("{month}  is {is} already");
+    } else if made {
+        say!("{month}  {was} -> {is}");
+    } else {
+        say!("{month}  {was} -> {is}\nnothing was done; --apply does it");
+    }
+    Ok(())
 }
 
 fn print(partition: &Partition, weight: &Weight, json: bool) {

@@ -204,6 +204,13 @@ keys! {
         s3_allow_http: bool = "false",
         /// How the bucket is told to encrypt: `AES256`, or the id of a KMS key; absent means the bucket's own rule.
         s3_encryption: Option<String> = "",
+        /// How many whole months before the current one stay among those that every query reads; older ones are archived by the
+        /// service itself. Absent means that nothing is archived, nor sealed, but by hand.
+        hot_months: Option<u32> = "",
+        /// How long after its end a month is sealed, once `archive.hot_months` is given.
+        seal_after: Duration = "2d",
+        /// How long the table of an archived month is kept; absent means until somebody drops it by hand.
+        drop_after: Option<Duration> = "",
     }
     /// Bearer tokens of an OpenID issuer; without an issuer only keys and secrets are accepted.
     "auth." auth: Auth {

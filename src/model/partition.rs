@@ -58,6 +58,57 @@ impl State {
     pub fn is_readable(self) -> bool {
         matches!(self, Self::Open | Self::Sealed | Self::Attached)
     }
+
+    /// Whether it is a partition of `ledger.statements` itself.
+    pub fn is_hot(self) -> bool {
+        matches!(self, Self::Open | Self::Sealed)
+    }
+}
+
+/// A change of a partition's state that the ledger knows how to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    Seal,
+    Detach,
+    Attach,
+    Archive,
+    Drop,
+}
+
+impl Change {
+    pub const ALL: [Self; 5] = [Self::Seal, Self::Detach, Self::Attach, Self::Archive, Self::Drop];
+
+    /// The states it comes from.
+    pub fn from(self) -> &'static [State] {
+        match self {
+            Self::Seal => &[State::Open],
+            Self::Detach => &[State::Sealed],
+            Self::Attach => &[State::Detached, State::Archived],
+            Self::Archive => &[State::Detached],
+            Self::Drop => &[State::Archived],
+        }
+    }
+
+    /// The state it leads to.
+    pub fn to(self) -> State {
+        match self {
+            Self::Seal | Self::Attach => State::Sealed,
+            Self::Detach => State::Detached,
+            Self::Archive => State::Archived,
+            Self::Drop => State::Dropped,
+        }
+    }
+
+    /// Its name, also in the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seal => "partitions.seal",
+            Self::Detach => "partitions.detach",
+            Self::Attach => "partitions.attach",
+            Self::Archive => "partitions.archive",
+            Self::Drop => "partitions.drop",
+        }
+    }
 }
 
 /// A calendar month in UTC.
@@ -168,6 +219,13 @@ mod tests {
     fn a_state_is_known_by_its_name() {
         assert!(State::ALL.into_iter().all(|state| State::parse(state.name()) == Some(state)));
         assert_eq!(State::parse("Open"), None);
+    }
+
+    #[test]
+    fn no_change_leads_to_where_it_comes_from() {
+        for change in Change::ALL {
+            assert!(!change.from().is_empty() && !change.from().contains(&change.to()), "{change:?}");
+        }
     }
 
     #[test]

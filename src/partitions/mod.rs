@@ -1,4 +1,6 @@
-//! The partitions of the ledger: made ahead of time, so that no statement ever waits for one.
+//! The partitions of the ledger: made ahead of time, so that no statement ever waits for one; sealed when everybody has read
+//! them; and moved out of the queries' way and back, at no moment nowhere.
 
+pub mod change;
 pub mod plan;
 pub mod run;

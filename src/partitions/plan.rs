@@ -1,10 +1,13 @@
-//! Which partitions there must be, and how far they reach. Pure.
+//! Which partitions there must be, how far they reach, and what still has to read one before it may leave. Pure.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::partition::{Bounds, Month};
+use crate::{
+    model::partition::{Bounds, Month},
+    store::progress::gates::Gates,
+};
 
 /// Partitions made ahead of the current one: time enough to notice that the maker has stopped.
 const AHEAD: u32 = 3;
@@ -43,6 +46,25 @@ pub fn reach(now: DateTime<Utc>, present: &[Bounds]) -> Reach {
     }
 }
 
+/// Who is not past a partition yet: as long as there is somebody, it is not sealed. Without brokers there is nobody to tell of
+/// statements, unless somebody has been told before: then it is the relay that is missing.
+pub fn not_past(partition: &Bounds, gates: &Gates, has_brokers: bool) -> Vec<String> {
+    let before = |moment: Option<DateTime<Utc>>| moment.filter(|moment| *moment < partition.upper);
+    let at = |who: &str, moment: DateTime<Utc>| format!("{who} at {}", moment.format("%Y-%m-%dT%H:%M:%S%.6fZ"));
+    let readers = [
+        ("the events' relay is", gates.relay.filter(|_| has_brokers || gates.has_relayed)),
+        ("attempts, completions and scores are", gates.projections),
+        ("a reference waits to be settled", gates.references),
+        ("a chain of references waits to be followed", gates.links),
+    ];
+    let mut waiting: Vec<String> =
+        readers.into_iter().filter_map(|(who, moment)| before(moment).map(|moment| at(who, moment))).collect();
+    if gates.bound < partition.upper {
+        waiting.insert(0, at("statements may still be written", gates.bound));
+    }
+    waiting
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::NaiveDate;
@@ -75,6 +97,33 @@ mod tests {
         assert_eq!(at("2026-12-01").ahead, Some(0));
         assert_eq!(at("2027-01-01").ahead, None, "the current month is the gap");
         assert_eq!(reach(noon("2026-11-30"), &[]), Reach { ahead: None, until: None });
+    }
+
+    #[test]
+    fn a_partition_is_sealed_only_when_everybody_is_past_it() {
+        let march = month("2026-03");
+        let past = Gates { bound: noon("2026-04-01"), ..Gates::default() };
+        assert!(not_past(&march, &past, true).is_empty());
+        let end = march.upper;
+        assert!(not_past(&march, &Gates { bound: end, projections: Some(end), ..past }, true).is_empty());
+        let early = Some(noon("2026-03-31"));
+        let each: [(&str, Gates); 5] = [
+            ("written", Gates { bound: noon("2026-03-31"), ..past }),
+            ("relay", Gates { relay: early, ..past }),
+            ("attempts", Gates { projections: early, ..past }),
+            ("settled", Gates { references: early, ..past }),
+            ("followed", Gates { links: early, ..past }),
+        ];
+        for (who, gates) in each {
+            let waiting = not_past(&march, &gates, true);
+            assert!(
+                waiting.len() == 1 && waiting[0].contains(who) && waiting[0].contains("2026-03-31T12"),
+                "{waiting:?}"
+            );
+        }
+        let unsent = Gates { relay: early, ..past };
+        assert!(not_past(&march, &unsent, false).is_empty(), "nobody has ever been told");
+        assert_eq!(not_past(&march, &Gates { has_relayed: true, ..unsent }, false).len(), 1);
     }
 
     #[test]

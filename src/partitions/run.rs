@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::plan::{Reach, missing, reach};
 use crate::{
     model::partition::Bounds,
-    store::{Store, StoreError},
+    store::{As, Store, StoreError, ledger::partitions},
     telemetry::Metrics,
 };
 
@@ -14,6 +14,15 @@ pub async fn look(store: &Store, now: DateTime<Utc>, metrics: &Metrics) -> Resul
     let reach = reach(now, &store.partition_bounds().await?);
     metrics.ledger.ends_at.set(reach.until.map_or(0, |end| end.timestamp()) as f64);
     Ok(reach)
+}
+
+/// Puts back what somebody began to detach beside the work and left half-way: new queries see nothing of it meanwhile.
+pub async fn mend(store: &Store) -> Result<(), StoreError> {
+    let mended = store.run_tx("finish_detaching", As::Worker, |tx| Box::pin(partitions::finish_detaching(tx))).await?;
+    if mended > 0 {
+        tracing::warn!(tables = mended, "a partition was left half detached, and was put back");
+    }
+    Ok(())
 }
 
 /// Makes what is missing; answers which partitions those were.

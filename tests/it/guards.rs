@@ -268,6 +268,9 @@ on_each_server! {
             "attachment_pieces",
             "attachment_bringers",
             "partitions",
+            "detached_statements",
+            "detached_relations",
+            "segments",
         ]
         .map(|table| format!("ledger.{table}"));
         let others = [

@@ -33,6 +33,7 @@ mod identity;
 mod image;
 mod inbox;
 mod jobs;
+mod lifecycle;
 mod logs;
 mod loops;
 mod lost_commits;

@@ -152,7 +152,7 @@ impl Writer {
         self.writing.place.staged(self.writing.id, self.parts.len() as u32)
     }
 
-    async fn open_part(&self) -> Result<(PartEncoder, Upload), SegmentError> {
+    async fn open_part(&mut self) -> Result<(PartEncoder, Upload), SegmentError> {
         let (place, key) = (self.writing.place, self.staged_key());
         let encoder = PartEncoder::new(place, self.writing.owner, self.parts.len() as u32, &self.sizes)?;
         let upload = self.objects.upload(&key).await.map_err(|source| SegmentError::writing(&key, source))?;

@@ -1,12 +1,15 @@
-//! The schema `ledger`: statements and what belongs to them, documents, attachments, references, partitions.
+//! The schema `ledger`: statements and what belongs to them, documents, attachments, references, partitions,
+//! and the segments of those that went to the archive.
 
 pub mod attachments;
 pub mod documents;
 pub mod fills;
 pub mod links;
+pub mod month_rows;
 pub mod pages;
 pub mod partitions;
 pub mod person_reads;
+pub mod segments;
 pub mod statements;
 pub mod vocabulary;
 pub(in crate::store) mod voids;

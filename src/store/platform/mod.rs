@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod credentials;
 pub mod fetches;
+pub mod installation;
 pub mod jobs;
 pub mod leases;
 pub mod signing_keys;

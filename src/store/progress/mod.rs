@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod closures;
 pub mod courses;
+pub mod gates;
 pub mod inbox;
 pub mod marks;
 pub mod outbox;

@@ -2,6 +2,7 @@
 //!
 //! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content.
 
+mod archive;
 mod auth;
 mod http;
 mod inbox;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
+    archive::ArchiveMetrics,
     auth::AuthMetrics,
     http::HttpMetrics,
     inbox::InboxMetrics,
@@ -48,6 +50,7 @@ pub struct Metrics(Arc<Areas>);
 #[derive(Debug)]
 pub struct Areas {
     registry: Registry,
+    pub archive: ArchiveMetrics,
     pub auth: AuthMetrics,
     pub http: HttpMetrics,
     pub inbox: InboxMetrics,
@@ -77,6 +80,7 @@ impl Metrics {
     /// A fresh registry: two services in one process (as in tests) do not share counts.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        let archive = ArchiveMetrics::register(&registry)?;
         let auth = AuthMetrics::register(&registry)?;
         let http = HttpMetrics::register(&registry)?;
         let inbox = InboxMetrics::register(&registry)?;
@@ -94,6 +98,7 @@ impl Metrics {
         let worker = WorkerMetrics::register(&registry)?;
         Ok(Self(Arc::new(Areas {
             registry,
+            archive,
             auth,
             http,
             inbox,

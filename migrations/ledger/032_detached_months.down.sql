@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS ledger.detached_relations;
+DROP TABLE IF EXISTS ledger.detached_statements;

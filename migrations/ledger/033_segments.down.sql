@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS ledger.writings;
+DROP TABLE IF EXISTS ledger.segments;

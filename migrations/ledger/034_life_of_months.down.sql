@@ -1,0 +1,13 @@
+DROP FUNCTION IF EXISTS ledger.finish_detaching();
+DROP FUNCTION IF EXISTS ledger.ready_month_for_reading(timestamptz);
+DROP FUNCTION IF EXISTS ledger.drop_month(timestamptz);
+DROP FUNCTION IF EXISTS ledger.archive_month(timestamptz);
+DROP FUNCTION IF EXISTS ledger.attach_month(timestamptz);
+DROP FUNCTION IF EXISTS ledger.detach_month(timestamptz);
+DROP FUNCTION IF EXISTS ledger.seal_month(timestamptz);
+DROP FUNCTION IF EXISTS ledger.month_is_published(timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS ledger.move_month(timestamptz, timestamptz, text, text);
+DROP FUNCTION IF EXISTS ledger.pieces_of_month(text, timestamptz, timestamptz);
+DROP TRIGGER IF EXISTS change_is_noted ON ledger.partitions;
+DROP FUNCTION IF EXISTS ledger.note_change_of_month();
+ALTER TABLE ledger.partitions DROP COLUMN IF EXISTS held, DROP COLUMN IF EXISTS changed_at;
