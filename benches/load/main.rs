@@ -3,6 +3,7 @@
 #![allow(clippy::large_futures, reason = "the driver awaits one story from its beginning to its end")]
 
 mod append;
+mod archive;
 mod broker;
 mod cases;
 mod dearest;
@@ -59,6 +60,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Events) {
         events::run(&data.path().join("events"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Archive) {
+        archive::run(&data.path().join("archive"), &stock, &options, &mut report).await?;
     }
     report.print_json();
     Ok(())

@@ -49,6 +49,7 @@ pub enum Part {
     Limit,
     Stock,
     Events,
+    Archive,
 }
 
 impl Options {

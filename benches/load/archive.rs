@@ -1,0 +1,279 @@
+//! Months that leave and come back: what writing one down and bringing it back takes beside COPY of the same rows, what
+//! ingest notices of it meanwhile, and pages of a ledger whose past lies in the archive: cold, cached, and with the archive away.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::TryStreamExt;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use url::form_urlencoded::Serializer;
+use uuid::Uuid;
+
+use super::{
+    http::{Connection, Target},
+    options::Options,
+    place::Place,
+    report::{Latencies, Report, heading},
+    statements::Stock,
+    write::{self, COLUMNS, Scenario},
+};
+
+/// Months of the past, of which the newest stay hot.
+const MONTHS: usize = 20;
+const HOT: usize = 2;
+/// Answers of each kind of page that are measured.
+const ASKED: usize = 200;
+
+const BESIDE: Scenario = Scenario { batch: 100, concurrency: 8, long: false };
+
+pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let place = Place::start(data).await?;
+    let owner = place.owner().await?;
+    let statements = options.statements.to_string();
+    let months = MONTHS.to_string();
+    let seeded = Instant::now();
+    command(&place, &["demo", "seed", "--statements", &statements, "--months", &months, "--apply"]).await?;
+    let rate = options.statements as f64 / seeded.elapsed().as_secs_f64();
+    println!("\n{statements} statements over {MONTHS} months were made at {rate:.0}/s, with their projections");
+    report.add("archive", "seeded_per_second", json!(rate));
+    let months = months_of(&owner).await?;
+    anyhow::ensure!(months.len() == MONTHS, "there are {} months with statements", months.len());
+    let (cold, hot) = months.split_at(MONTHS - HOT);
+    let scene = scene(&place, &owner, (cold, hot)).await?;
+    let before = ask(&scene, Page::Hot).await?;
+
+    one_month(&place, &owner, &cold[cold.len() - 1], report).await?;
+    beside(&place, stock, options, &cold[..cold.len() - 1], report).await?;
+    pages(&scene, before, data, report).await?;
+    drop(owner);
+    place.stop().await
+}
+
+/// One command of the service's program; fails with what it says.
+async fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
+    let done = place.program().args(arguments).output().await?;
+    if !done.status.success() {
+        bail!("{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let lines = String::from_utf8_lossy(&done.stdout);
+    Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The months that hold statements, the oldest first, such as `2026-03`.
+async fn months_of(owner: &Client) -> anyhow::Result<Vec<String>> {
+    let sql = "SELECT to_char(month, 'YYYY-MM') FROM ledger.partitions p
+        WHERE EXISTS (SELECT FROM ledger.statements s WHERE s.stored >= p.lower_bound AND s.stored < p.upper_bound)
+        ORDER BY month";
+    Ok(owner.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+fn table(month: &str) -> String {
+    format!("ledger.statements_{}", month.replace('-', "_"))
+}
+
+/// Writes one month down, drops it and brings it back, each compared with COPY of the same rows.
+async fn one_month(place: &Place, owner: &Client, month: &str, report: &mut Report) -> anyhow::Result<()> {
+    let (statements, relations) = (table(month), table(month).replace("statements", "relations"));
+    let sql = format!("SELECT count(*) FROM {statements}");
+    let rows: i64 = owner.query_one(&sql, &[]).await?.get(0);
+    let sql = format!("SELECT pg_total_relation_size('{statements}') + pg_total_relation_size('{relations}')");
+    let heap: i64 = owner.query_one(&sql, &[]).await?.get(0);
+    let copied_out = timed(copy_out(owner, &[&statements, &relations])).await?;
+    command(place, &["partitions", "seal", "--month", month, "--apply"]).await?;
+    let archived = timed(command(place, &["archive", "run", "--month", month, "--apply", "--json"])).await?;
+    let sql = "SELECT sum(bytes)::bigint FROM ledger.segments WHERE state = 'published'";
+    let size: i64 = owner.query_one(sql, &[]).await?.get(0);
+    // Beside the table that is still here, into a copy of it with the same indexes.
+    let copied_in = copy_in(owner, &[&statements, &relations]).await?;
+    command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
+    let restored = timed(command(place, &["archive", "restore", "--month", month, "--apply", "--json"])).await?;
+    command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
+    heading(&format!("A month of {rows} statements"), "                 seconds  of COPY's speed");
+    println!("written down  {:>9.1} {:>16.2}", archived.as_secs_f64(), ratio(copied_out, archived));
+    println!("brought back  {:>9.1} {:>16.2}", restored.as_secs_f64(), ratio(copied_in, restored));
+    println!("its size: 1/{:.1} of table and indexes", heap as f64 / size.max(1) as f64);
+    report.add(
+        "archive",
+        "month",
+        json!({"statements": rows, "table_bytes": heap, "segment_bytes": size,
+            "archive_s": archived.as_secs_f64(), "archive_of_copy": ratio(copied_out, archived),
+            "restore_s": restored.as_secs_f64(), "restore_of_copy": ratio(copied_in, restored)}),
+    );
+    Ok(())
+}
+
+fn ratio(copy: Duration, own: Duration) -> f64 {
+    copy.as_secs_f64() / own.as_secs_f64()
+}
+
+async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    work.await?;
+    Ok(begun.elapsed())
+}
+
+async fn copy_out(owner: &Client, tables: &[&str]) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for table in tables {
+        let rows = owner.copy_out(&format!("COPY (SELECT * FROM {table} ORDER BY stored) TO STDOUT")).await?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(piece) = rows.try_next().await? {
+            bytes += piece.len() as u64;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Into empty tables with the same indexes, by the server itself: from a file of its own, as fast as it can read one.
+async fn copy_in(owner: &Client, tables: &[&str]) -> anyhow::Result<Duration> {
+    let mut took = Duration::ZERO;
+    owner.batch_execute("DROP SCHEMA IF EXISTS bare CASCADE; CREATE SCHEMA bare").await?;
+    let folder: String = owner.query_one("SHOW data_directory", &[]).await?.get(0);
+    for (at, table) in tables.iter().enumerate() {
+        let file = format!("{folder}/bare-{at}");
+        owner
+            .batch_execute(&format!(
+                "COPY {table} TO '{file}'; CREATE TABLE bare.t{at} (LIKE {table} INCLUDING ALL); CHECKPOINT"
+            ))
+            .await?;
+        took += timed(async { Ok(owner.batch_execute(&format!("COPY bare.t{at} FROM '{file}'")).await?) }).await?;
+        std::fs::remove_file(file)?;
+    }
+    Ok(took)
+}
+
+/// What ingest reaches and how long its requests wait, alone and while months are written down beside it.
+async fn beside(
+    place: &Place,
+    stock: &Arc<Stock>,
+    options: &Options,
+    months: &[String],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    write::warm_up(place, stock).await?;
+    heading("POST /statements, alone, and while months are written down and dropped", COLUMNS);
+    let alone = write::measure(place, stock, &BESIDE, options.seconds).await?;
+    let archiving = async {
+        for month in months {
+            command(place, &["partitions", "seal", "--month", month, "--apply"]).await?;
+            command(place, &["archive", "run", "--month", month, "--apply", "--json"]).await?;
+            command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (meanwhile, archived) = tokio::join!(write::measure(place, stock, &BESIDE, options.seconds), archiving);
+    archived?;
+    let meanwhile = meanwhile?;
+    let number = |figures: &Value, pointer: &str| figures.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+    let reached = number(&meanwhile, "/per_second") / number(&alone, "/per_second").max(1.0);
+    let longer = number(&meanwhile, "/latency/p99_ms") - number(&alone, "/latency/p99_ms");
+    println!("ingest reached {reached:.2} of what it reaches alone; its p99 was {longer:.0} ms longer");
+    report.add(
+        "archive",
+        "beside",
+        json!({"alone": alone, "meanwhile": meanwhile, "ratio": reached, "p99_longer_ms": longer}),
+    );
+    Ok(())
+}
+
+/// What is asked for.
+struct Scene {
+    target: Target,
+    /// Of months that leave.
+    ids: Vec<Uuid>,
+    agents: Vec<Value>,
+    /// The end of the months that leave.
+    until: String,
+    hot_ids: Vec<Uuid>,
+}
+
+#[derive(Clone, Copy)]
+enum Page {
+    Hot,
+    ById,
+    ByAgent,
+}
+
+async fn scene(place: &Place, owner: &Client, (cold, hot): (&[String], &[String])) -> anyhow::Result<Scene> {
+    let issued =
+        command(place, &["credentials", "create", "--tenant", "demo-1", "--scopes", "all/read", "--json"]).await?;
+    let issued = issued.first().context("no credential")?;
+    let (key, secret) = (issued["apiKey"].as_str().context("no key")?, issued["secret"].as_str().context("no secret")?);
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{key}:{secret}"))).parse()?;
+    let mut rows = Vec::new();
+    for month in cold {
+        let sql = format!("SELECT id, payload FROM {} TABLESAMPLE BERNOULLI (20) LIMIT 40", table(month));
+        rows.extend(owner.query(&sql, &[]).await?);
+    }
+    let payload = |row: &tokio_postgres::Row| serde_json::from_str::<Value>(row.get(1)).ok();
+    let mut agents: Vec<Value> = rows
+        .iter()
+        .filter_map(payload)
+        .map(|it| it["actor"].clone())
+        .filter(|who| who["account"].is_object())
+        .collect();
+    agents.dedup();
+    let sql = format!("SELECT id FROM {} LIMIT 1000", table(&hot[hot.len() - 1]));
+    let hot_ids = owner.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let until = format!("{}-01T00:00:00Z", hot[0]);
+    let target = Target { address: place.target.address, authorization };
+    Ok(Scene { target, ids: rows.iter().map(|row| row.get(0)).collect(), agents, until, hot_ids })
+}
+
+/// One caller, [`ASKED`] pages, the same ones each time.
+async fn ask(scene: &Scene, page: Page) -> anyhow::Result<Latencies> {
+    let mut connection = Connection::open(&scene.target).await?;
+    let mut rng = SmallRng::seed_from_u64(7);
+    let mut latencies = Latencies::default();
+    for _ in 0..ASKED {
+        let mut query = Serializer::new("/xapi/statements?".to_owned());
+        match page {
+            Page::Hot => {
+                query.append_pair("statementId", &scene.hot_ids[rng.random_range(0..scene.hot_ids.len())].to_string())
+            }
+            Page::ById => {
+                query.append_pair("statementId", &scene.ids[rng.random_range(0..scene.ids.len())].to_string())
+            }
+            Page::ByAgent => query
+                .append_pair("agent", &scene.agents[rng.random_range(0..scene.agents.len())].to_string())
+                .append_pair("until", &scene.until)
+                .append_pair("limit", "25"),
+        };
+        let path = query.finish();
+        let sent = Instant::now();
+        connection.get(&path).await?;
+        latencies.add(sent.elapsed());
+    }
+    Ok(Latencies::merge([latencies]))
+}
+
+/// Pages of the past, the first time and again, and of the present before, after, and with the archive away.
+async fn pages(scene: &Scene, before: Latencies, data: &Path, report: &mut Report) -> anyhow::Result<()> {
+    heading(
+        &format!("GET /statements, {} months archived, one caller", MONTHS - HOT),
+        "                              p50 ms    p95 ms    p99 ms",
+    );
+    let mut say = |name: &str, found: &Latencies| {
+        println!("{name:<26} {}", found.columns());
+        report.add("archive pages", name, found.json());
+    };
+    say("by id, cold", &ask(scene, Page::ById).await?);
+    say("by id, cached", &ask(scene, Page::ById).await?);
+    say("by agent, cold", &ask(scene, Page::ByAgent).await?);
+    say("by agent, cached", &ask(scene, Page::ByAgent).await?);
+    say("hot, before", &before);
+    say("hot, now", &ask(scene, Page::Hot).await?);
+    let (archive, away): (PathBuf, PathBuf) = (data.join("archive"), data.join("archive-away"));
+    std::fs::rename(&archive, &away)?;
+    let found = ask(scene, Page::Hot).await;
+    std::fs::rename(&away, &archive)?;
+    say("hot, the archive away", &found?);
+    Ok(())
+}
