@@ -44,7 +44,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("object_store", &["objects"]),
     ("parquet", &["objects"]),
     ("arrow_array", &["objects"]),
-    ("arrow_buffer", &["objects"]),
     ("arrow_schema", &["objects"]),
     ("jsonschema", &["inbox", "xapi"]),
     ("refinery", &["migrate"]),

@@ -12,7 +12,7 @@ use ring::{
     rsa::PublicKeyComponents,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RsaKeyPair},
 };
-use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
