@@ -22,6 +22,7 @@ pub mod partitions;
 // floor 3: rooms of work
 pub mod archive;
 pub mod compat;
+pub mod demo;
 pub mod identity;
 pub mod inbox;
 pub mod ingest;
@@ -31,6 +32,7 @@ pub mod query;
 pub mod relay;
 pub mod trail;
 pub mod transcript;
+pub mod transfer;
 
 // floor 4: surfaces
 pub mod http;

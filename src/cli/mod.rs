@@ -11,12 +11,14 @@ mod config;
 mod courses;
 mod credentials;
 mod db;
+mod demo;
 mod jobs;
 mod migrations;
 mod openapi;
 mod partitions;
 mod projections;
 mod replay;
+mod rescheme;
 mod serve;
 mod shell;
 mod tenants;
@@ -72,6 +74,8 @@ enum Command {
     Archive(archive::Args),
     /// See, check and rebuild attempts, completions and scores
     Projections(projections::Args),
+    /// Make tenants with a past to look at and to try things with, and remove them
+    Demo(demo::Args),
     /// Create, list, suspend and resume tenants
     Tenants(tenants::Args),
     /// Create, list, rotate and revoke the credentials of a tenant
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Partitions(args) => partitions::run(&args),
         Command::Archive(args) => begin_archive(args),
         Command::Projections(args) => begin_projections(args),
+        Command::Demo(args) => begin_demo(args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Courses(args) => courses::run(args),
@@ -143,6 +148,11 @@ fn begin_jobs(args: jobs::Args) -> anyhow::Result<ExitCode> {
 fn begin_archive(args: archive::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(archive::run(args, &loaded))
+}
+
+fn begin_demo(args: demo::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(demo::run(args, &loaded))
 }
 
 fn begin_projections(args: projections::Args) -> anyhow::Result<ExitCode> {

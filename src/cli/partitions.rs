@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{access::BY, archive::print_plan, beside::with_database};
+use super::{access::BY, archive::print_plan, beside::with_database, rescheme};
 use crate::{
     app,
     config::Config,
@@ -55,6 +55,8 @@ enum Command {
     Detach(OfMonth),
     /// Bring a detached month, or an archived one whose table is still here, back; the schedule leaves it there
     Attach(OfMonth),
+    /// Divide months that nobody writes to any more into weeks, days or groups of tenants, or put them together again
+    Rescheme(rescheme::Wanted),
 }
 
 #[derive(clap::Args)]
@@ -67,11 +69,15 @@ struct OfMonth {
     apply: bool,
 }
 
+/// A month may be copied here.
+const LONGEST: Duration = Duration::from_hours(12);
+
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = super::begin()?;
     super::runtime()?.block_on(with_database(&loaded.config, async |database| {
         let store = Store::open(&database.settings)?;
-        match args.command {
+        match &args.command {
+            Command::Rescheme(wanted) => return rescheme::run(&store.patient(LONGEST), wanted, args.json).await,
             Command::List => {
                 for (partition, weight) in store.partition_weights().await? {
                     print(&partition, &weight, args.json);
@@ -85,18 +91,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Command::Ensure { apply } => {
                 let missing = plan::missing(Clock::system().now(), &store.partition_bounds().await?);
                 for partition in &missing {
-                    let made = apply && store.ensure_partition(partition.lower).await?;
+                    let made = *apply && store.ensure_partition(partition.lower).await?;
                     print_missing(*partition, made, args.json);
                 }
                 if missing.is_empty() && !args.json {
                     say!("nothing is missing");
-                } else if !missing.is_empty() && !apply && !args.json {
+                } else if !missing.is_empty() && !*apply && !args.json {
                     say!("nothing was done; --apply makes them");
                 }
             }
-            Command::Seal(ref which) => change(&store, &loaded.config, which, Change::Seal, args.json).await?,
-            Command::Detach(ref which) => change(&store, &loaded.config, which, Change::Detach, args.json).await?,
-            Command::Attach(ref which) => change(&store, &loaded.config, which, Change::Attach, args.json).await?,
+            Command::Seal(which) => change(&store, &loaded.config, which, Change::Seal, args.json).await?,
+            Command::Detach(which) => change(&store, &loaded.config, which, Change::Detach, args.json).await?,
+            Command::Attach(which) => change(&store, &loaded.config, which, Change::Attach, args.json).await?,
         }
         Ok(ExitCode::SUCCESS)
     }))

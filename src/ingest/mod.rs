@@ -9,7 +9,6 @@ mod group;
 mod link;
 pub mod own;
 mod plan;
-mod seen;
 mod sessions;
 pub mod settle;
 pub mod spool;

@@ -10,6 +10,7 @@ pub mod lease;
 pub mod names;
 pub mod partition;
 pub mod pseudonym;
+pub mod scheme;
 pub mod scope;
 pub mod score;
 pub mod secret;

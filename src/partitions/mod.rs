@@ -3,4 +3,5 @@
 
 pub mod change;
 pub mod plan;
+pub mod rescheme;
 pub mod run;

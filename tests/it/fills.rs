@@ -10,12 +10,9 @@ use progress_service::{
 };
 use tokio_postgres::Client;
 
-use crate::support::{
-    pg::TestDatabase,
-    segments::{TENANT, place, rows},
-};
+use crate::support::segments::{TENANT, place, rows};
 
-fn full(row: &Row) -> FullRow<'_> {
+pub fn full(row: &Row) -> FullRow<'_> {
     FullRow {
         tenant: row.tenant,
         id: row.id,
@@ -33,19 +30,19 @@ fn full(row: &Row) -> FullRow<'_> {
     }
 }
 
-async fn copy(store: &Store, fill: &Fill, rows: &[Row]) -> Result<(), StoreError> {
+pub async fn copy(store: &Store, fill: &Fill, rows: &[Row]) -> Result<(), StoreError> {
     let rows: Vec<FullRow<'_>> = rows.iter().map(full).collect();
     store.copy_into_month(fill, &rows).await
 }
 
 /// What the ledger has, as text of its rows.
-async fn ledger(client: &Client, table: &str) -> Vec<String> {
+pub async fn ledger(client: &Client, table: &str) -> Vec<String> {
     let sql = format!("SELECT r::text FROM ledger.{table} r ORDER BY r.stored, r::text");
     client.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 /// What a partition is beside its rows: indexes, triggers, constraints, row security and rights, without its own name.
-async fn shape(client: &Client, table: &str) -> Vec<String> {
+pub async fn shape(client: &Client, table: &str) -> Vec<String> {
     let sql = "
         SELECT regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING', 'index') || ' of ' || coalesce(p.relname, 'none')
         FROM pg_index i LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid LEFT JOIN pg_class p ON p.oid = h.inhparent
@@ -68,8 +65,8 @@ async fn shape(client: &Client, table: &str) -> Vec<String> {
     shape
 }
 
-async fn tables(client: &Client) -> Vec<String> {
-    let sql = "SELECT relname::text FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relname LIKE 'filling%' ORDER BY 1";
+pub async fn tables(client: &Client) -> Vec<String> {
+    let sql = "SELECT relname::text FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relname LIKE 'filling%' AND relkind IN ('r', 'p') ORDER BY 1";
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::{
     model::TenantId,
     store::{
         As, StoreError,
-        ledger::documents::{self, Document, DocumentKind, DocumentPlace},
+        ledger::documents::{self, Document, DocumentPlace},
     },
     xapi::{
         Violations, document,
@@ -46,14 +46,14 @@ pub(super) async fn handle(
         (DocumentQuery::Many { scope, since }, DocumentMethod::Get) => list(tenant, &scope, since, xapi).await,
         (DocumentQuery::Many { scope, .. }, _) => delete_all(tenant, &scope, xapi).await,
         (DocumentQuery::One { scope, id }, DocumentMethod::Get) => {
-            read(tenant, &place(tenant, &scope, id), &incoming, xapi).await
+            read(tenant, &DocumentPlace::of(tenant, &scope, id), &incoming, xapi).await
         }
         (DocumentQuery::One { scope, id }, _) => {
             let write = Write::of(resource, method, &mut incoming, tenant, xapi).await?;
             if resource == Resource::AgentProfile && id == cmi5::PREFERENCES && caller.launch.is_some() {
                 write.keep_to_preferences(tenant, xapi).await?;
             }
-            write.make(tenant, &place(tenant, &scope, id), &incoming, xapi).await?;
+            write.make(tenant, &DocumentPlace::of(tenant, &scope, id), &incoming, xapi).await?;
             Ok(HttpResponse::NoContent().finish())
         }
     }
@@ -80,32 +80,13 @@ fn is_header(text: &str) -> bool {
     text.is_ascii() && is_media_type(text)
 }
 
-fn place(tenant: TenantId, scope: &DocumentScope, id: String) -> DocumentPlace {
-    let registration = match scope {
-        DocumentScope::State { registration, .. } => *registration,
-        _ => None,
-    };
-    let kind = match scope.resource() {
-        Resource::State => DocumentKind::State,
-        Resource::ActivityProfile => DocumentKind::ActivityProfile,
-        Resource::AgentProfile => DocumentKind::AgentProfile,
-    };
-    DocumentPlace {
-        key: scope.key(tenant.0, &id),
-        kind,
-        scope_key: scope.scope_key(tenant.0),
-        registration,
-        document_id: id,
-    }
-}
-
 async fn list(
     tenant: TenantId,
     scope: &DocumentScope,
     since: Option<chrono::DateTime<chrono::Utc>>,
     xapi: &Xapi,
 ) -> Result<HttpResponse, HttpError> {
-    let place = place(tenant, scope, String::new());
+    let place = DocumentPlace::of(tenant, scope, String::new());
     let (ids, newest) = xapi
         .store
         .run_tx("list_documents", As::Tenant(tenant), |tx| {
@@ -120,7 +101,7 @@ async fn list(
 }
 
 async fn delete_all(tenant: TenantId, scope: &DocumentScope, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
-    let place = place(tenant, scope, String::new());
+    let place = DocumentPlace::of(tenant, scope, String::new());
     xapi.store
         .run_once("delete_documents", As::Tenant(tenant), |tx| {
             Box::pin(documents::delete_all(tx, tenant, place.scope_key, place.registration))

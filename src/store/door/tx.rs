@@ -141,6 +141,15 @@ impl<'w> Tx<'w> {
         self.batch(&format!("SET LOCAL app.tenant_id = '{tenant}'")).await
     }
 
+    /// Does the rest of this transaction on somebody else's behalf.
+    pub(in crate::store) async fn act_as(&self, whom: As) -> Result<(), StoreError> {
+        let tenant = match whom {
+            As::Tenant(tenant) => format!("; SET LOCAL app.tenant_id = '{tenant}'"),
+            As::Nobody | As::Worker => "; SET LOCAL app.tenant_id = ''".to_owned(),
+        };
+        self.batch(&format!("SET LOCAL ROLE {}{tenant}", whom.role())).await
+    }
+
     pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql).await?;
         self.answered(self.client()?.query(&statement, params)).await

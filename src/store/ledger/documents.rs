@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::model::TenantId;
 use crate::store::{StoreError, Tx, door::tx::column};
+use crate::{
+    model::TenantId,
+    xapi::query::{DocumentScope, Resource},
+};
 
 /// Where a document stands: everything its row needs beside the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,27 @@ pub struct DocumentPlace {
     pub scope_key: Uuid,
     pub registration: Option<Uuid>,
     pub document_id: String,
+}
+
+impl DocumentPlace {
+    pub fn of(tenant: TenantId, scope: &DocumentScope, id: String) -> Self {
+        let registration = match scope {
+            DocumentScope::State { registration, .. } => *registration,
+            _ => None,
+        };
+        let kind = match scope.resource() {
+            Resource::State => DocumentKind::State,
+            Resource::ActivityProfile => DocumentKind::ActivityProfile,
+            Resource::AgentProfile => DocumentKind::AgentProfile,
+        };
+        Self {
+            key: scope.key(tenant.0, &id),
+            kind,
+            scope_key: scope.scope_key(tenant.0),
+            registration,
+            document_id: id,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +130,38 @@ pub async fn put(
     )
     .await
     .map(drop)
+}
+
+/// Puts a document as it was at another time; one that is there and newer stays. Answers whether it was put.
+pub async fn put_past(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    place: &DocumentPlace,
+    document: &Document,
+) -> Result<bool, StoreError> {
+    let put = tx
+        .execute(
+            "/* documents::put_past */ INSERT INTO ledger.documents AS there
+                 (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (tenant_id, key) DO UPDATE SET content_type = excluded.content_type,
+                 content = excluded.content, etag = excluded.etag, updated_at = excluded.updated_at
+                 WHERE there.updated_at < excluded.updated_at",
+            &[
+                &tenant.0,
+                &place.key,
+                &place.kind.as_str(),
+                &place.scope_key,
+                &place.registration,
+                &place.document_id,
+                &document.content_type,
+                &document.content.as_deref().unwrap_or_default(),
+                &document.etag,
+                &document.updated_at,
+            ],
+        )
+        .await?;
+    Ok(put > 0)
 }
 
 pub async fn delete(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, StoreError> {

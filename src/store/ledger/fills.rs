@@ -49,6 +49,14 @@ pub struct Fill {
     pub statements: i64,
 }
 
+impl Fill {
+    /// The copy of a month that is divided anew.
+    pub(in crate::store) fn of_division(month: Month, number: i64, is_detached: bool) -> Self {
+        let parents = if is_detached { Parents::Detached } else { Parents::Hot };
+        Self { month, parents, number, statements: 0 }
+    }
+}
+
 /// A row of the ledger as it is, with the keys under which `relations` has it.
 #[derive(Clone, Copy, Debug)]
 pub struct FullRow<'a> {
@@ -71,7 +79,8 @@ const BEGIN: &str = "/* fills::begin */ SELECT ledger.begin_month($1 /* moment *
 
 const FILLS: &str = "/* fills::all */
     SELECT month::timestamp AT TIME ZONE 'UTC' AS begins, number, parents, statements
-    FROM ledger.month_fills ORDER BY month";
+    FROM ledger.month_fills f
+    WHERE NOT EXISTS (SELECT FROM ledger.month_divisions d WHERE d.number = f.number) ORDER BY month";
 
 /// Begins to fill a month. What a process left that had begun it is taken over: `statements` says how much that is, and whoever
 /// had it can neither copy nor finish any more.

@@ -2,13 +2,18 @@
 //! and the segments of those that went to the archive.
 
 pub mod attachments;
+pub mod demo;
 pub mod documents;
 pub mod fills;
 pub mod links;
+pub mod loads;
 pub mod month_rows;
 pub mod pages;
 pub mod partitions;
 pub mod person_reads;
+pub mod remember;
+pub mod schemes;
+pub mod seen;
 pub mod segments;
 pub mod statements;
 pub mod vocabulary;

@@ -114,8 +114,10 @@ pub async fn finish_detaching(tx: &Tx<'_>) -> Result<i64, StoreError> {
 // weighs nothing.
 const WEIGHTS: &str = "/* partitions::weights */
     SELECT to_char(month, 'YYYY-MM') AS name, lower_bound, upper_bound, state,
-           greatest(coalesce(s.reltuples, 0), 0)::bigint AS rows,
-           (coalesce(pg_total_relation_size(s.oid), 0) + coalesce(pg_total_relation_size(r.oid), 0))::bigint AS bytes
+           coalesce((SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(s.oid) t JOIN pg_class c ON c.oid = t.relid
+                     WHERE t.isleaf), 0)::bigint AS rows,
+           coalesce((SELECT sum(pg_total_relation_size(t.relid)) FROM (
+               SELECT relid FROM pg_partition_tree(s.oid) UNION ALL SELECT relid FROM pg_partition_tree(r.oid)) t), 0)::bigint AS bytes
     FROM ledger.partitions p
     LEFT JOIN pg_class s ON s.oid = to_regclass('ledger.statements_' || to_char(p.month, 'YYYY_MM'))
     LEFT JOIN pg_class r ON r.oid = to_regclass('ledger.relations_' || to_char(p.month, 'YYYY_MM'))

@@ -78,6 +78,7 @@ async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Resul
 }
 
 /// A new statement with the microsecond it got.
+#[derive(Clone, Copy)]
 pub struct NewStatement<'a> {
     pub statement: &'a Prepared,
     pub stored: DateTime<Utc>,
@@ -98,6 +99,18 @@ pub async fn append_last(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<
     let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
     let writes: Vec<_> = writes.iter().flatten().map(|write| (write.sql, write.params.as_slice())).collect();
     tx.last(&writes).await.map(drop)
+}
+
+/// Does what `append` does for entries whose ids are claimed.
+pub(in crate::store) async fn append_claimed(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    entries: &[NewStatement<'_>],
+) -> Result<(), StoreError> {
+    let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
+    let writes = [columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes = writes.iter().flatten().map(|write| tx.execute(write.sql, &write.params));
+    try_join_all(writes).await.map(drop)
 }
 
 /// One of the statements that write a group.

@@ -28,6 +28,8 @@ const FLOORS: &[&[&str]] = &[
         "rollout",
         "trail",
         "transcript",
+        "transfer",
+        "demo",
     ],
     &["http", "worker"],
     &["app"],

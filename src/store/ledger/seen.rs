@@ -17,7 +17,7 @@ use crate::xapi::{
 };
 
 /// Bounded memories of activities, agents and verbs.
-pub(super) struct Seen(Mutex<Memories>);
+pub struct Seen(Mutex<Memories>);
 
 struct Memories {
     /// Activity key → fingerprint of the definition last merged.
@@ -30,7 +30,7 @@ struct Memories {
 
 /// What of a group is not known to be written, in the order of its statements.
 #[derive(Default)]
-pub(super) struct Unseen<'a> {
+pub struct Unseen<'a> {
     pub agents: Vec<&'a SeenAgent>,
     pub activities: Vec<&'a SeenActivity>,
     /// Statements whose verb it is.
@@ -39,7 +39,7 @@ pub(super) struct Unseen<'a> {
 
 /// What to remember once the transaction that wrote it is committed.
 #[derive(Default)]
-pub(super) struct Written {
+pub struct Written {
     agents: Vec<(Uuid, u64)>,
     activities: Vec<(Uuid, Option<u64>)>,
     verbs: Vec<(Uuid, u64)>,

@@ -1,0 +1,96 @@
+//! Divides a month anew, while it is read: copied day by day, indexed, compared, and put in its own place.
+//!
+//! Each step is a transaction. Whoever was stopped after any of them begins again and goes on behind it.
+
+use std::time::Duration;
+
+use crate::{
+    model::{
+        partition::{Bounds, Month},
+        scheme::Scheme,
+    },
+    store::{
+        Store, StoreError,
+        ledger::schemes::{Comparison, Divided, Division},
+    },
+};
+
+/// States in which nobody writes to a month whose table is here.
+const STILL: [&str; 3] = ["sealed", "detached", "archived"];
+/// How often the copy is put in place that others keep from it, with growing pauses.
+const TRIES: u32 = 12;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReschemeError {
+    #[error("the copy of {0} is not what the month is, so it was not put in place: {1}")]
+    Differs(Month, String),
+    #[error("{0} is not being divided anew")]
+    Idle(Month),
+    #[error("stopped; begun again it goes on")]
+    Stopped,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Begun,
+    Copied(Bounds),
+    Indexed,
+    Compared(Bounds),
+    Swapped,
+}
+
+/// The months that can be divided like this and are not: all of them, or those among `only`.
+pub fn fitting(all: &[Divided], scheme: Scheme, only: &[Month]) -> Vec<Divided> {
+    let is_meant = |one: &&Divided| only.is_empty() || only.contains(&one.month);
+    let fits = |one: &&Divided| one.scheme != scheme && STILL.contains(&one.state.as_str());
+    all.iter().filter(is_meant).filter(fits).cloned().collect()
+}
+
+/// Divides the month; `tell` hears of each step once it is done, and says whether to go on.
+pub async fn rescheme(
+    store: &Store,
+    month: Month,
+    scheme: Scheme,
+    tell: &(dyn Fn(Step) -> bool + Sync),
+) -> Result<(), ReschemeError> {
+    let tell = |step| if tell(step) { Ok(()) } else { Err(ReschemeError::Stopped) };
+    let days = Scheme::Daily.parts(month);
+    let mut division = store.begin_division(month, scheme).await?;
+    tell(Step::Begun)?;
+    for day in days.iter().copied().filter(|day| day.lower >= division.copied_until).collect::<Vec<_>>() {
+        division = store.copy_division(&division, day).await?;
+        tell(Step::Copied(day))?;
+    }
+    store.index_division(&division).await?;
+    tell(Step::Indexed)?;
+    let mut comparison = Comparison::of(division);
+    for day in days {
+        let difference = store.compare_division(&mut comparison, day).await?;
+        if let Some(difference) = difference {
+            return Err(ReschemeError::Differs(month, difference));
+        }
+        tell(Step::Compared(day))?;
+    }
+    let unseen = || ReschemeError::Differs(month, "not all of it was compared".to_owned());
+    let same = comparison.finish().ok_or_else(unseen)?;
+    let mut tries = 1;
+    while let Err(error) = store.swap_division(&same).await {
+        if error.code() != Some("55P03") || tries == TRIES {
+            return Err(error.into());
+        }
+        tokio::time::sleep(Duration::from_millis(50) * 2u32.pow(tries.min(7))).await;
+        tries += 1;
+    }
+    tell(Step::Swapped)
+}
+
+/// Removes what was copied; the month stays as it is.
+pub async fn abort(store: &Store, month: Month) -> Result<Division, ReschemeError> {
+    let found = store.divisions().await?.into_iter().find(|division| division.month == month);
+    let division = found.ok_or(ReschemeError::Idle(month))?;
+    store.abort_division(&division).await?;
+    Ok(division)
+}

@@ -1,0 +1,291 @@
+//! A load: statements with their past, in batches, each of them a transaction.
+//!
+//! A month that is not there is filled whole and appears when the load is finished; to one that is open statements are added.
+//! Who was interrupted loads the same again: what is there already is skipped, and months that were being filled go on. Nothing is
+//! told of what is loaded: no statement goes to the relay and no event is made. The projections have to be rebuilt afterwards.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Arrival, LoadError};
+use crate::{
+    model::{TenantId, partition::Month},
+    store::{
+        As, Store, Tx,
+        ledger::{
+            attachments::{self, PIECE_BYTES},
+            documents::{self, Document, DocumentPlace},
+            fills::{self, Fill, Parents},
+            loads,
+            remember::remember,
+            seen::{Seen, Written},
+            statements::NewStatement,
+        },
+    },
+    xapi::{document::etag, prepare::Prepared, query::DocumentScope},
+};
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    pub new: u64,
+    /// The same statement was there already.
+    pub same: u64,
+}
+
+/// A document with the moment at which it was written.
+#[derive(Clone, Debug)]
+pub struct PastDocument {
+    pub scope: DocumentScope,
+    pub id: String,
+    pub content_type: String,
+    pub content: Vec<u8>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The bytes of an attachment, and under which authority they came.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    pub sha2: Vec<u8>,
+    pub content: Vec<u8>,
+    pub authority: Uuid,
+}
+
+/// Where the statements of a month go.
+#[derive(Clone, Debug)]
+enum Target {
+    /// Tables that become the month, for these tenants.
+    Fill(Fill, BTreeSet<TenantId>),
+    Open,
+}
+
+/// What is known of a tenant.
+struct Known {
+    quiet_until: DateTime<Utc>,
+    seen: Seen,
+}
+
+/// A load under way.
+pub struct Load {
+    store: Store,
+    effects_version: i32,
+    tenants: HashMap<TenantId, Known>,
+    months: BTreeMap<Month, Target>,
+}
+
+impl Load {
+    /// Begins a load. The store should be a patient one; `effects_version` is what the projections' cursors are made with.
+    pub fn begin(store: Store, effects_version: i32) -> Self {
+        Self { store, effects_version, tenants: HashMap::new(), months: BTreeMap::new() }
+    }
+
+    /// Takes some statements of a tenant, all that belong to one month in one transaction: a few thousand at a time are best.
+    pub async fn take(&mut self, tenant: TenantId, batch: &[Arrival]) -> Result<Loaded, LoadError> {
+        self.meet(tenant).await?;
+        let mut of_month: BTreeMap<Month, Vec<NewStatement<'_>>> = BTreeMap::new();
+        let mut loaded = Loaded::default();
+        let mut ids: HashMap<Uuid, (&[u8], DateTime<Utc>)> = HashMap::new();
+        for Arrival { statement, stored } in batch {
+            let entry = NewStatement { statement, stored: *stored };
+            match ids.insert(statement.id, (&statement.digest, *stored)) {
+                Some((digest, there)) if digest != statement.digest => {
+                    return Err(LoadError::Conflict { id: statement.id, there });
+                }
+                Some(_) => loaded.same += 1,
+                None => of_month.entry(Month::of(*stored)).or_default().push(entry),
+            }
+        }
+        for (month, entries) in of_month {
+            let new = self.write(tenant, month, &entries).await?;
+            loaded.new += new;
+            loaded.same += entries.len() as u64 - new;
+        }
+        Ok(loaded)
+    }
+
+    /// Learns what must be known of a tenant before anything of it is taken.
+    async fn meet(&mut self, tenant: TenantId) -> Result<(), LoadError> {
+        if !self.tenants.contains_key(&tenant) {
+            let version = self.effects_version;
+            let asked =
+                self.store.run_tx("quiet_until", As::Worker, |tx| Box::pin(loads::quiet_until(tx, tenant, version)));
+            let known = Known { quiet_until: asked.await?, seen: Seen::default() };
+            self.tenants.insert(tenant, known);
+        }
+        Ok(())
+    }
+
+    async fn target(&mut self, tenant: TenantId, month: Month) -> Result<Target, LoadError> {
+        if !self.months.contains_key(&month) {
+            let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
+            let target = match state.as_deref() {
+                None => Target::Fill(self.store.begin_month(month, Parents::Hot).await?, BTreeSet::new()),
+                Some("open") => Target::Open,
+                Some(other) => return Err(LoadError::Closed(month, other.to_owned())),
+            };
+            self.months.insert(month, target);
+        }
+        Ok(match self.months.get_mut(&month) {
+            Some(target @ Target::Fill(..)) => {
+                if let Target::Fill(_, tenants) = target {
+                    tenants.insert(tenant);
+                }
+                target.clone()
+            }
+            _ => Target::Open,
+        })
+    }
+
+    /// Writes statements of one month; answers how many were new.
+    async fn write(&mut self, tenant: TenantId, month: Month, entries: &[NewStatement<'_>]) -> Result<u64, LoadError> {
+        let target = self.target(tenant, month).await?;
+        let Some(known) = self.tenants.get(&tenant) else { return Ok(0) };
+        let until = known.quiet_until;
+        if let Some(entry) = entries.iter().find(|entry| entry.stored > until) {
+            return Err(LoadError::Told { id: entry.statement.id, tenant, stored: entry.stored, until });
+        }
+        let mut moments = HashSet::with_capacity(entries.len());
+        if let Some(entry) = entries.iter().find(|entry| !moments.insert(entry.stored)) {
+            return Err(LoadError::SameMoment { tenant, stored: entry.stored });
+        }
+        let batch = Batch { tenant, month, entries, target: &target, seen: &known.seen };
+        let written = self.store.run_once("load", As::Worker, |tx| Box::pin(batch.write(tx))).await?;
+        known.seen.note(written.words);
+        Ok(written.new)
+    }
+
+    /// Puts documents as they were; one that is there and newer stays. Answers how many were put.
+    pub async fn documents(&mut self, tenant: TenantId, past: &[PastDocument]) -> Result<u64, LoadError> {
+        let put = self.store.run_tx("load_documents", As::Tenant(tenant), |tx| {
+            Box::pin(async move {
+                let mut put = 0;
+                for one in past {
+                    let place = DocumentPlace::of(tenant, &one.scope, one.id.clone());
+                    let document = Document {
+                        content_type: one.content_type.clone(),
+                        length: one.content.len(),
+                        content: Some(one.content.clone()),
+                        etag: etag(&one.content),
+                        updated_at: one.updated_at,
+                    };
+                    put += u64::from(documents::put_past(tx, tenant, &place, &document).await?);
+                }
+                Ok(put)
+            })
+        });
+        put.await
+    }
+
+    /// Keeps contents that statements of a tenant name, each of them once.
+    pub async fn attachments(&mut self, tenant: TenantId, brought: &[Brought]) -> Result<(), LoadError> {
+        let kept = self.store.run_tx("load_attachments", As::Tenant(tenant), |tx| {
+            Box::pin(async move {
+                for Brought { sha2, content, authority } in brought {
+                    let length = i64::try_from(content.len()).unwrap_or(i64::MAX);
+                    if attachments::claim(tx, tenant, sha2, length).await? {
+                        for (number, piece) in (0..).zip(content.chunks(PIECE_BYTES)) {
+                            attachments::write_piece(tx, tenant, sha2, number, piece).await?;
+                        }
+                    }
+                    attachments::bring(tx, tenant, &[sha2], *authority).await?;
+                }
+                Ok(())
+            })
+        });
+        kept.await
+    }
+
+    /// Makes partitions of the months that were filled and are over with, oldest first: those before `before`, or all.
+    pub async fn finish(&mut self, before: Option<Month>) -> Result<Vec<Month>, LoadError> {
+        let mut finished = Vec::new();
+        while let Some(next) = self.months.first_entry().filter(|next| before.is_none_or(|before| *next.key() < before))
+        {
+            if let (month, Target::Fill(fill, tenants)) = next.remove_entry() {
+                self.finish_month(&fill, &tenants.into_iter().collect::<Vec<_>>()).await?;
+                finished.push(month);
+            }
+        }
+        Ok(finished)
+    }
+
+    async fn finish_month(&self, fill: &Fill, tenants: &[TenantId]) -> Result<(), LoadError> {
+        let twice = self.store.run_tx("load_twice", As::Worker, |tx| Box::pin(loads::twice(tx, fill)));
+        if let Some((tenant, stored)) = twice.await? {
+            return Err(LoadError::SameMoment { tenant, stored });
+        }
+        self.store.run_tx("load_index", As::Worker, |tx| Box::pin(fills::index(tx, fill))).await?;
+        self.store.run_once("load_finish", As::Worker, |tx| Box::pin(loads::finish(tx, fill, tenants))).await?;
+        Ok(())
+    }
+}
+
+/// Statements of one tenant and one month, on their way into one transaction.
+struct Batch<'a> {
+    tenant: TenantId,
+    month: Month,
+    entries: &'a [NewStatement<'a>],
+    target: &'a Target,
+    seen: &'a Seen,
+}
+
+/// What a transaction wrote.
+struct New {
+    new: u64,
+    words: Written,
+}
+
+impl Batch<'_> {
+    async fn write(&self, tx: &Tx<'_>) -> Result<New, LoadError> {
+        loads::for_tenant(tx, self.tenant).await?;
+        let had = loads::claim(tx, self.tenant, self.entries).await?;
+        let same = self.same(&had)?;
+        let new: Vec<NewStatement<'_>> =
+            self.entries.iter().filter(|entry| !same.contains(&entry.statement.id)).copied().collect();
+        if new.is_empty() {
+            return Ok(New { new: 0, words: Written::default() });
+        }
+        let (unseen, words) = self.seen.unseen(new.iter().map(|entry| entry.statement));
+        remember(tx, self.tenant, unseen).await?;
+        match self.target {
+            Target::Fill(fill, _) => loads::into_fill(tx, self.tenant, fill, &new).await?,
+            Target::Open => self.append(tx, &new).await?,
+        }
+        Ok(New { new: new.len() as u64, words })
+    }
+
+    /// Of the ids that were known those whose statement is the same; another one is refused.
+    fn same(&self, had: &[loads::Claimed]) -> Result<HashSet<Uuid>, LoadError> {
+        let coming: HashMap<Uuid, &Prepared> =
+            self.entries.iter().map(|entry| (entry.statement.id, entry.statement)).collect();
+        for known in had {
+            if known.erased {
+                return Err(LoadError::Erased(known.id));
+            }
+            if coming.get(&known.id).is_none_or(|coming| is_another(coming, known)) {
+                return Err(LoadError::Conflict { id: known.id, there: known.stored });
+            }
+        }
+        Ok(had.iter().map(|known| known.id).collect())
+    }
+
+    async fn append(&self, tx: &Tx<'_>, new: &[NewStatement<'_>]) -> Result<(), LoadError> {
+        let state = loads::state(tx, self.month).await?;
+        if state.as_deref() != Some("open") {
+            return Err(LoadError::Closed(self.month, state.unwrap_or_else(|| "gone".to_owned())));
+        }
+        let moments: Vec<DateTime<Utc>> = new.iter().map(|entry| entry.stored).collect();
+        if let Some(stored) = loads::taken(tx, self.tenant, &moments).await? {
+            return Err(LoadError::SameMoment { tenant: self.tenant, stored });
+        }
+        Ok(loads::append(tx, self.tenant, new).await?)
+    }
+}
+
+/// A timestamp that one side has not differs from nothing.
+fn is_another(coming: &Prepared, known: &loads::Claimed) -> bool {
+    let occurred = coming.has_timestamp.then_some(coming.timestamp.timestamp_micros());
+    let differs = occurred.zip(known.occurred).is_some_and(|(one, other)| one != other.timestamp_micros());
+    known.digest != coming.digest || differs
+}
