@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Archive, ArchiveError, Claim, jobs, place};
+use super::{Archive, ArchiveError, Claim, OWNERS, kinds, place};
 use crate::{
     model::partition::Month,
     objects::segment::{self, Manifest, SegmentError},
@@ -22,7 +22,8 @@ const GRACE: TimeDelta = TimeDelta::hours(1);
 #[derive(Clone, Debug)]
 pub struct Leftover {
     pub what: What,
-    pub name: Name,
+    /// Of which segment; absent where it is of none.
+    pub name: Option<Name>,
     /// Its objects with their sizes, as far as they are there.
     pub keys: Vec<(String, u64)>,
 }
@@ -32,17 +33,20 @@ pub enum What {
     /// What a writing has staged and not cleared away.
     Staged(Writing),
     /// Parts of a segment that never got its manifest, and in whose place a later revision was published.
-    Abandoned,
+    Abandoned(Name),
     /// A segment that another one has replaced.
-    Replaced,
+    Replaced(Name),
+    /// Beginnings of files, in a folder where a crash cut off their writing.
+    Fragments,
 }
 
 impl Leftover {
     pub fn why(&self) -> &'static str {
         match self.what {
             What::Staged(_) => "staged and left",
-            What::Abandoned => "never published",
-            What::Replaced => "replaced by another revision",
+            What::Abandoned(_) => "never published",
+            What::Replaced(_) => "replaced by another revision",
+            What::Fragments => "cut off while it was written",
         }
     }
 
@@ -52,8 +56,9 @@ impl Leftover {
 
     pub fn to_json(&self) -> Value {
         let keys: Vec<&str> = self.keys.iter().map(|(key, _)| key.as_str()).collect();
-        json!({ "tenant": self.name.tenant, "month": self.name.month, "revision": self.name.revision, "why": self.why(),
-                "bytes": self.bytes(), "objects": keys })
+        let name = self.name.as_ref();
+        json!({ "tenant": name.map(|name| name.tenant), "month": name.map(|name| name.month),
+                "revision": name.map(|name| name.revision), "why": self.why(), "bytes": self.bytes(), "objects": keys })
     }
 }
 
@@ -66,24 +71,43 @@ impl Archive {
         for writing in writings.into_iter().filter(|one| !busy.contains(&one.name.month)) {
             let keys = self.list(&place(&writing.name).staging(writing.id)).await?;
             if !keys.is_empty() || !writing.is_cleared {
-                found.push(Leftover { what: What::Staged(writing), name: writing.name, keys });
+                found.push(Leftover { what: What::Staged(writing), name: Some(writing.name), keys });
             }
+            self.add_fragments(&mut found, &place(&writing.name).staging(writing.id), Some(writing.name)).await?;
         }
         let (all, now) = (self.segments(None).await?, self.clock.now());
         for one in all.iter().filter(|one| !busy.contains(&one.name.month)) {
             if let Some(what) = what(one, &all, now) {
                 let keys = self.objects_of(&one.name).await?;
-                if !keys.is_empty() || matches!(what, What::Replaced) {
-                    found.push(Leftover { what, name: one.name, keys });
+                if !keys.is_empty() || matches!(what, What::Replaced(_)) {
+                    found.push(Leftover { what, name: Some(one.name), keys });
                 }
             }
+            if one.name.revision == 0 {
+                self.add_fragments(&mut found, &place(&one.name).folder(), Some(one.name)).await?;
+            }
         }
+        self.add_fragments(&mut found, OWNERS, None).await?;
         Ok(found)
+    }
+
+    async fn add_fragments(
+        &self,
+        found: &mut Vec<Leftover>,
+        folder: &str,
+        name: Option<Name>,
+    ) -> Result<(), ArchiveError> {
+        let keys = self.objects.fragments(folder).await;
+        let keys = keys.map_err(|source| ArchiveError::Objects { key: folder.to_owned(), doing: "listed", source })?;
+        if !keys.is_empty() {
+            found.push(Leftover { what: What::Fragments, name, keys });
+        }
+        Ok(())
     }
 
     /// The months that a job writes, or will go on to write.
     async fn at_work(&self) -> Result<Vec<Month>, ArchiveError> {
-        let filter = &queue::Filter { kind: Some(jobs::RUN.to_owned()), ..queue::Filter::default() };
+        let filter = &queue::Filter { kind: Some(kinds::RUN.to_owned()), ..queue::Filter::default() };
         let list = self.store.run_tx("jobs", As::Worker, |tx| Box::pin(queue::list(tx, filter, 1_000))).await?;
         let unfinished = list.into_iter().filter(|job| !job.state.is_over());
         Ok(unfinished.filter_map(|job| job.parameters["month"].as_str().and_then(|name| name.parse().ok())).collect())
@@ -96,23 +120,31 @@ impl Archive {
             self.store.check_lease().await?;
             match &leftover.what {
                 What::Staged(writing) => self.clear(writing).await?,
-                What::Abandoned => self.remove_parts(leftover).await?,
-                What::Replaced => self.remove(claim, leftover).await?,
+                What::Abandoned(name) => self.remove_parts(name, &leftover.keys).await?,
+                What::Replaced(name) => self.remove(claim, name).await?,
+                What::Fragments => self.remove_fragments(&leftover.keys).await?,
             }
             removed += leftover.keys.len() as u64;
         }
         Ok(removed)
     }
 
-    async fn remove(&self, claim: &Claim, leftover: &Leftover) -> Result<(), ArchiveError> {
-        segment::remove(&self.objects, &place(&leftover.name), &claim.owner()).await?;
-        let name = &leftover.name;
+    async fn remove_fragments(&self, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
+        for (key, _) in keys {
+            let failed = |source| ArchiveError::Objects { key: key.clone(), doing: "removed", source };
+            self.objects.remove_fragment(key).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, claim: &Claim, name: &Name) -> Result<(), ArchiveError> {
+        segment::remove(&self.objects, &place(name), &claim.owner()).await?;
         Ok(self.store.run_tx("segment_removed", As::Worker, |tx| Box::pin(segments::removed(tx, name))).await?)
     }
 
     /// Only while there is no manifest: with one they are a segment, whosever it is.
-    async fn remove_parts(&self, leftover: &Leftover) -> Result<(), ArchiveError> {
-        let place = place(&leftover.name);
+    async fn remove_parts(&self, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
+        let place = place(name);
         match Manifest::read(&self.objects, &place).await {
             Err(SegmentError::NotPublished(_)) => {}
             Err(error) => return Err(error.into()),
@@ -122,7 +154,7 @@ impl Archive {
                 return Err(ArchiveError::OtherManifest { tenant, month, rule });
             }
         }
-        for (key, _) in &leftover.keys {
+        for (key, _) in keys {
             let failed = |source| ArchiveError::Objects { key: key.clone(), doing: "removed", source };
             self.objects.delete(key).await.map_err(failed)?;
         }
@@ -154,8 +186,8 @@ fn what(one: &Segment, all: &[Segment], now: DateTime<Utc>) -> Option<What> {
             && other.name.revision > one.name.revision
     };
     match one.state {
-        State::Staged => all.iter().find(answered).map(|_| What::Abandoned),
-        State::Marked if one.marked_at.is_none_or(|at| now - at >= GRACE) => Some(What::Replaced),
+        State::Staged => all.iter().find(answered).map(|_| What::Abandoned(one.name)),
+        State::Marked if one.marked_at.is_none_or(|at| now - at >= GRACE) => Some(What::Replaced(one.name)),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use super::kinds::{ADOPT, DROP, GC, KINDS, Order, RESTORE, RUN, VERIFY};
 use super::{Archive, ArchiveError, Proven, drop_month, prove};
 use crate::{
     model::{
@@ -17,30 +18,6 @@ use crate::{
         platform::jobs::{Context, Progress},
     },
 };
-
-/// The kinds, and what the audit trail calls asking for one.
-pub const RUN: &str = "archive.run";
-pub const DROP: &str = "archive.drop";
-pub const RESTORE: &str = "archive.restore";
-pub const VERIFY: &str = "archive.verify";
-pub const GC: &str = "archive.gc";
-pub const ADOPT: &str = "archive.adopt";
-
-pub const KINDS: [&str; 6] = [RUN, DROP, RESTORE, VERIFY, GC, ADOPT];
-
-/// What is asked of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Order {
-    /// Absent where it is about every month.
-    pub month: Option<Month>,
-}
-
-impl Order {
-    pub fn of(month: Option<Month>) -> Value {
-        json!(Self { month })
-    }
-}
 
 /// What a step says of its job.
 #[derive(Debug)]

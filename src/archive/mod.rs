@@ -11,6 +11,7 @@ pub mod adopt;
 mod error;
 pub mod gc;
 pub mod jobs;
+mod kinds;
 mod owner;
 pub mod plan;
 mod prove;
@@ -105,6 +106,9 @@ impl Archive {
 pub(crate) fn place(name: &Name) -> Place {
     Place { tenant: name.tenant, month: name.month, revision: name.revision }
 }
+
+/// Where databases say whose the archive is.
+const OWNERS: &str = "_owners";
 
 /// Before every tenant.
 const NOBODY: TenantId = TenantId(uuid::Uuid::nil());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Archive, ArchiveError};
+use super::{Archive, ArchiveError, OWNERS};
 use crate::{
     objects::{ObjectsError, segment::Owner},
     store::{
@@ -42,7 +42,7 @@ struct Word {
 const KIND: &str = "progress-service archive owner";
 
 fn key(installation: Uuid) -> String {
-    format!("_owners/{installation}.json")
+    format!("{OWNERS}/{installation}.json")
 }
 
 impl Archive {

@@ -133,7 +133,9 @@ impl Archive {
             Err(error) => return Err(error),
         }
         let proven = segment::audit(&self.objects, manifest).await?;
-        self.note(&segment.name, proven.manifest()).await?;
+        if segment.state == segments::State::Staged {
+            self.note(&segment.name, proven.manifest()).await?;
+        }
         Ok(Some(proven.manifest().summary.rows))
     }
 

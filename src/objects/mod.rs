@@ -1,6 +1,7 @@
 //! The door to object storage: S3-compatible servers and plain folders, under one prefix. Never decides what is kept.
 
 mod error;
+mod fragments;
 pub mod segment;
 mod upload;
 

@@ -15,6 +15,7 @@ mod support;
 
 mod admin_migrations;
 mod api;
+mod archive;
 mod backup;
 mod beside;
 mod catalog;

@@ -11,15 +11,9 @@ pub async fn run(desk: &Desk<'_>, apply: &Apply) -> anyhow::Result<ExitCode> {
     let leftovers = desk.archive.leftovers().await?;
     if !desk.json {
         for leftover in &leftovers {
-            let (name, why) = (&leftover.name, leftover.why());
-            say!(
-                "{}  {}  r{}  {why}: {} objects, {}",
-                name.month,
-                name.tenant,
-                name.revision,
-                leftover.keys.len(),
-                bytes(leftover.bytes())
-            );
+            let (why, objects, size) = (leftover.why(), leftover.keys.len(), bytes(leftover.bytes()));
+            let named = leftover.name.map(|name| format!("{}  {}  r{}  ", name.month, name.tenant, name.revision));
+            say!("{}{why}: {objects} objects, {size}", named.unwrap_or_default());
             leftover.keys.iter().for_each(|(key, _)| say!("  {key}"));
         }
         if leftovers.is_empty() {

@@ -1,19 +1,20 @@
 //! `archive`: a file per verb. What changes something prints its plan with a digest first, and does it as a job when told to.
 
 mod adopt;
+mod coming;
 mod gc;
 mod list;
 mod month;
-mod plan;
 mod verify;
 
-pub(in crate::cli) use self::plan::print as print_plan;
+pub(in crate::cli) use self::coming::print as print_plan;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{access::BY, beside::with_database, exit, jobs::see_through};
 use crate::{
@@ -101,7 +102,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let archive = app::archive(config, &store, &Clock::system(), &Ids::random(), &Metrics::new()?)?;
         let desk = Desk { config, database, store, archive, json };
         match &args.command {
-            Command::Plan => plan::run(&desk).await,
+            Command::Plan => coming::run(&desk).await,
             Command::Run(args) => month::run(&desk, args).await,
             Command::Drop(args) => month::drop(&desk, args).await,
             Command::Restore(args) => month::restore(&desk, args).await,
@@ -144,14 +145,27 @@ impl Desk<'_> {
         let (id, parameters) = (Ids::random().uuid(), Order::of(month));
         let job = &NewJob { id, kind, tenant: None, by: BY, approved_by: None, parameters, plan_digest: Some(plan) };
         let other = self.store.run_once("put_archive_job", As::Worker, |tx| Box::pin(jobs::put_alone(tx, job))).await?;
-        if let Some(other) = other {
-            anyhow::bail!("another {kind} is not over yet: `progress-service jobs follow {other}` shows it");
-        }
+        let id = match other {
+            None => id,
+            Some(other) => self.the_same(other, job).await?,
+        };
         let done = see_through(self.config, self.database, &self.store, id, self.json).await?;
         if let Some(outcome) = done.outcome.as_ref().filter(|outcome| !self.json && !outcome.is_null()) {
             say!("{}", words(outcome));
         }
         Ok(done)
+    }
+}
+
+impl Desk<'_> {
+    /// One that asks for the very same, and that perhaps nobody does any more, is gone on with.
+    async fn the_same(&self, other: Uuid, job: &NewJob<'_>) -> anyhow::Result<Uuid> {
+        let found = self.store.run_tx("get_job", As::Worker, |tx| Box::pin(jobs::get(tx, other))).await?;
+        if found.is_some_and(|found| found.parameters == job.parameters) {
+            return Ok(other);
+        }
+        let kind = job.kind;
+        anyhow::bail!("another {kind} is not over yet: `progress-service jobs follow {other}` shows it");
     }
 }
 

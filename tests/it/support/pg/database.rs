@@ -9,7 +9,7 @@ use progress_service::{
 use tokio_postgres::Client;
 
 use super::{
-    super::background,
+    super::{background, patience},
     leftovers,
     server::{OWNER, SERVICE, Server, connect},
     template,
@@ -45,6 +45,22 @@ impl TestDatabase {
         let statement = format!("CREATE DATABASE {name} OWNER {OWNER} {how}");
         server.client.batch_execute(&statement).await.unwrap();
         Self { server, name, expected: Vec::new() }
+    }
+
+    /// Another database with everything that is in this one, as a staging copy is made. Whoever is connected here is cut off.
+    pub async fn copy(&self) -> Self {
+        let (server, name) = (self.server, &self.name);
+        let run = async |sql: String| server.client.batch_execute(&sql).await.unwrap();
+        run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";
+        patience::until("everybody is gone", async || {
+            let left: i64 = server.client.query_one(sql, &[name]).await.unwrap().get(0);
+            if left == 0 { Ok(()) } else { Err(left) }
+        })
+        .await;
+        let copy = Self::create(server, &format!("TEMPLATE {name}")).await;
+        run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+        copy
     }
 
     /// The server this database is on.

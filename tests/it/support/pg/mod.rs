@@ -41,3 +41,15 @@ macro_rules! on_each_server {
         }
     )+};
 }
+
+/// Makes one test, on the newest server, of each body: for long sweeps in which the server's age plays no part.
+macro_rules! on_the_newest_server {
+    ($($(#[$meta:meta])* async fn $name:ident($db:ident: TestDatabase) $body:block)+) => {$(
+        $(#[$meta])*
+        #[tokio::test]
+        async fn $name() {
+            let $db = $crate::support::pg::TestDatabase::new($crate::support::pg::Server::newest().await).await;
+            $body
+        }
+    )+};
+}
