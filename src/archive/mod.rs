@@ -9,6 +9,7 @@
 
 pub mod adopt;
 mod error;
+pub mod foreign;
 pub mod gc;
 pub mod jobs;
 mod kinds;

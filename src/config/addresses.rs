@@ -22,8 +22,10 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("auth.issuer", config.auth.issuer.as_deref(), web);
     ask("auth.jwks_url", config.auth.jwks_url.as_deref(), web);
     ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
+    ask("gateway.address", config.gateway.address.as_deref(), host_and_port);
+    ask("gateway.sslmode", Some(&config.gateway.sslmode), sslmode);
     for broker in &config.kafka.brokers {
-        ask("kafka.brokers", Some(broker), broker_address);
+        ask("kafka.brokers", Some(broker), host_and_port);
     }
     for origin in config.limits.cors_origins.iter().filter(|origin| *origin != "*") {
         ask("limits.cors_origins", Some(origin), cors_origin);
@@ -55,7 +57,12 @@ fn absolute(text: &str) -> Result<(), String> {
     Url::parse(text).map(drop).map_err(|_| "expected an absolute URL".to_owned())
 }
 
-fn broker_address(text: &str) -> Result<(), String> {
+fn sslmode(text: &str) -> Result<(), String> {
+    let fits = ["disable", "require", "verify-ca", "verify-full"].contains(&text);
+    if fits { Ok(()) } else { Err("expected disable, require, verify-ca or verify-full".to_owned()) }
+}
+
+fn host_and_port(text: &str) -> Result<(), String> {
     let fits = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if fits && !text.contains("://") { Ok(()) } else { Err("expected host:port".to_owned()) }
 }

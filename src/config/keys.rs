@@ -212,6 +212,35 @@ keys! {
         /// How long the table of an archived month is kept; absent means until somebody drops it by hand.
         drop_after: Option<Duration> = "",
     }
+    /// The gateway, which shows archived months to a PostgreSQL server as tables; a program of its own, `progress-gateway`.
+    "gateway." gateway: Gateway {
+        /// Where the gateway listens.
+        listen: SocketAddr = "127.0.0.1:5434",
+        /// TOML file with its logins, as `progress-gateway login` prints them.
+        logins_file: Option<PathBuf> = "",
+        /// PEM file with the certificate chain; without one only this machine may be listened on.
+        tls_cert_file: Option<PathBuf> = "",
+        /// PEM file with the private key of `gateway.tls_cert_file`.
+        tls_key_file: Option<PathBuf> = "",
+        /// How many clients may be connected.
+        max_connections: usize = "64",
+        /// How many queries may be open at a time, over all clients.
+        max_queries: usize = "8",
+        /// What all open queries together may hold in memory; what sorts and aggregates need beyond goes to disk.
+        memory: ByteSize = "128MiB",
+        /// How much they may put on disk, in the folder `gateway/spill` under `data_dir`.
+        spill: ByteSize = "4GiB",
+        /// How much of the segments is kept on disk, in the folder `gateway/cache` under `data_dir`.
+        cache: ByteSize = "1GiB",
+        /// `host:port` under which the PostgreSQL server finds the gateway, for `archive attach`.
+        address: Option<String> = "",
+        /// Login of the installation, for `archive attach`.
+        user: String = "archive",
+        /// Password of `gateway.user`.
+        password: Option<Secret> = "",
+        /// How the PostgreSQL server connects: `require`, `verify-ca`, `verify-full`, or `disable` on one machine.
+        sslmode: String = "require",
+    }
     /// Bearer tokens of an OpenID issuer; without an issuer only keys and secrets are accepted.
     "auth." auth: Auth {
         /// The `iss` a token must carry.
@@ -335,6 +364,16 @@ impl Config {
     pub(super) fn check_together(&self) -> Result<(), ConfigError> {
         let rules = [
             (self.tls.cert_file.is_some() == self.tls.key_file.is_some(), "tls.cert_file", "set both files or neither"),
+            (
+                self.gateway.tls_cert_file.is_some() == self.gateway.tls_key_file.is_some(),
+                "gateway.tls_cert_file",
+                "set both files or neither",
+            ),
+            (
+                self.gateway.tls_cert_file.is_some() || self.gateway.listen.ip().is_loopback(),
+                "gateway.listen",
+                "set gateway.tls_cert_file and gateway.tls_key_file, or listen on this machine alone",
+            ),
             (
                 self.auth.issuer.is_some() == self.auth.audience.is_some(),
                 "auth.issuer",

@@ -1,7 +1,9 @@
 //! `archive`: a file per verb. What changes something prints its plan with a digest first, and does it as a job when told to.
 
 mod adopt;
+mod attach;
 mod coming;
+mod detach;
 mod gc;
 mod list;
 mod month;
@@ -68,11 +70,26 @@ enum Command {
         #[command(flatten)]
         apply: Apply,
     },
+    /// Let a foreign table answer for a dropped month in people's SQL, through the gateway
+    #[command(after_help = "It needs a gateway that runs and the extension postgres_fdw: see docs/gateway.md.")]
+    Attach(OfMonth),
+    /// Take the foreign table of a month away again; its segments stay
+    Detach(OfMonth),
     /// Make the archive this database's own, after it was restored, moved or copied; the one it came from is refused afterwards
     Adopt {
         #[command(flatten)]
         apply: Apply,
     },
+}
+
+#[derive(Clone, clap::Args)]
+struct OfMonth {
+    /// Which month, such as 2026-03
+    #[arg(long)]
+    month: Month,
+    /// Do it; without this it is only told whether it could be done
+    #[arg(long)]
+    apply: bool,
 }
 
 #[derive(Clone, clap::Args)]
@@ -109,6 +126,8 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             Command::Verify { month } => verify::run(&desk, *month).await,
             Command::List { month, all } => list::run(&desk, *month, *all).await,
             Command::Gc { apply } => gc::run(&desk, apply).await,
+            Command::Attach(of) => attach::run(&desk, of.month, of.apply).await,
+            Command::Detach(of) => detach::run(&desk, of.month, of.apply).await,
             Command::Adopt { apply } => adopt::run(&desk, apply).await,
         }
     })

@@ -8,6 +8,7 @@
 
 mod batch;
 mod cache;
+mod columns;
 pub mod digest;
 mod encode;
 mod error;
@@ -29,6 +30,7 @@ mod verify;
 mod write;
 
 pub use cache::Cache;
+pub use columns::Columns;
 pub use error::SegmentError;
 pub use filter::{Condition, Filter, Key, Span};
 pub use keys::Place;

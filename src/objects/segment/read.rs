@@ -101,7 +101,7 @@ fn in_order<T>(all: &[T], ascending: bool) -> impl Iterator<Item = &T> {
 }
 
 /// The rows of a group that answer, by their number in it.
-async fn hits(part: &OpenPart, group: usize, plan: &Arc<Plan>) -> Result<Vec<usize>, SegmentError> {
+pub(super) async fn hits(part: &OpenPart, group: usize, plan: &Arc<Plan>) -> Result<Vec<usize>, SegmentError> {
     let candidates = prune::rows_in_time(part.metadata().await?, group, plan);
     if candidates.is_empty() || !prune::may_hold(part, group, plan).await? {
         return Ok(Vec::new());
@@ -152,8 +152,8 @@ impl Page {
     }
 }
 
-/// These rows of a group, which are few.
-async fn rows_of(part: &OpenPart, group: usize, numbers: &[usize]) -> Result<Vec<Row>, SegmentError> {
+/// Neighbours together.
+pub(super) fn together(numbers: &[usize]) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for &number in numbers {
         match ranges.last_mut() {
@@ -161,6 +161,12 @@ async fn rows_of(part: &OpenPart, group: usize, numbers: &[usize]) -> Result<Vec
             _ => ranges.push(number..number + 1),
         }
     }
+    ranges
+}
+
+/// These rows of a group, which are few.
+async fn rows_of(part: &OpenPart, group: usize, numbers: &[usize]) -> Result<Vec<Row>, SegmentError> {
+    let ranges = together(numbers);
     let mut batches =
         part.group(Wanted { group, columns: &batch::COLUMNS, rows: Some(&ranges), batch_rows: AT_ONCE }).await?;
     let mut rows = Vec::new();

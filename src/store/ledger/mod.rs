@@ -5,6 +5,7 @@ pub mod attachments;
 pub mod demo;
 pub mod documents;
 pub mod fills;
+pub mod foreign;
 pub mod links;
 pub mod loads;
 pub mod month_rows;
