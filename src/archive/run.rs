@@ -177,10 +177,24 @@ impl Archive {
             writer.abandon().await;
             return Err(error);
         }
-        let verified = segment::verify(&self.objects, writer.finish().await?).await?;
+        let staged = writer.finish().await?;
+        self.must_be_all(month, &begun.name, staged.manifest().summary.rows).await?;
+        let verified = segment::verify(&self.objects, staged).await?;
         // Nothing fences the storage: whoever lost the job meanwhile publishes nothing.
         self.store.check_lease().await?;
         Ok(segment::publish(&self.objects, verified).await?)
+    }
+
+    /// Somebody may have brought the month back while it was read: then there was no more of it to read.
+    async fn must_be_all(&self, month: &Bounds, name: &Name, read: u64) -> Result<(), ArchiveError> {
+        let tenant = name.tenant;
+        let count = self.store.run_tx("count_month", As::Worker, |tx| Box::pin(month_rows::count(tx, month, tenant)));
+        let there = count.await?.unsigned_abs();
+        if there == read {
+            return Ok(());
+        }
+        let rule = format!("{read} statements were read, and the table has {there}");
+        Err(ArchiveError::Differs { tenant, month: name.month, rule })
     }
 
     /// The next page is read while one is encoded.

@@ -146,6 +146,33 @@ on_each_server! {
         }
     }
 
+    async fn a_month_that_is_brought_back_while_it_is_written_is_not_taken_for_whole(db: TestDatabase) {
+        let app = sealed_march(db, 60).await;
+        let real = RealStore::Folder(tempfile::tempdir().unwrap());
+        let archive = archive_over(&app.db, real.store());
+        let claim = archive.claim().await.unwrap();
+        archive.detach(month(MARCH), "a test").await.unwrap();
+        let bounds = archive.ready(month(MARCH)).await.unwrap();
+        let tenant = archive.next_tenant(&bounds, None).await.unwrap().expect("a tenant");
+        // As if the rest of its statements had been read from a table that was not there any more.
+        let elsewhere = "UPDATE ledger.detached_statements SET tenant_id = gen_random_uuid() WHERE id IN
+            (SELECT id FROM ledger.detached_statements WHERE tenant_id = '00000000-0000-4000-8000-000000000001' ORDER BY stored DESC LIMIT 3)";
+        let read = std::sync::atomic::AtomicBool::new(false);
+        let superuser = app.db.superuser().await;
+        superuser.batch_execute("ALTER TABLE ledger.detached_statements DISABLE TRIGGER statements_are_append_only").await.unwrap();
+        let tell = |_| {
+            if !read.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let url = app.db.superuser_url();
+                crate::support::background::wait_for(async move {
+                    crate::support::pg::try_connect(&url).await.unwrap().batch_execute(elsewhere).await.unwrap();
+                });
+            }
+        };
+        let refused = archive.write(&claim, (month(MARCH), &bounds), tenant, &tell).await.unwrap_err();
+        assert!(refused.to_string().contains("statements were read, and the table has"), "{refused}");
+        assert!(published(&archive).await.is_empty());
+    }
+
     async fn statements_come_in_and_are_read_while_a_month_goes_and_comes(db: TestDatabase) {
         let app = Arc::new(sealed_march(db, 60).await);
         let real = RealStore::Folder(tempfile::tempdir().unwrap());
