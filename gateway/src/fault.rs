@@ -74,6 +74,11 @@ impl From<SegmentError> for Fault {
 
 impl From<DataFusionError> for Fault {
     fn from(error: DataFusionError) -> Self {
+        // It comes as an error of writing a file, which is of no kind of its own.
+        if error.to_string().contains("exceeded the allowable limit") {
+            return Self::new("53200", "the query needs more than gateway.memory and gateway.spill give")
+                .hint("Ask for fewer rows or columns, or give the gateway more.");
+        }
         match error.find_root() {
             DataFusionError::External(source) => match source.downcast_ref::<Self>() {
                 Some(fault) => fault.clone(),

@@ -201,7 +201,6 @@ on_each_server! {
         for (query, sent) in [
             ("SELECT verb_key, count(*) FROM far.month GROUP BY verb_key", "GROUP BY 1"),
             ("SELECT id FROM far.month ORDER BY stored DESC LIMIT 3", "LIMIT 3::bigint"),
-            ("SELECT count(*) FROM far.month a JOIN far.month b ON b.refers_to = a.id", "INNER JOIN"),
             ("SELECT id FROM far.statements WHERE stored > '2026-03-05' AND agent_key IS NULL", "(agent_key IS NULL)"),
         ] {
             let plan = ask(&client, &format!("EXPLAIN (VERBOSE, COSTS off) {query}")).await.unwrap().concat().join("\n");
