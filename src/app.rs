@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     archive::Archive,
     bus::producer::Producer,
+    cold::Cold,
     config::Config,
     http::{
         Edge, Lifecycle, RateLimits, Work,
@@ -34,6 +35,7 @@ use crate::{
     ingest::Ingest,
     migrate::{jobs::Jobs, tally},
     model::{Clock, Ids},
+    objects::shelf::Shelf,
     partitions,
     query::Reader,
     relay::Relay,
@@ -58,6 +60,7 @@ pub struct Service {
 pub struct Rooms {
     pub edge: Edge,
     pub store: Store,
+    pub cold: Cold,
     pub identity: Data<Identity>,
     pub xapi: Data<Xapi>,
     pub api: Data<Api>,
@@ -179,10 +182,10 @@ impl Rooms {
         );
         let archive = jobs::archive(config, &store, &clock, &ids, &metrics)?;
         let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations, &archive));
-        let (reader, trail) = (
-            Reader::new(store.clone(), config.xapi.page_bytes.0),
-            Trail::start(store.clone(), clock.clone(), &metrics),
-        );
+        let (keys, data_dir) = (&config.archive, &config.service.data_dir);
+        let cold = Cold::new(store.clone(), Shelf::new(keys, data_dir, settings::shelf(config), metrics.clone()));
+        let (reader, trail) =
+            (Reader::new(cold.clone(), config.xapi.page_bytes.0), Trail::start(store.clone(), clock.clone(), &metrics));
         let work = Work::new(&config.work, &metrics);
         let api = Api {
             store: store.clone(),
@@ -194,7 +197,7 @@ impl Rooms {
             fetch_urls: FetchUrls::new(config.service.public_url.as_deref()),
         };
         let xapi = Xapi {
-            ingest: Ingest::start(store.clone(), settings::ingest(config), &metrics),
+            ingest: Ingest::start(cold.clone(), settings::ingest(config), &metrics),
             reader,
             store: store.clone(),
             trail,
@@ -208,6 +211,7 @@ impl Rooms {
         Ok(Self {
             edge,
             store,
+            cold,
             identity: Data::new(identity),
             xapi: Data::new(xapi),
             api: Data::new(api),

@@ -17,6 +17,7 @@ pub mod objects;
 pub mod store;
 
 // floor 2: what rooms of work stand on
+pub mod cold;
 pub mod partitions;
 
 // floor 3: rooms of work

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     archive::{Archive, plan::Schedule},
+    cold::Cold,
     ingest::{Ingest, own, settle::References},
     model::Clock,
     partitions,
@@ -19,7 +20,7 @@ use crate::{
 /// Every loop. A lease decides which node runs it, and each step works under it: what it writes is refused once another node
 /// leads. Without brokers there is no relay, and events wait in the ledger.
 pub fn all(
-    store: &Store,
+    cold: &Cold,
     clock: &Clock,
     metrics: &Metrics,
     relay: Option<Arc<Relay>>,
@@ -27,10 +28,11 @@ pub fn all(
     ingest: &Ingest,
     authority: Map<String, Value>,
 ) -> Vec<Loop> {
+    let store = cold.store();
     let mut loops = vec![
-        satisfied(store, clock, ingest, authority),
+        satisfied(cold, clock, ingest, authority),
         partitions(store, clock, metrics),
-        references(store, metrics),
+        references(cold, metrics),
         progress(store),
         silences(store, clock, patience),
     ];
@@ -63,22 +65,26 @@ fn pruning(relay: Arc<Relay>) -> Loop {
 }
 
 /// Says `satisfied` where a tenant asks for it, as the service itself.
-fn satisfied(store: &Store, clock: &Clock, ingest: &Ingest, authority: Map<String, Value>) -> Loop {
-    let (store, clock, ingest, authority) = (store.clone(), clock.clone(), ingest.clone(), Arc::new(authority));
+fn satisfied(cold: &Cold, clock: &Clock, ingest: &Ingest, authority: Map<String, Value>) -> Loop {
+    let (cold, clock, ingest, authority) = (cold.clone(), clock.clone(), ingest.clone(), Arc::new(authority));
     Loop::new("satisfied", Duration::from_secs(1), move |lease| {
-        let (store, clock) = (store.under(&lease), clock.clone());
+        let (store, clock) = (cold.store().under(&lease), clock.clone());
+        let cold = cold.through(store.clone());
         let (ingest, authority) = (ingest.clone(), Arc::clone(&authority));
         async move {
             let due = projections::satisfied::due(&store).await?;
+            let mut more = false;
             for one in &due {
-                for statement in projections::satisfied::missing(&store, one).await? {
+                let Some(missing) = projections::satisfied::missing(&cold, one).await? else { continue };
+                more = true;
+                for statement in missing {
                     // The queue's transaction is not under the lease.
                     store.check_lease().await?;
                     own::say(&ingest, one.tenant, &authority, &statement, clock.now()).await?;
                 }
                 projections::satisfied::done(&store, one).await?;
             }
-            Ok(if due.is_empty() { Step::Idle } else { Step::More })
+            Ok(if more { Step::More } else { Step::Idle })
         }
     })
 }
@@ -107,8 +113,8 @@ pub fn lifecycle(archive: &Archive, schedule: Schedule, has_brokers: bool) -> Lo
     })
 }
 
-fn references(store: &Store, metrics: &Metrics) -> Loop {
-    let references = References::new(store.clone(), metrics.clone());
+fn references(cold: &Cold, metrics: &Metrics) -> Loop {
+    let references = References::new(cold.clone(), metrics.clone());
     Loop::new("references", Duration::from_secs(2), move |lease| {
         let references = references.under(&lease);
         async move { Ok(if references.step().await? > 0 { Step::More } else { Step::Idle }) }

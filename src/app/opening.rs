@@ -142,11 +142,11 @@ impl Opening {
 
     /// The loops begin, and the doors open.
     fn serve(&mut self) {
-        let Rooms { store, clock, edge, worker, relay, archive, .. } = &self.rooms;
+        let Rooms { store, cold, clock, edge, worker, relay, archive, .. } = &self.rooms;
         let shift = worker.shift();
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
-        for work in loops::all(store, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
+        for work in loops::all(cold, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;

@@ -11,6 +11,7 @@ use crate::{
     identity::{self, IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
+    objects::shelf::ShelfSettings,
     projections::silence::Patience,
     store::{Endpoint, PoolSettings, StoreSettings, schema::migrations::Budget},
 };
@@ -75,6 +76,11 @@ pub fn ingest(config: &Config) -> IngestSettings {
             bounded => bounded,
         },
     }
+}
+
+/// How archived months are read by a service; another process has no cache.
+pub fn shelf(config: &Config) -> ShelfSettings {
+    ShelfSettings::of(&config.archive, Some(&config.service.data_dir.join("cache").join("segments")))
 }
 
 /// The Agent that says what the service says by itself.

@@ -2,8 +2,12 @@
 
 use crate::{
     app::Database,
+    cold::Cold,
     config::Config,
     model::{Clock, Ids},
+    objects::shelf::{Shelf, ShelfSettings},
+    store::Store,
+    telemetry::Metrics,
 };
 
 /// Runs `work` over the configured database. An embedded server that runs already is joined; only one that was started
@@ -17,4 +21,10 @@ pub async fn with_database<T>(
     let done = work(&database).await;
     database.close().await;
     done
+}
+
+/// The way to archived months for a command: without a cache on disk, which belongs to the service.
+pub fn cold(store: Store, config: &Config) -> anyhow::Result<Cold> {
+    let settings = ShelfSettings::of(&config.archive, None);
+    Ok(Cold::new(store, Shelf::new(&config.archive, &config.service.data_dir, settings, Metrics::new()?)))
 }

@@ -7,7 +7,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 
-use super::beside::with_database;
+use super::beside::{cold, with_database};
 use crate::{
     config::Loaded,
     model::partition::Month,
@@ -69,7 +69,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let patient = PoolSettings { statement_timeout: LONGEST, ..settings.pool.clone() };
         let store = Store::open(&StoreSettings { pool: patient, ..settings.clone() })?;
         match &args.command {
-            Command::Seed(wanted) => seed::run(&store, wanted, args.json).await,
+            Command::Seed(wanted) => seed::run(&cold(store, &loaded.config)?, wanted, args.json).await,
             Command::Clear { apply } => clear::run(&store, *apply, args.json).await,
         }
     })

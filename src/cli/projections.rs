@@ -7,8 +7,13 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{access::BY, beside::with_database, exit};
+use super::{
+    access::BY,
+    beside::{cold, with_database},
+    exit,
+};
 use crate::{
+    cold::Cold,
     config::Loaded,
     model::TenantId,
     projections::{
@@ -60,24 +65,24 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let settings = &database.settings;
         let patient = PoolSettings { statement_timeout: LONGEST, ..settings.pool.clone() };
         let store = Store::open(&StoreSettings { pool: patient, ..settings.clone() })?;
-        with_store(&args, &store).await
+        with_store(&args, &cold(store, &loaded.config)?).await
     })
     .await
 }
 
-async fn with_store(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {
-    let standings = store.projection_standings().await?;
+async fn with_store(args: &Args, cold: &Cold) -> anyhow::Result<ExitCode> {
+    let standings = cold.store().projection_standings().await?;
     match &args.command {
         Command::Status => {
             standings.iter().for_each(|standing| print_standing(standing, args.json));
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify { tenant } => {
-            let found = rebuild(store, &standings, tenant.as_deref(), false, args.json).await?;
+            let found = rebuild(cold, &standings, tenant.as_deref(), false, args.json).await?;
             Ok(if found { ExitCode::from(exit::FOUND) } else { ExitCode::SUCCESS })
         }
         Command::Rebuild { tenant, apply } => {
-            rebuild(store, &standings, tenant.as_deref(), *apply, args.json).await?;
+            rebuild(cold, &standings, tenant.as_deref(), *apply, args.json).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -85,14 +90,14 @@ async fn with_store(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {
 
 /// Answers whether anything differed.
 async fn rebuild(
-    store: &Store,
+    cold: &Cold,
     standings: &[Standing],
     tenant: Option<&str>,
     apply: bool,
     json: bool,
 ) -> anyhow::Result<bool> {
     let only = tenant.map(|text| named(standings, text)).transpose()?;
-    let rebuild = Rebuild::begin(store, only).await?;
+    let rebuild = Rebuild::begin(cold, only).await?;
     let outcome = compare_and_apply(&rebuild, standings, apply, json).await;
     rebuild.end().await?;
     outcome

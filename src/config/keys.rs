@@ -211,6 +211,14 @@ keys! {
         seal_after: Duration = "2d",
         /// How long the table of an archived month is kept; absent means until somebody drops it by hand.
         drop_after: Option<Duration> = "",
+        /// Bytes of archived months that are kept on this machine's disk, under `data_dir`; `0B`: none.
+        cache: ByteSize = "1GiB",
+        /// Reads of archived months that may be under way at once.
+        reads: usize = "8",
+        /// How long a read of archived months waits for its turn; then it is answered 503 with `Retry-After`.
+        read_wait: Duration = "2s",
+        /// How long a read of an archived month may take in the object storage; then it is answered 503 with `Retry-After`.
+        read_timeout: Duration = "20s",
     }
     /// The gateway, which shows archived months to a PostgreSQL server as tables; a program of its own, `progress-gateway`.
     "gateway." gateway: Gateway {
@@ -397,6 +405,7 @@ impl Config {
             (self.ingest.queue.0 >= 1024, "ingest.queue", "must be at least 1KiB"),
             (self.ingest.group_size > 0, "ingest.group_size", "must be at least 1"),
             (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
+            (self.archive.reads > 0, "archive.reads", "must be at least 1"),
             (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),
             (
                 self.http.memory.0 / 4 >= self.xapi.body_bytes.0.max(self.xapi.document_bytes.0),

@@ -15,7 +15,7 @@ use actix_web::{
 };
 
 /// Headers a page may read beside the few that browsers always show.
-const EXPOSED: [&str; 12] = [
+const EXPOSED: [&str; 13] = [
     "ETag",
     "Last-Modified",
     "Location",
@@ -23,6 +23,7 @@ const EXPOSED: [&str; 12] = [
     "WWW-Authenticate",
     "X-Experience-API-Version",
     "X-Experience-API-Consistent-Through",
+    "X-Progress-Archived",
     "X-API-Version",
     "X-Request-Id",
     "Content-Disposition",

@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    cold::ColdError,
+    objects::shelf::ShelfError,
     store::StoreError,
     trail::TrailError,
     xapi::{Violation, Violations},
@@ -61,6 +63,9 @@ pub enum HttpError {
     InDoubt { ids: Vec<Uuid>, retry_after: Duration },
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An archived month cannot be read as it is. What is wrong with which object is for the log only.
+    #[error("{0}")]
+    Archive(String),
     /// A fault of ours. The detail is for the log only.
     #[error("{0}")]
     Internal(String),
@@ -163,6 +168,9 @@ impl HttpError {
             Self::Store(error) if error.is_temporary() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now")
             }
+            Self::Archive(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "archive", "An archived month cannot be read; the fault is logged")
+            }
             Self::Store(_) | Self::Internal(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed; the fault is logged")
             }
@@ -183,7 +191,7 @@ impl HttpError {
     /// The detail a stranger may read: what happened inside the store stays in the log.
     fn detail(&self, face: &Face) -> String {
         match self {
-            Self::Store(_) | Self::Internal(_) => face.title.to_owned(),
+            Self::Store(_) | Self::Archive(_) | Self::Internal(_) => face.title.to_owned(),
             other => other.to_string(),
         }
     }
@@ -191,7 +199,7 @@ impl HttpError {
     /// The answer, under the media type of the surface that gives it. Faults of ours are logged here, once.
     pub(super) fn answer(&self, media_type: &'static str) -> HttpResponse {
         let face = self.face();
-        if let Self::Store(_) | Self::Internal(_) = self {
+        if let Self::Store(_) | Self::Archive(_) | Self::Internal(_) = self {
             tracing::error!(status = face.status.as_u16(), error = %self, "request failed");
         }
         let mut response = HttpResponse::build(face.status);
@@ -225,6 +233,23 @@ impl HttpError {
             ids,
         };
         response.content_type(media_type).body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+impl From<ColdError> for HttpError {
+    fn from(error: ColdError) -> Self {
+        match error {
+            ColdError::Store(error) => Self::Store(error),
+            ColdError::Shelf(ShelfError::Busy { .. }) => {
+                Self::Unavailable { why: error.to_string(), retry_after: Duration::from_secs(1) }
+            }
+            error if error.is_temporary() => {
+                tracing::warn!(%error, "an archived month cannot be read now");
+                let why = "an archived month cannot be read right now; ask again".to_owned();
+                Self::Unavailable { why, retry_after: Duration::from_secs(5) }
+            }
+            error => Self::Archive(error.to_string()),
+        }
     }
 }
 
@@ -289,6 +314,7 @@ mod tests {
             HttpError::TooMany { limit: 1, retry_after },
             HttpError::Unavailable { why: text(), retry_after },
             StoreError::Busy.into(),
+            HttpError::Archive(text()),
             HttpError::Internal(text()),
         ]
     }

@@ -10,10 +10,12 @@ use super::{
     IngestError, Job, Submission, attach,
     link::link,
     plan::{self, Fate},
+    recall::{Halt, Recalled},
     sessions::Sessions,
     verbs::UnregisteredVerbs,
 };
 use crate::{
+    cold::{Cold, ColdError},
     model::TenantId,
     store::{
         As, Outcome, Store, StoreError, Tx,
@@ -40,6 +42,7 @@ struct Stored {
 
 pub(super) struct Writer {
     store: Store,
+    cold: Cold,
     longest_wait: Duration,
     seen: Seen,
     verbs: UnregisteredVerbs,
@@ -47,9 +50,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(store: Store, longest_wait: Duration, metrics: Metrics) -> Self {
+    pub fn new(cold: Cold, longest_wait: Duration, metrics: Metrics) -> Self {
+        let store = cold.store().clone();
         let verbs = UnregisteredVerbs::start(store.clone(), metrics.clone());
-        Self { store, longest_wait, seen: Seen::default(), verbs, metrics }
+        Self { store, cold, longest_wait, seen: Seen::default(), verbs, metrics }
     }
 
     /// Writes the group and answers every caller in it.
@@ -89,12 +93,12 @@ impl Writer {
         }
     }
 
-    async fn try_group(&self, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, StoreError> {
-        let mut race = 0;
+    async fn try_group(&self, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, ColdError> {
+        let (mut race, mut recalled) = (0, Recalled::default());
         loop {
             let result = self
                 .store
-                .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group)))
+                .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group, &recalled)))
                 .await;
             match result {
                 Ok(Stored { fates, written, broken }) => {
@@ -105,12 +109,20 @@ impl Writer {
                     }
                     return Ok(fates);
                 }
-                Err(error) if race < RACES && error.code() == Some("23505") => {
+                Err(Halt::Known(moments)) => Box::pin(recalled.read(&self.cold, tenant, &moments)).await?,
+                Err(Halt::Reached(moments)) => {
+                    // Nobody waits for the archive who only refers to it.
+                    if let Err(error) = Box::pin(recalled.read(&self.cold, tenant, &moments)).await {
+                        warn!(%error, "references to archived statements are followed later");
+                        recalled.later = true;
+                    }
+                }
+                Err(Halt::Store(error)) if race < RACES && error.code() == Some("23505") => {
                     debug!("another transaction took one of the ids; reading again");
                     race += 1;
                 }
                 // 23514 (check_violation): the only constraint our rows can violate is that a partition for `stored` exists.
-                Err(error) if race < RACES && error.code() == Some("23514") => {
+                Err(Halt::Store(error)) if race < RACES && error.code() == Some("23514") => {
                     // Partitions are made ahead; one that is missing is made now, and is an alarm.
                     warn!("a partition of the ledger was missing and is being made");
                     if self.store.ensure_partition(self.ledger_time(tenant).await?).await? {
@@ -118,7 +130,7 @@ impl Writer {
                     }
                     race += 1;
                 }
-                Err(error) => return Err(error),
+                Err(Halt::Store(error)) => return Err(error.into()),
             }
         }
     }
@@ -127,12 +139,19 @@ impl Writer {
         self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::now(tx))).await
     }
 
-    async fn transaction(&self, tx: &Tx<'_>, tenant: TenantId, group: &[Job]) -> Result<Stored, StoreError> {
+    async fn transaction(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        group: &[Job],
+        recalled: &Recalled,
+    ) -> Result<Stored, Halt> {
         let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
         let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
         // One round trip: reserve the microseconds of `stored`, then read which ids are known. In this order: a concurrent
         // referrer that this read does not see will see this transaction when its references are settled.
-        let before = statements::beforehand(tx, tenant, &ids).await?;
+        let mut before = statements::beforehand(tx, tenant, &ids).await?;
+        recalled.complete(&mut before.known, &callers)?;
         let mut sessions = Sessions::look(tx, tenant, group).await?;
         let fates = plan::plan(&callers, &before.known, |caller, new| sessions.judge(&group[caller].submission, new));
         let broken = sessions.keep(tx).await?;
@@ -163,7 +182,7 @@ impl Writer {
             statements::append_last(tx, tenant, &entries).await?;
         } else {
             statements::append(tx, tenant, &entries).await?;
-            link(tx, tenant, &referring, &awaited).await?;
+            link(tx, tenant, &referring, &awaited, recalled).await?;
         }
         Ok(Stored { fates, written, broken })
     }
@@ -195,7 +214,8 @@ fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Ite
 
 /// Whether what some caller brought may be the cause: nothing else failed, or the server gave up on the work they
 /// brought together.
-pub(super) fn may_be_of_one(error: &StoreError) -> bool {
+pub(super) fn may_be_of_one(error: &ColdError) -> bool {
+    let ColdError::Store(error) = error else { return true };
     let is_elsewhere = matches!(error, StoreError::Fenced { .. });
     let is_fault = error.outcome() == Outcome::Final && !error.is_temporary() && !is_elsewhere;
     is_fault || error.code() == Some("57014")

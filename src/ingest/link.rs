@@ -3,10 +3,11 @@
 
 use uuid::Uuid;
 
+use super::recall::{Halt, Recalled};
 use crate::{
     model::TenantId,
     store::{
-        StoreError, Tx,
+        Tx,
         ledger::links::{self, PIECE},
     },
 };
@@ -21,7 +22,8 @@ pub(super) async fn link(
     tenant: TenantId,
     referring: &[Uuid],
     awaited: &[Uuid],
-) -> Result<(), StoreError> {
+    recalled: &Recalled,
+) -> Result<(), Halt> {
     let room = PIECE.checked_sub(referring.len());
     let waiting = match room {
         Some(_) if awaited.is_empty() => Some(Vec::new()),
@@ -35,10 +37,17 @@ pub(super) async fn link(
         look.dedup();
         let pairs = links::missing(tx, tenant, &look, AT_ONCE + 1).await?;
         if pairs.len() <= AT_ONCE {
-            links::write(tx, tenant, &pairs).await?;
+            let away = links::write(tx, tenant, &pairs, &recalled.reached).await?.away;
+            if !away.is_empty() && !recalled.later {
+                return Err(Halt::Reached(away));
+            }
+            later |= !away.is_empty();
         } else {
             later = true;
         }
     }
-    if later { links::look_again(tx, tenant, awaited, &[]).await } else { Ok(()) }
+    if later {
+        links::look_again(tx, tenant, awaited, &[]).await?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod group;
 mod link;
 pub mod own;
 mod plan;
+mod recall;
 mod sessions;
 pub mod settle;
 pub mod spool;
@@ -26,8 +27,9 @@ pub use spool::{Attachment, Spool};
 
 use crate::{
     cmi5::Said,
+    cold::{Cold, ColdError},
     model::TenantId,
-    store::{Store, StoreError},
+    store::StoreError,
     telemetry::Metrics,
     xapi::{Violations, prepare::Prepared},
 };
@@ -95,6 +97,9 @@ pub enum IngestError {
     InDoubt(Arc<StoreError>),
     #[error("{0}")]
     Failed(Arc<StoreError>),
+    /// What is archived and has to be compared cannot be read; nothing was stored.
+    #[error("{0}")]
+    Archive(Arc<ColdError>),
 }
 
 impl From<StoreError> for IngestError {
@@ -105,6 +110,15 @@ impl From<StoreError> for IngestError {
             _ => Self::Failed,
         };
         kind(Arc::new(error))
+    }
+}
+
+impl From<ColdError> for IngestError {
+    fn from(error: ColdError) -> Self {
+        match error {
+            ColdError::Store(error) => error.into(),
+            error => Self::Archive(Arc::new(error)),
+        }
     }
 }
 
@@ -127,11 +141,11 @@ pub struct Ingest {
 
 impl Ingest {
     /// Starts the writers on the current runtime, which must be the main one.
-    pub fn start(store: Store, settings: IngestSettings, metrics: &Metrics) -> Self {
+    pub fn start(cold: Cold, settings: IngestSettings, metrics: &Metrics) -> Self {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let places = Arc::new(Semaphore::new(settings.queue_kib as usize));
         let queue_kib = settings.queue_kib;
-        let writer = Writer::new(store, settings.longest_wait, metrics.clone());
+        let writer = Writer::new(cold, settings.longest_wait, metrics.clone());
         tokio::spawn(group::run(waiting, writer, settings));
         Self { jobs, places, queue_kib, metrics: metrics.clone() }
     }

@@ -10,11 +10,16 @@ use std::{
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::commit::may_be_of_one;
+use super::{
+    commit::may_be_of_one,
+    recall::{Halt, Recalled},
+};
 use crate::{
+    cold::{Cold, ColdError},
     model::{Lease, TenantId},
     store::{
         As, Store, StoreError, Tx,
+        door::error::AsStoreError,
         ledger::{
             links::{self, Due, PIECE},
             statements,
@@ -34,6 +39,7 @@ const MOST_PAIRS: usize = PIECE * 64;
 #[derive(Clone)]
 pub struct References {
     store: Store,
+    cold: Cold,
     metrics: Metrics,
     memory: Arc<Mutex<Memory>>,
 }
@@ -54,8 +60,8 @@ struct Careful {
 }
 
 impl References {
-    pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, memory: Arc::default() }
+    pub fn new(cold: Cold, metrics: Metrics) -> Self {
+        Self { store: cold.store().clone(), cold, metrics, memory: Arc::default() }
     }
 
     /// The same for a step under this lease.
@@ -110,17 +116,41 @@ impl References {
 
     async fn turn(&self, tenant: TenantId, bound: Option<DateTime<Utc>>) -> Result<usize, StoreError> {
         let most = if self.memory().careful.contains_key(&tenant) { 1 } else { PIECE };
-        let taken = self.store.run_tx("settle_refs", As::Worker, |tx| Box::pin(piece(tx, tenant, bound, most))).await;
-        match taken {
+        match self.take(tenant, bound, most).await {
             Ok(due) => {
                 self.went_well(tenant, due.len());
                 Ok(due.len())
             }
-            Err(error) if !may_be_of_one(&error) => Err(error),
+            Err(error) if !may_be_of_one(&error) => match error {
+                ColdError::Store(error) => Err(error),
+                _ => Ok(0),
+            },
+            // Nothing is given up for a storage that is away: these references wait.
+            Err(error) if error.as_store_error().is_none() && error.is_temporary() => {
+                warn!(%error, %tenant, "references to archived statements cannot be followed now");
+                Ok(0)
+            }
             Err(error) if self.failed(tenant) => self.give_up(tenant, bound, &error).await,
             Err(error) => {
                 warn!(%error, %tenant, "references could not be followed; trying them one by one");
                 Ok(1)
+            }
+        }
+    }
+
+    /// Looks at a piece; what it has to know of archived months is read in between.
+    async fn take(&self, tenant: TenantId, bound: Option<DateTime<Utc>>, most: usize) -> Result<Due, ColdError> {
+        let mut recalled = Recalled::default();
+        loop {
+            let taken = self
+                .store
+                .run_tx("settle_refs", As::Worker, |tx| Box::pin(piece(tx, tenant, (bound, most), &recalled)));
+            match taken.await {
+                Ok(due) => return Ok(due),
+                Err(Halt::Store(error)) => return Err(error.into()),
+                Err(Halt::Known(moments) | Halt::Reached(moments)) => {
+                    Box::pin(recalled.read(&self.cold, tenant, &moments)).await?;
+                }
             }
         }
     }
@@ -155,7 +185,7 @@ impl References {
         &self,
         tenant: TenantId,
         bound: Option<DateTime<Utc>>,
-        why: &StoreError,
+        why: &ColdError,
     ) -> Result<usize, StoreError> {
         let due = self
             .store
@@ -180,13 +210,21 @@ impl References {
 }
 
 /// Looks at some referrers of a tenant, writes what they reach, and notes whose referrers reach more through them.
-async fn piece(tx: &Tx<'_>, tenant: TenantId, bound: Option<DateTime<Utc>>, most: usize) -> Result<Due, StoreError> {
+async fn piece(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    (bound, most): (Option<DateTime<Utc>>, usize),
+    recalled: &Recalled,
+) -> Result<Due, Halt> {
     leases::check(tx).await?;
     let due = links::take(tx, tenant, bound, most).await?;
     if !due.referrers.is_empty() {
         let pairs = links::missing(tx, tenant, &due.referrers, MOST_PAIRS).await?;
-        let changed = links::write(tx, tenant, &pairs).await?;
-        links::look_again(tx, tenant, &changed, &due.referrers).await?;
+        let written = links::write(tx, tenant, &pairs, &recalled.reached).await?;
+        if !written.away.is_empty() {
+            return Err(Halt::Reached(written.away));
+        }
+        links::look_again(tx, tenant, &written.referrers, &due.referrers).await?;
     }
     links::done(tx, tenant, &due).await?;
     Ok(due)

@@ -54,11 +54,6 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether a query on the ledger reads it.
-    pub fn is_readable(self) -> bool {
-        matches!(self, Self::Open | Self::Sealed | Self::Attached)
-    }
-
     /// Whether it is a partition of `ledger.statements` itself.
     pub fn is_hot(self) -> bool {
         matches!(self, Self::Open | Self::Sealed)

@@ -7,7 +7,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{batch, effects::EFFECTS, error::ProjectionError, run};
 use crate::{
-    model::{Pseudonyms, TenantId, partition::Bounds},
+    cold::{Cold, ColdError},
+    model::{Pseudonyms, TenantId},
     store::{
         As, Store, StoreError, Tx,
         door::error::AsStoreError,
@@ -30,8 +31,8 @@ const FOLDERS: usize = 3;
 pub enum RebuildError {
     #[error("another rebuild is at work")]
     Busy,
-    #[error("partition {0} is {1}: its statements cannot be read here, so a rebuild would lose them")]
-    Unreadable(Bounds, &'static str),
+    #[error(transparent)]
+    Cold(#[from] ColdError),
     #[error(transparent)]
     Projection(#[from] ProjectionError),
 }
@@ -46,7 +47,8 @@ impl AsStoreError for RebuildError {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Projection(error) => error.as_store_error(),
-            Self::Busy | Self::Unreadable(..) => None,
+            Self::Cold(error) => error.as_store_error(),
+            Self::Busy => None,
         }
     }
 }
@@ -72,6 +74,7 @@ pub struct Replaced {
 /// A rebuild under way.
 pub struct Rebuild {
     store: Store,
+    cold: Cold,
     shadow: Shadow,
     pseudonyms: Pseudonyms,
     tenants: Vec<(TenantId, DateTime<Utc>)>,
@@ -79,16 +82,14 @@ pub struct Rebuild {
 
 impl Rebuild {
     /// Prepares a rebuild of one tenant or of all; nothing live is touched before [`Rebuild::apply`].
-    pub async fn begin(store: &Store, only: Option<TenantId>) -> Result<Self, RebuildError> {
-        if let Some(unread) = store.partitions().await?.into_iter().find(|one| !one.state.is_readable()) {
-            return Err(RebuildError::Unreadable(unread.bounds, unread.state.name()));
-        }
+    pub async fn begin(cold: &Cold, only: Option<TenantId>) -> Result<Self, RebuildError> {
+        let store = cold.store();
         let shadow = Shadow::create(store).await?.ok_or(RebuildError::Busy)?;
         let pseudonyms = run::pseudonyms(store).await?;
         let mut tenants =
             store.run_tx("projection_positions", As::Worker, |tx| Box::pin(rebuild::positions(tx))).await?;
         tenants.retain(|(tenant, _)| only.is_none_or(|only| only == *tenant));
-        Ok(Self { store: store.clone(), shadow, pseudonyms, tenants })
+        Ok(Self { store: store.clone(), cold: cold.clone(), shadow, pseudonyms, tenants })
     }
 
     pub fn tenants(&self) -> impl Iterator<Item = TenantId> {
@@ -108,7 +109,7 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Reads the ledger and keeps what it says of attempts; the next batch is read while this one is written.
+    /// Reads the ledger, archived months too, and keeps what it says of attempts; the next batch is read while this one is written.
     async fn gather(
         &self,
         tenant: TenantId,
@@ -120,10 +121,12 @@ impl Rebuild {
             .run_tx("shadow_cursor", As::Worker, |tx| Box::pin(rows::lock_cursor(tx, of, EFFECTS.version)))
             .await?;
         let mut read = 0;
-        let mut lines = self.lines(tenant, DateTime::UNIX_EPOCH, until).await?;
-        while let Some(last) = lines.last().map(|line| line.stored) {
+        let end = until + TimeDelta::microseconds(1);
+        let mut source = self.cold.lines(tenant, DateTime::UNIX_EPOCH, end, LINES);
+        let mut lines = source.next().await?;
+        while !lines.is_empty() {
             read += lines.len() as u64;
-            let (kept, next) = tokio::join!(self.keep(of, lines), self.lines(tenant, last, until));
+            let (kept, next) = tokio::join!(self.keep(of, lines), source.next());
             kept?;
             lines = next?;
             tell(RebuildProgress::Reading(tenant, read));
@@ -132,18 +135,6 @@ impl Rebuild {
             self.store.run_tx("shadow_cursor", As::Worker, |tx| Box::pin(rows::move_cursor(tx, of, until))).await?;
         }
         Ok(())
-    }
-
-    async fn lines(
-        &self,
-        tenant: TenantId,
-        after: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Result<Vec<Line>, StoreError> {
-        let end = until + TimeDelta::microseconds(1);
-        self.store
-            .run_tx("rebuild_lines", As::Worker, |tx| Box::pin(rows::ledger_lines(tx, tenant, after, end, LINES)))
-            .await
     }
 
     async fn keep(&self, of: Of, lines: Vec<Line>) -> Result<(), RebuildError> {

@@ -10,7 +10,7 @@ use crate::{
     model::{Pseudonyms, TenantId},
     store::{
         As, Store, StoreError, Tx,
-        ledger::statements,
+        ledger::{statements, tables::Tables},
         platform::leases,
         progress::{
             closures,
@@ -80,7 +80,7 @@ pub(super) async fn project(
 ) -> Result<Done, ProjectionError> {
     leases::check(tx).await?;
     let position = rows::lock_cursor(tx, of, EFFECTS.version).await?;
-    let lines = rows::ledger_lines(tx, of.tenant, position, bound, BATCH as i64).await?;
+    let lines = rows::ledger_lines(tx, of.tenant, Tables::Hot, (position, bound), BATCH as i64).await?;
     let last = lines.last().map(|line| line.stored);
     // Beyond a full batch there may be statements that come before the next closing.
     let is_full = lines.len() == BATCH;

@@ -1,7 +1,7 @@
 //! `satisfied` for blocks and courses, where a tenant asks for it and the course's structure is known: found out from what
 //! its units did. Nothing is guessed: of a course that nobody has told us nothing is said.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::fold::{self, cmi5::Unit};
 use crate::{
     cmi5::{self, Part, Structure},
+    cold::{Cold, ColdError, TRIES},
     model::{
         TenantId,
         attempt::{Fact, MoveOn},
@@ -17,6 +18,7 @@ use crate::{
     },
     store::{
         As, Store, StoreError,
+        ledger::away::Kept,
         progress::{
             courses,
             projections::{self as rows, Of, Side},
@@ -45,22 +47,58 @@ pub async fn done(store: &Store, due: &Due) -> Result<(), StoreError> {
 }
 
 /// The statements that are to be said of an attempt and were not: blocks from the inside out, then the course. Of one whose
-/// rows cannot be read nothing is said, and the others are not held up: it comes back with its next statement.
-pub async fn missing(store: &Store, due: &Due) -> Result<Vec<Value>, StoreError> {
-    match found(store, due).await {
-        Err(StoreError::Shape { name, detail }) => {
+/// rows cannot be read nothing is said, and the others are not held up: it comes back with its next statement. `None`: it
+/// cannot be told now, because an archived month cannot be read.
+pub async fn missing(cold: &Cold, due: &Due) -> Result<Option<Vec<Value>>, StoreError> {
+    match found(cold, due).await {
+        Ok(found) => Ok(Some(found)),
+        Err(ColdError::Store(StoreError::Shape { name, detail })) => {
             tracing::error!(tenant = %due.tenant, name, detail, "whether an attempt satisfies its course cannot be read");
-            Ok(Vec::new())
+            Ok(Some(Vec::new()))
         }
-        found => found,
+        Err(ColdError::Store(error)) => Err(error),
+        Err(error) if error.is_temporary() => {
+            tracing::warn!(tenant = %due.tenant, %error, "whether an attempt satisfies its course cannot be told now");
+            Ok(None)
+        }
+        Err(error) => {
+            tracing::error!(tenant = %due.tenant, %error, "whether an attempt satisfies its course cannot be read");
+            Ok(Some(Vec::new()))
+        }
     }
 }
 
-async fn found(store: &Store, due: &Due) -> Result<Vec<Value>, StoreError> {
+/// What a look found.
+enum Look {
+    Missing(Vec<Value>),
+    /// When statements were stored whose texts it needs and the hot tables do not hold.
+    Away(Vec<DateTime<Utc>>),
+}
+
+type Texts = HashMap<Uuid, Map<String, Value>>;
+
+async fn found(cold: &Cold, due: &Due) -> Result<Vec<Value>, ColdError> {
+    let mut archived = Texts::new();
+    // No transaction is held while objects are read, so the second look begins anew.
+    for _ in 0..TRIES {
+        let moments = match look(cold.store(), due, &archived).await? {
+            Look::Missing(statements) => return Ok(statements),
+            Look::Away(moments) => moments,
+        };
+        let mut each = |kept: Kept| {
+            archived.extend(serde_json::from_str(&kept.payload).ok().map(|text| (kept.id, text)));
+            Ok(())
+        };
+        Box::pin(cold.at(due.tenant, &moments, &mut each)).await?;
+    }
+    Ok(Vec::new())
+}
+
+async fn look(store: &Store, due: &Due, archived: &Texts) -> Result<Look, StoreError> {
     let found = store.run_tx("satisfied_missing", As::Worker, |tx| {
         Box::pin(async move {
             if !queue::is_open(tx, due).await? {
-                return Ok(Vec::new());
+                return Ok(Look::Missing(Vec::new()));
             }
             let of = Of { tenant: due.tenant, side: Side::Live };
             let mut facts = rows::facts(tx, of, std::slice::from_ref(&due.attempt), DateTime::<Utc>::MAX_UTC).await?;
@@ -68,16 +106,25 @@ async fn found(store: &Store, due: &Due) -> Result<Vec<Value>, StoreError> {
             let standing = fold::standing(&facts);
             let latest = latest_of_units(&standing);
             let texts = queue::texts(tx, due.tenant, &latest.values().copied().collect::<Vec<_>>()).await?;
-            let texts: HashMap<Uuid, Map<String, Value>> =
-                texts.into_iter().filter_map(|(id, text)| Some((id, serde_json::from_str(&text).ok()?))).collect();
+            let found: HashSet<Uuid> = texts.iter().map(|(id, _)| *id).collect();
+            let away = latest.values().filter(|(_, id)| !found.contains(id) && !archived.contains_key(id));
+            let away: Vec<DateTime<Utc>> = away.map(|(stored, _)| *stored).collect();
+            if !away.is_empty() && archived.is_empty() {
+                return Ok(Look::Away(away));
+            }
+            let read = |(id, text): (Uuid, String)| Some((id, serde_json::from_str(&text).ok()?));
+            let texts: Texts = texts.into_iter().filter_map(read).chain(archived.clone()).collect();
             let spoken = spoken(&standing, &latest, &texts);
             let keys: Vec<Uuid> =
                 spoken.iter().flat_map(|one| &one.groups).map(|id| courses::unit_key(due.tenant, id)).collect();
-            let Some(course) = courses::of_units(tx, due.tenant, &keys).await? else { return Ok(Vec::new()) };
+            let Some(course) = courses::of_units(tx, due.tenant, &keys).await? else {
+                return Ok(Look::Missing(Vec::new()));
+            };
             let statements = statements(due, &course, &spoken, &standing, &texts);
             let ids: Vec<Uuid> = statements.iter().map(|(id, _)| *id).collect();
             let said = queue::said(tx, due.tenant, &ids).await?;
-            Ok(statements.into_iter().filter(|(id, _)| !said.contains(id)).map(|(_, statement)| statement).collect())
+            let missing = statements.into_iter().filter(|(id, _)| !said.contains(id));
+            Ok(Look::Missing(missing.map(|(_, statement)| statement).collect()))
         })
     });
     found.await

@@ -285,6 +285,7 @@ mod tests {
             attempts: outcomes.iter().map(|outcome| row(*outcome)).collect(),
             completion: is_completed.then_some(completion),
             latest_statement: None,
+            latest_away: None,
         };
         enrollment.into()
     }

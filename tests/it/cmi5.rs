@@ -272,7 +272,7 @@ on_each_server! {
             (&json!("completed"), &json!("2026-11-01T10:06:00Z")));
         assert_eq!(left.progress().await["latestAttempt"]["outcome"], "abandoned");
 
-        let rebuild = Rebuild::begin(store, None).await.unwrap();
+        let rebuild = Rebuild::begin(&api.app.service().rooms.cold, None).await.unwrap();
         rebuild.build(&|_| ()).await.unwrap();
         for tenant in rebuild.tenants() {
             assert_eq!(rebuild.compare(tenant).await.unwrap(), []);

@@ -16,6 +16,7 @@ mod support;
 mod admin_migrations;
 mod api;
 mod archive;
+mod archived;
 mod backup;
 mod beside;
 mod catalog;

@@ -1,8 +1,15 @@
 //! Statements that come with their past: kept as they were, once, silently, or refused by name.
 
+use std::{sync::Arc, time::Duration};
+
 use progress_service::{
+    cold::Cold,
     ingest::settle::References,
     model::TenantId,
+    objects::{
+        Objects,
+        shelf::{Shelf, ShelfSettings},
+    },
     projections::{effects::EFFECTS, rebuild::Rebuild},
     store::{Store, ledger::fills::Parents, progress::relay::Share},
     telemetry::Metrics,
@@ -59,8 +66,15 @@ async fn count(db: &TestDatabase, what: &str) -> i64 {
     db.superuser().await.query_one(&format!("SELECT count(*) FROM {what}"), &[]).await.unwrap().get(0)
 }
 
+/// No month of these tests is archived.
+fn cold(store: &Store) -> Cold {
+    let settings = ShelfSettings { cache: None, reads: 1, wait: Duration::ZERO, timeout: Duration::ZERO };
+    let objects = Objects::over(Arc::new(object_store::memory::InMemory::new()));
+    Cold::new(store.clone(), Shelf::over(objects, settings, Metrics::new().unwrap()))
+}
+
 async fn settle(store: &Store) {
-    let references = References::new(store.clone(), Metrics::new().unwrap());
+    let references = References::new(cold(store), Metrics::new().unwrap());
     while references.step().await.unwrap() > 0 {}
 }
 
@@ -93,7 +107,7 @@ on_each_server! {
 
         // Silence: neither the relay nor an event hears of it; the attempts come with a rebuild.
         assert!(store.relay_positions(Share::WHOLE).await.unwrap().is_empty());
-        let rebuild = Rebuild::begin(&store, Some(TENANT)).await.unwrap();
+        let rebuild = Rebuild::begin(&cold(&store), Some(TENANT)).await.unwrap();
         rebuild.build(&|_| ()).await.unwrap();
         assert!(!rebuild.compare(TENANT).await.unwrap().is_empty());
         rebuild.apply(TENANT, "a test").await.unwrap();

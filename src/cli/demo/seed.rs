@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::Wanted;
 use crate::{
     cli::access::BY,
+    cold::Cold,
     demo::{self, Day, Outline},
     ingest::settle::References,
     model::{Clock, Ids, TenantId, partition::Month},
@@ -33,7 +34,8 @@ const BYTES: u64 = 2_600;
 /// Statements in one transaction.
 const BATCH: usize = 4_000;
 
-pub async fn run(store: &Store, wanted: &Wanted, json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(cold: &Cold, wanted: &Wanted, json: bool) -> anyhow::Result<ExitCode> {
+    let store = cold.store();
     let outline = outline(wanted);
     check(store, &outline).await?;
     if !json {
@@ -52,11 +54,11 @@ pub async fn run(store: &Store, wanted: &Wanted, json: bool) -> anyhow::Result<E
     let (new, same) = load(store, &outline, &tenants).await?;
     let loaded = began.elapsed();
     let bar = spinner("following references")?;
-    let references = References::new(store.clone(), Metrics::new()?);
+    let references = References::new(cold.clone(), Metrics::new()?);
     while references.step().await? > 0 {}
     for (number, tenant) in tenants.iter().enumerate() {
         bar.set_message(format!("making attempts of {}", Outline::name(number as u32)));
-        rebuild(store, *tenant).await?;
+        rebuild(cold, *tenant).await?;
     }
     bar.finish_and_clear();
     let all = began.elapsed();
@@ -232,8 +234,8 @@ fn past(document: demo::Document) -> PastDocument {
 }
 
 /// Makes attempts, completions and scores of what was loaded. No event is told.
-async fn rebuild(store: &Store, tenant: TenantId) -> anyhow::Result<()> {
-    let rebuild = Rebuild::begin(store, Some(tenant)).await?;
+async fn rebuild(cold: &Cold, tenant: TenantId) -> anyhow::Result<()> {
+    let rebuild = Rebuild::begin(cold, Some(tenant)).await?;
     let built = async {
         rebuild.build(&|_| ()).await?;
         rebuild.compare(tenant).await?;

@@ -134,8 +134,12 @@ pub(super) async fn compose(
     enrollment: EnrollmentRow,
     languages: &Languages,
 ) -> Result<Transcript, HttpError> {
-    let statement: Option<Map<String, Value>> =
-        enrollment.latest_statement.as_deref().and_then(|payload| serde_json::from_str(payload).ok());
+    let away = match enrollment.latest_away {
+        Some(moment) => api.reader.text_at(tenant, moment).await?,
+        None => None,
+    };
+    let text = enrollment.latest_statement.as_deref().or(away.as_deref());
+    let statement: Option<Map<String, Value>> = text.and_then(|payload| serde_json::from_str(payload).ok());
     let mut names = Names::default();
     if let Some(statement) = &statement {
         names.learner = actor_name(statement);

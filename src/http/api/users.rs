@@ -20,7 +20,7 @@ use super::{
     shown::{Links, Page, one_more},
 };
 use crate::{
-    http::{HttpError, Problem},
+    http::{HttpError, Problem, xapi::ARCHIVED},
     identity::Caller,
     model::Scope,
     query::Found,
@@ -85,7 +85,8 @@ async fn list_transcripts(
         ("uid" = String, Path, description = "the user's id, as in attempts"),
         PageParameters,
     ),
-    responses((status = 200, description = "a page of statements", body = Statements)))]
+    responses((status = 200, description = "a page of statements", body = Statements,
+        headers(("X-Progress-Archived" = u32, description = "how many of them came out of archived months")))))]
 async fn list_statements(
     caller: Caller,
     api: Data<Api>,
@@ -108,7 +109,8 @@ async fn list_statements(
     let page = api.reader.page_of_person(caller.tenant, &user, before, size, reading.as_ref()).await?;
     let next = page.next.map(|last| pages.link(&last.timestamp_micros().to_string()));
     let data = page.found.iter().map(shown).collect::<Result<_, _>>()?;
-    Ok(HttpResponse::Ok().json(Statements { data, links: Links { next } }))
+    let archived = page.found.iter().filter(|found| found.is_archived).count();
+    Ok(HttpResponse::Ok().insert_header((ARCHIVED, archived)).json(Statements { data, links: Links { next } }))
 }
 
 /// What the read leaves behind, if it is of others.

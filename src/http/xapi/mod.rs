@@ -33,6 +33,8 @@ use crate::{
 
 const VERSION: HeaderName = HeaderName::from_static("x-experience-api-version");
 const CONSISTENT_THROUGH: HeaderName = HeaderName::from_static("x-experience-api-consistent-through");
+/// How many of the statements of an answer came out of archived months.
+pub const ARCHIVED: HeaderName = HeaderName::from_static("x-progress-archived");
 
 /// What the handlers work with.
 pub struct Xapi {

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, ResponseError, http::header};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Incoming, Xapi, http_date, stamp, stream};
+use super::{ARCHIVED, Incoming, Xapi, http_date, stamp, stream};
 use crate::{
     http::HttpError,
     identity::{Caller, reach},
@@ -47,11 +47,12 @@ async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpR
         StatementQuery::Many(many) => page(&many, (given, after), incoming, caller, &sight, xapi).await?,
     };
     if answer.single && answer.modified.is_some_and(|modified| incoming.has_since(modified)) {
-        let mut response = HttpResponse::NotModified().finish();
+        let mut response = HttpResponse::NotModified().insert_header((ARCHIVED, answer.archived)).finish();
         stamp(&mut response, answer.through);
         return Ok(response);
     }
     let mut response = HttpResponse::Ok();
+    response.insert_header((ARCHIVED, answer.archived));
     if let Some(modified) = answer.modified {
         response.insert_header((header::LAST_MODIFIED, http_date(modified)));
     }
@@ -71,6 +72,8 @@ struct Answer {
     modified: Option<DateTime<Utc>>,
     through: DateTime<Utc>,
     attachments: bool,
+    /// How many of its statements came out of archived months.
+    archived: usize,
     /// One statement never changes, so a client may keep it. A page of the same second may still grow.
     single: bool,
 }
@@ -152,7 +155,14 @@ async fn one_statement(
     let mut json = String::new();
     let known = known(std::slice::from_ref(&found), one.format, caller, xapi).await?;
     show(&mut json, &found, one.format, incoming, &known)?;
-    Ok(Ok(Answer { json, modified: Some(found.stored), through, attachments: one.attachments, single: true }))
+    Ok(Ok(Answer {
+        json,
+        modified: Some(found.stored),
+        through,
+        attachments: one.attachments,
+        archived: found.is_archived.into(),
+        single: true,
+    }))
 }
 
 async fn page(
@@ -193,7 +203,8 @@ async fn page(
     json.push_str(&more);
     json.push_str("\"}");
     let modified = page.found.iter().map(|found| found.stored).max();
-    Ok(Answer { json, modified, through, attachments: query.attachments, single: false })
+    let archived = page.found.iter().filter(|found| found.is_archived).count();
+    Ok(Answer { json, modified, through, attachments: query.attachments, archived, single: false })
 }
 
 /// What this caller sees, as the ledger finds it.

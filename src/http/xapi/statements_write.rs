@@ -106,26 +106,32 @@ fn forget_definitions(statements: &mut [Prepared]) {
     }
 }
 
-/// Refuses a voiding of what is known to be another's. One whose target comes later, or just now, is bound all the same.
-async fn keep_to_own_targets(statements: &[Prepared], caller: &Caller, xapi: &Xapi) -> Result<(), HttpError> {
+/// Refuses a voiding of what is known to be another's. One whose target comes later, or just now, is bound all the same; one
+/// whose target is certainly the sender's own, and lies where nobody could look every time, is not.
+async fn keep_to_own_targets(statements: &mut [Prepared], caller: &Caller, xapi: &Xapi) -> Result<(), HttpError> {
     let bound = |statement: &Prepared| statement.refers_to.filter(|_| statement.voids_only_of.is_some());
     let targets: Vec<Uuid> = statements.iter().filter_map(bound).collect();
     if targets.is_empty() {
         return Ok(());
     }
-    let foreign = xapi.reader.under_others(caller.tenant, &targets, reach::authority(caller)).await?;
+    let known = xapi.reader.targets(caller.tenant, &targets, reach::authority(caller)).await?;
     let mut all = statements.iter().enumerate().filter_map(|(index, statement)| Some((index, bound(statement)?)));
-    match all.find(|(_, target)| foreign.contains(target)) {
-        Some((index, target)) => Err(reach::foreign_target(index, target).into()),
-        None => Ok(()),
+    if let Some((index, target)) = all.find(|(_, target)| known.foreign.contains(target)) {
+        return Err(reach::foreign_target(index, target).into());
     }
+    for statement in statements {
+        if bound(statement).is_some_and(|target| known.own_and_away.contains(&target)) {
+            statement.voids_only_of = None;
+        }
+    }
+    Ok(())
 }
 
-async fn submit(ready: Submission, caller: &Caller, xapi: &Xapi) -> Result<Vec<Uuid>, HttpError> {
+async fn submit(mut ready: Submission, caller: &Caller, xapi: &Xapi) -> Result<Vec<Uuid>, HttpError> {
     if ready.statements.is_empty() {
         return Ok(Vec::new());
     }
-    keep_to_own_targets(&ready.statements, caller, xapi).await?;
+    keep_to_own_targets(&mut ready.statements, caller, xapi).await?;
     let ids: Vec<Uuid> = ready.statements.iter().map(|statement| statement.id).collect();
     let submitted = xapi.ingest.submit(ready).await;
     submitted.map_err(|error| refused(error, ids))
@@ -155,6 +161,13 @@ fn refused(error: IngestError, ids: Vec<Uuid>) -> HttpError {
             tracing::warn!(%error, "statements may be stored or not");
             HttpError::InDoubt { ids, retry_after }
         }
+        IngestError::Archive(error) if error.is_temporary() => {
+            tracing::warn!(%error, "statements could not be compared with archived ones");
+            let why =
+                "an archived month cannot be read right now, and these statements are not stored; send them again";
+            HttpError::Unavailable { why: why.to_owned(), retry_after: Duration::from_secs(5) }
+        }
+        IngestError::Archive(_) => HttpError::Archive(why),
         IngestError::Failed(_) => HttpError::Internal(why),
     }
 }

@@ -79,12 +79,12 @@ async fn in_column(
 ) -> Result<bool, SegmentError> {
     let Some(column) = column_of(metadata, group, test.column) else { return Ok(true) };
     let chunk = metadata.row_group(group).column(column);
-    let mut candidates = test.keys.iter().filter(|key| in_bounds(chunk, key)).peekable();
-    if candidates.peek().is_none() {
+    let candidates: Vec<&String> = test.keys.iter().filter(|key| in_bounds(chunk, key)).collect();
+    if candidates.is_empty() {
         return Ok(false);
     }
     let bloom = bloom(part, chunk).await?;
-    Ok(bloom.is_none_or(|bloom| candidates.any(|key| bloom.check(key.as_str()))))
+    Ok(bloom.is_none_or(|bloom| candidates.iter().any(|key| bloom.check(key.as_str()))))
 }
 
 async fn is_related(

@@ -44,6 +44,11 @@ impl Reads {
     pub fn cached(&self) -> u64 {
         self.cached.load(Ordering::Relaxed)
     }
+
+    /// Both since they were last taken, for who adds them up elsewhere.
+    pub fn take(&self) -> (u64, u64) {
+        (self.fetched.swap(0, Ordering::Relaxed), self.cached.swap(0, Ordering::Relaxed))
+    }
 }
 
 #[derive(Clone)]
@@ -130,8 +135,8 @@ impl Source {
                 }
             }
         }
-        let fetches = stream::iter(runs(&wanted)).map(|run| self.fetch(run)).buffer_unordered(AT_ONCE);
-        let fetched: Vec<Vec<(u32, Bytes)>> = fetches.try_collect().await?;
+        let fetches: Vec<_> = runs(&wanted).into_iter().map(|run| self.fetch(run)).collect();
+        let fetched: Vec<Vec<(u32, Bytes)>> = stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await?;
         for (block, bytes) in fetched.into_iter().flatten() {
             found.insert(block, bytes);
         }

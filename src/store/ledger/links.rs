@@ -8,7 +8,15 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::store::{StoreError, Tx, door::tx::column, ledger::statements::found_by};
+use crate::store::{
+    StoreError, Tx,
+    door::tx::column,
+    ledger::{
+        away::{self, Kept},
+        statements::found_by,
+        tables::Tables,
+    },
+};
 use crate::{model::TenantId, xapi::stored};
 
 /// Referrers that are looked at in one transaction.
@@ -89,25 +97,63 @@ pub async fn missing(tx: &Tx<'_>, tenant: TenantId, referrers: &[Uuid], most: us
         .collect()
 }
 
-/// The statements at the ends of pairs, one array for each column.
-#[derive(Default)]
-struct Reached {
-    ids: Vec<Uuid>,
-    verbs: Vec<Uuid>,
-    agents: Vec<Option<Uuid>>,
-    activities: Vec<Option<Uuid>>,
-    registrations: Vec<Option<Uuid>>,
+/// A statement that is reached, by what it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    pub id: Uuid,
+    pub verb: Uuid,
+    pub agent: Option<Uuid>,
+    pub activity: Option<Uuid>,
+    pub registration: Option<Uuid>,
     /// As the text of an array: an array of arrays would have to have one length for all.
-    related: Vec<String>,
+    related: String,
 }
 
-/// Writes the pairs, each with the keys of what is reached, which come from its payload: the ledger has no way from a statement
-/// to its rows in `relations`. Answers the referrers that got one.
-pub async fn write(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Vec<Uuid>, StoreError> {
-    if pairs.is_empty() {
-        return Ok(Vec::new());
+impl Reached {
+    /// The keys come from the payload: the ledger has no way from a statement to its rows in `relations`.
+    pub fn of(tenant: TenantId, kept: &Kept) -> Result<Self, StoreError> {
+        let keys = stored::keys(tenant.0, &kept.payload).map_err(|error| StoreError::Shape {
+            name: "reached_statements",
+            detail: format!("a payload cannot be read: {error}"),
+        })?;
+        let related = found_by(&keys.other_agents, &keys.related, keys.authority);
+        let related: Vec<String> = related.take(MOST_RELATED).map(|key| key.to_string()).collect();
+        Ok(Self {
+            id: kept.id,
+            verb: kept.verb_key,
+            agent: kept.agent_key,
+            activity: kept.activity_key,
+            registration: kept.registration_key,
+            related: format!("{{{}}}", related.join(",")),
+        })
     }
-    let reached = reached(tx, tenant, pairs).await?;
+}
+
+/// What was read beforehand of statements that the hot tables do not hold, by the moment at which each was stored; `None`
+/// where there is nothing.
+pub type Elsewhere = HashMap<DateTime<Utc>, Option<Reached>>;
+
+/// What became of pairs.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The referrers that got one.
+    pub referrers: Vec<Uuid>,
+    /// When what is reached was stored, where neither the hot tables hold it nor was it read beforehand: nothing was written
+    /// of these.
+    pub away: Vec<DateTime<Utc>>,
+}
+
+/// Writes the pairs, each with the keys of what is reached.
+pub async fn write(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    pairs: &[Pair],
+    elsewhere: &Elsewhere,
+) -> Result<Written, StoreError> {
+    if pairs.is_empty() {
+        return Ok(Written::default());
+    }
+    let (reached, away) = reached(tx, tenant, pairs, elsewhere).await?;
     let referrers: Vec<Uuid> = pairs.iter().map(|pair| pair.referrer).collect();
     let stored: Vec<DateTime<Utc>> = pairs.iter().map(|pair| pair.stored).collect();
     let targets: Vec<Uuid> = pairs.iter().map(|pair| pair.reached).collect();
@@ -126,46 +172,44 @@ pub async fn write(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Vec<
                 &referrers,
                 &stored,
                 &targets,
-                &reached.ids,
-                &reached.verbs,
-                &reached.agents,
-                &reached.activities,
-                &reached.registrations,
-                &reached.related,
+                &reached.iter().map(|one| one.id).collect::<Vec<_>>(),
+                &reached.iter().map(|one| one.verb).collect::<Vec<_>>(),
+                &reached.iter().map(|one| one.agent).collect::<Vec<_>>(),
+                &reached.iter().map(|one| one.activity).collect::<Vec<_>>(),
+                &reached.iter().map(|one| one.registration).collect::<Vec<_>>(),
+                &reached.iter().map(|one| one.related.as_str()).collect::<Vec<_>>(),
             ],
         )
         .await?;
     let written = rows.iter().map(|row| column(row, "referrer_id")).collect::<Result<HashSet<Uuid>, _>>()?;
-    Ok(written.into_iter().collect())
+    Ok(Written { referrers: written.into_iter().collect(), away })
 }
 
-async fn reached(tx: &Tx<'_>, tenant: TenantId, pairs: &[Pair]) -> Result<Reached, StoreError> {
-    let places: HashMap<DateTime<Utc>, Uuid> = pairs.iter().map(|pair| (pair.reached_stored, pair.reached)).collect();
-    let wanted: Vec<DateTime<Utc>> = places.keys().copied().collect();
-    let mut all = Reached::default();
-    tx.for_each(
-        "/* links::reached_statements */ SELECT s.* FROM unnest($2::timestamptz[]) AS wanted (stored)
-         CROSS JOIN LATERAL (SELECT id, verb_key, agent_key, activity_key, registration_key, payload
-                             FROM ledger.statements s WHERE s.tenant_id = $1 AND s.stored = wanted.stored LIMIT 1) s",
-        &[&tenant.0, &wanted],
-        |row| {
-            let keys = stored::keys(tenant.0, column(&row, "payload")?).map_err(|error| StoreError::Shape {
-                name: "reached_statements",
-                detail: format!("a payload cannot be read: {error}"),
-            })?;
-            let related = found_by(&keys.other_agents, &keys.related, keys.authority);
-            let related: Vec<String> = related.take(MOST_RELATED).map(|key| key.to_string()).collect();
-            all.ids.push(column(&row, "id")?);
-            all.verbs.push(column(&row, "verb_key")?);
-            all.agents.push(column(&row, "agent_key")?);
-            all.activities.push(column(&row, "activity_key")?);
-            all.registrations.push(column(&row, "registration_key")?);
-            all.related.push(format!("{{{}}}", related.join(",")));
-            Ok(())
-        },
-    )
-    .await?;
-    Ok(all)
+/// The statements at the ends of pairs, and the moments of those that nobody has.
+async fn reached(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    pairs: &[Pair],
+    elsewhere: &Elsewhere,
+) -> Result<(Vec<Reached>, Vec<DateTime<Utc>>), StoreError> {
+    let mut left: HashSet<DateTime<Utc>> = pairs.iter().map(|pair| pair.reached_stored).collect();
+    let mut all = Vec::with_capacity(left.len());
+    left.retain(|moment| match elsewhere.get(moment) {
+        Some(reached) => {
+            all.extend(reached.clone());
+            false
+        }
+        None => true,
+    });
+    let wanted: Vec<DateTime<Utc>> = left.iter().copied().collect();
+    // A piece at a time: of each only its keys stay.
+    for some in wanted.chunks(PIECE) {
+        for kept in away::kept_at(tx, tenant, Tables::Hot, some).await? {
+            left.remove(&kept.stored);
+            all.push(Reached::of(tenant, &kept)?);
+        }
+    }
+    Ok((all, left.into_iter().collect()))
 }
 
 /// Queues each of `ids`, which reach something new, so that the worker updates their referrers. Ids whose referrers are all

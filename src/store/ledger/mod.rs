@@ -2,6 +2,7 @@
 //! and the segments of those that went to the archive.
 
 pub mod attachments;
+pub mod away;
 pub mod demo;
 pub mod documents;
 pub mod fills;
@@ -17,5 +18,6 @@ pub mod schemes;
 pub mod seen;
 pub mod segments;
 pub mod statements;
+pub mod tables;
 pub mod vocabulary;
-pub(in crate::store) mod voids;
+pub mod voids;

@@ -1,9 +1,9 @@
 //! Pages of statements: each filter walks an index in the order of the page and stops when the page is full.
 
-use std::fmt::Write as _;
+mod sql;
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::model::TenantId;
@@ -11,10 +11,14 @@ use crate::store::{
     StoreError, Tx,
     door::tx::{Param, column},
     ledger::{
-        statements::{self, SAFE_BOUND, authority_form, related_form},
-        voids::voids_at,
+        away::{self, Away, WHEREABOUTS, Whereabouts},
+        partitions::AWAY,
+        statements::{self, SAFE_BOUND},
+        tables::Tables,
     },
 };
+
+pub use sql::{Query, by_id_sql};
 
 /// What a page is asked for, as lookup keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +30,23 @@ pub struct Filter {
     pub related_activities: bool,
     pub registration: Option<Uuid>,
     pub sight: Sight,
+}
+
+impl Filter {
+    /// Whether it asks for anything: else referrers are found by nothing but themselves.
+    pub fn asks(&self) -> bool {
+        self.verb.is_some() || self.agent.is_some() || self.activity.is_some() || self.registration.is_some()
+    }
+
+    /// The relations by which a statement answers for the agent, beside its own actor.
+    pub fn agent_relations(&self) -> Vec<Uuid> {
+        sql::agent_relations(self)
+    }
+
+    /// The same for the activity, beside its own object.
+    pub fn activity_relations(&self) -> Vec<Uuid> {
+        sql::activity_relations(self)
+    }
 }
 
 /// Which statements there are for the one who asks: all others are as if they were not there.
@@ -40,7 +61,7 @@ pub enum Sight {
 }
 
 /// Which part of the answer, and in which order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub ascending: bool,
     /// Exclusive.
@@ -58,6 +79,8 @@ pub struct Found {
     pub stored: DateTime<Utc>,
     pub has_timestamp: bool,
     pub payload: String,
+    /// It came out of a segment.
+    pub is_archived: bool,
 }
 
 /// What a read answered, with the safe bound from before it.
@@ -67,20 +90,31 @@ pub struct Answer<T> {
     pub bound: DateTime<Utc>,
 }
 
-/// One page, at most `span.limit` statements. `seen` is a bound from before. Ends the transaction.
+/// A part of a page, and the months that are in other places than where it was read.
+#[derive(Debug)]
+pub struct Part {
+    pub found: Vec<Found>,
+    pub away: Vec<Away>,
+}
+
+/// One page out of the tables of one tier, at most `span.limit` statements. `seen` is a bound from before. Ends the
+/// transaction.
 pub async fn page(
     tx: &Tx<'_>,
     tenant: TenantId,
     filter: &Filter,
-    span: &Span,
+    (tables, span): (Tables, &Span),
     seen: DateTime<Utc>,
-) -> Result<Answer<Vec<Found>>, StoreError> {
-    let query = Query::new(tenant, filter, span);
-    let Answer { found: rows, bound } = one_flight(tx, &query.sql, &query.params(), seen).await?;
-    Ok(Answer { found: rows.iter().map(found).collect::<Result<_, _>>()?, bound })
+) -> Result<Answer<Part>, StoreError> {
+    let mut query = Query::new(tenant, filter, span);
+    let sql = tables.sql(std::mem::take(&mut query.sql));
+    let flight: [(&str, &[Param<'_>]); 2] = [(AWAY, &[]), (&sql, &query.params())];
+    let (bound, [away, found]) = one_flight(tx, flight, seen).await?;
+    let found = found.iter().map(read_found).collect::<Result<_, _>>()?;
+    Ok(Answer { found: Part { found, away: away::read(&away)? }, bound })
 }
 
-/// A statement by its id, and whether it is voided. Ends the transaction.
+/// A statement by its id, and whether it is voided, where the hot tables have it. Ends the transaction.
 pub async fn by_id(
     tx: &Tx<'_>,
     tenant: TenantId,
@@ -88,332 +122,86 @@ pub async fn by_id(
     sight: &Sight,
     seen: DateTime<Utc>,
 ) -> Result<Answer<Option<(Found, bool)>>, StoreError> {
-    let mut params: Vec<Param<'_>> = vec![&tenant.0, &id];
+    let params = by_id_params(&tenant.0, &id, sight);
+    let (bound, [rows]) = one_flight(tx, [(&by_id_sql(sight), &params)], seen).await?;
+    Ok(Answer { found: rows.first().map(with_voided).transpose()?, bound })
+}
+
+/// A statement that the hot tables did not show a moment ago.
+#[derive(Debug)]
+pub struct Sought {
+    pub found: Option<(Found, bool)>,
+    pub whereabouts: Option<Whereabouts>,
+}
+
+/// Looks for a statement in the tables of both tiers, and where it is if neither shows it. Ends the transaction.
+pub async fn seek(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    id: Uuid,
+    sight: &Sight,
+    seen: DateTime<Utc>,
+) -> Result<Answer<Sought>, StoreError> {
+    let (params, hot) = (by_id_params(&tenant.0, &id, sight), by_id_sql(sight));
+    let detached = Tables::Detached.sql(hot.clone());
+    let place: [Param<'_>; 2] = [&tenant.0, &id];
+    // The first keeps every month where it is.
+    let flight: [(&str, &[Param<'_>]); 4] = [(AWAY, &[]), (WHEREABOUTS, &place), (&hot, &params), (&detached, &params)];
+    let (bound, [_, place, hot, detached]) = one_flight(tx, flight, seen).await?;
+    let found = hot.first().or(detached.first()).map(with_voided).transpose()?;
+    Ok(Answer { found: Sought { found, whereabouts: away::whereabouts(&place)? }, bound })
+}
+
+fn by_id_params<'p>(tenant: &'p Uuid, id: &'p Uuid, sight: &'p Sight) -> Vec<Param<'p>> {
+    let mut params: Vec<Param<'p>> = vec![tenant, id];
     match sight {
         Sight::Everything => {}
         Sight::Authority(key) => params.push(key),
         Sight::Actors(keys) => params.push(keys),
     }
-    let Answer { found: rows, bound } = one_flight(tx, &by_id_sql(sight), &params, seen).await?;
-    let statement = |row: &Row| Ok::<_, StoreError>((found(row)?, column(row, "voided")?));
-    Ok(Answer { found: rows.first().map(statement).transpose()?, bound })
+    params
 }
 
-/// The bound, the query and the end of the transaction, one behind the other without waiting. The bound is asked for
+/// The bound, the queries and the end of the transaction, one behind the other without waiting. The bound is asked for
 /// first: what the rows show may then be newer than it says, never older.
-async fn one_flight(
+async fn one_flight<const N: usize>(
     tx: &Tx<'_>,
-    sql: &str,
-    params: &[Param<'_>],
+    queries: [(&str, &[Param<'_>]); N],
     seen: DateTime<Utc>,
-) -> Result<Answer<Vec<Row>>, StoreError> {
-    let no_bound = || StoreError::Shape { name: "safe_bound", detail: "no answer".to_owned() };
-    let mut answers = tx.last(&[(SAFE_BOUND, &[&seen.timestamp_micros()]), (sql, params)]).await?;
-    let found = answers.pop().unwrap_or_default();
-    let bound = answers.pop().and_then(|rows| rows.into_iter().next()).ok_or_else(no_bound)?;
-    Ok(Answer { found, bound: statements::bound(&bound)? })
+) -> Result<(DateTime<Utc>, [Vec<Row>; N]), StoreError> {
+    let no_answer = || StoreError::Shape { name: "one_flight", detail: "no answer".to_owned() };
+    let seen: [Param<'_>; 1] = [&seen.timestamp_micros()];
+    let mut flight: Vec<(&str, &[Param<'_>])> = vec![(SAFE_BOUND, &seen)];
+    flight.extend(queries);
+    let mut answers = tx.last(&flight).await?.into_iter();
+    let bound = answers.next().and_then(|rows| rows.into_iter().next()).ok_or_else(no_answer)?;
+    let rows: Vec<Vec<Row>> = answers.collect();
+    Ok((statements::bound(&bound)?, rows.try_into().map_err(|_| no_answer())?))
 }
 
-/// Takes the tenant, the id, and what the sight is limited to.
-pub fn by_id_sql(sight: &Sight) -> String {
-    let seen = match sight {
-        Sight::Everything => "",
-        Sight::Authority(_) => {
-            " AND EXISTS (SELECT FROM ledger.relations o WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = s.stored)"
-        }
-        Sight::Actors(_) => " AND s.agent_key = ANY($3)",
-    };
-    format!(
-        "/* pages::statement_by_id */ SELECT s.stored, s.occurred IS NOT NULL AS has_timestamp, s.payload,
-                NOT {VISIBLE} AS voided
-         FROM ledger.statements s
-         WHERE s.tenant_id = $1 AND s.id = $2
-           AND s.stored = (SELECT i.stored FROM ledger.statement_ids i
-                           WHERE i.tenant_id = $1 AND i.id = $2 AND NOT i.erased){seen}"
-    )
+/// Where referrers are stored whose chain reaches a statement that answers the filter, in the order of the span: at most
+/// `most`. Whether they themselves are in sight and not voided is for whoever has them.
+pub async fn referrers(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    filter: &Filter,
+    span: &Span,
+    most: i64,
+) -> Result<Vec<DateTime<Utc>>, StoreError> {
+    let query = Query::of_referrers(tenant, filter, &Span { limit: most, ..*span });
+    let rows = tx.query(&query.sql, &query.params()).await?;
+    rows.iter().map(|row| column(row, "stored")).collect()
 }
 
-fn found(row: &Row) -> Result<Found, StoreError> {
+fn read_found(row: &Row) -> Result<Found, StoreError> {
     Ok(Found {
         stored: column(row, "stored")?,
         has_timestamp: column(row, "has_timestamp")?,
         payload: column(row, "payload")?,
+        is_archived: false,
     })
 }
 
-/// A scalar sub-select, because the planner may turn NOT EXISTS into a hash over every reference there is.
-const VISIBLE: &str = concat!(
-    "(s.voiding OR coalesce((SELECT false FROM ledger.refs v
-    WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id AND ",
-    voids_at!("s.stored"),
-    " LIMIT 1), true))"
-);
-
-/// A person is known under few keys; with more than these, all are looked up at once and sorted.
-const MOST_ACTORS: usize = 8;
-
-/// One way in which a statement can answer the agent or activity of a filter.
-#[derive(Clone, Copy)]
-enum Way {
-    /// Not asked for, or by the statement's own column.
-    Own,
-    /// By a row of `relations` under this key.
-    Relation(Uuid),
-}
-
-/// The SQL of a page with its parameters: a union of branches, each one an index walked in order and cut at the limit.
-/// Public so that its plan can be looked at and its bare cost measured.
-pub struct Query {
-    pub sql: String,
-    params: Vec<Box<dyn ToSql + Sync + Send>>,
-    tenant: String,
-    limit: String,
-    /// What the planner is told of the limit.
-    at_most: i64,
-    order: &'static str,
-}
-
-impl Query {
-    pub fn params(&self) -> Vec<Param<'_>> {
-        self.params.iter().map(|param| &**param as Param<'_>).collect()
-    }
-
-    pub fn new(tenant: TenantId, filter: &Filter, span: &Span) -> Self {
-        let mut query = Self {
-            sql: String::new(),
-            params: Vec::new(),
-            tenant: String::new(),
-            limit: String::new(),
-            at_most: at_most(span.limit),
-            order: if span.ascending { "ASC" } else { "DESC" },
-        };
-        query.tenant = query.bind(tenant.0);
-        query.limit = query.bind(span.limit);
-        let bytes = query.bind(span.bytes);
-        let bounds = query.bounds(span);
-        let mut branches = Vec::new();
-        for seen in query.actors(&filter.sight) {
-            for agent in agent_ways(filter) {
-                for activity in activity_ways(filter) {
-                    branches.push(query.branch(filter, seen.as_deref(), agent, activity, &bounds));
-                }
-            }
-        }
-        if filter != (&Filter { sight: filter.sight.clone(), ..Filter::default() }) {
-            branches.push(query.references(filter, &bounds));
-        }
-        query.sql = format!(
-            "/* pages::page */ SELECT stored, has_timestamp, payload FROM (
-                 SELECT page.stored, s.*, sum(octet_length(s.payload)) OVER (
-                     ORDER BY page.stored {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-                 FROM (SELECT stored FROM ({}) branches ORDER BY stored {order} LIMIT {limit}) page
-                 CROSS JOIN LATERAL (
-                     SELECT s.occurred IS NOT NULL AS has_timestamp, s.payload FROM ledger.statements s
-                     WHERE s.tenant_id = {tenant} AND s.stored = page.stored LIMIT 1) s) sized
-             WHERE coalesce(before, 0) < {bytes} ORDER BY stored {order}",
-            branches.join(" UNION "),
-            order = query.order,
-            limit = query.limit,
-            tenant = query.tenant,
-        );
-        query
-    }
-
-    fn bind(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
-        self.params.push(Box::new(value));
-        format!("${}", self.params.len())
-    }
-
-    /// Conditions on the alias `r`, which every branch gives to the rows it walks over.
-    fn bounds(&mut self, span: &Span) -> String {
-        let mut bounds = String::new();
-        if let Some(since) = span.since {
-            let since = self.bind(since);
-            let _ = write!(bounds, " AND r.stored > {since}");
-        }
-        if let Some(until) = span.until {
-            let until = self.bind(until);
-            let _ = write!(bounds, " AND r.stored <= {until}");
-        }
-        bounds
-    }
-
-    /// Conditions on the alias `s` that limit it to the actors of the sight: one for each index walk, or none.
-    fn actors(&mut self, sight: &Sight) -> Vec<Option<String>> {
-        match sight {
-            Sight::Everything | Sight::Authority(_) => vec![None],
-            Sight::Actors(keys) if (1..=MOST_ACTORS).contains(&keys.len()) => {
-                keys.iter().map(|key| Some(format!(" AND s.agent_key = {}", self.bind(*key)))).collect()
-            }
-            Sight::Actors(keys) => vec![Some(format!(" AND s.agent_key = ANY({})", self.bind(keys.clone())))],
-        }
-    }
-
-    /// `seen` is a condition of [`Self::actors`]. Where there is one, what that actor did is walked over: a person did
-    /// little, and what is related to an activity may be all the others.
-    fn branch(&mut self, filter: &Filter, seen: Option<&str>, agent: Way, activity: Way, bounds: &str) -> String {
-        let own = self.own_columns(filter, agent, activity);
-        let mut keys: Vec<Uuid> = Vec::new();
-        keys.extend([agent, activity].into_iter().filter_map(|way| match way {
-            Way::Own => None,
-            Way::Relation(key) => Some(key),
-        }));
-        if let Sight::Authority(key) = filter.sight {
-            keys.push(key);
-        }
-        let tenant = self.tenant.clone();
-        let (driver, others) = match keys.split_first() {
-            Some((driver, others)) if seen.is_none() => (*driver, others),
-            _ => {
-                // The statements themselves are walked over.
-                let (seen, also) = (seen.unwrap_or_default(), self.also(&keys));
-                let conditions = format!("{bounds}{also}").replace(" r.", " s.");
-                return self.cut(&format!(
-                    "SELECT s.stored FROM ledger.statements s
-                     WHERE s.tenant_id = {tenant}{own}{seen}{conditions} AND {VISIBLE} ORDER BY s.stored"
-                ));
-            }
-        };
-        let driver = self.bind(driver);
-        let others = self.also(others);
-        self.cut(&format!(
-            "SELECT r.stored FROM ledger.relations r CROSS JOIN LATERAL (
-                 SELECT FROM ledger.statements s
-                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored{own} AND {VISIBLE} LIMIT 1) hit
-             WHERE r.tenant_id = {tenant} AND r.key = {driver}{bounds}{others} ORDER BY r.stored"
-        ))
-    }
-
-    /// A branch, cut where the page is full.
-    fn cut(&self, branch: &str) -> String {
-        let Self { order, at_most, limit, .. } = self;
-        format!("(SELECT stored FROM ({branch} {order} LIMIT {at_most}) branch LIMIT {limit})")
-    }
-
-    /// Referrers whose chain reaches a statement that answers the filter; one that reaches several is found once, or
-    /// the others would not come onto the page before it is cut. Both must be in sight: who finds a referrer of their own
-    /// by what another statement says would read that statement.
-    fn references(&mut self, filter: &Filter, bounds: &str) -> String {
-        let mut reached = String::new();
-        for (column, value) in [("verb_key", filter.verb), ("registration_key", filter.registration)] {
-            if let Some(value) = value {
-                let value = self.bind(value);
-                let _ = write!(reached, " AND r.{column} = {value}");
-            }
-        }
-        for (column, key, ways) in
-            [("agent_key", filter.agent, agent_ways(filter)), ("activity_key", filter.activity, activity_ways(filter))]
-        {
-            let Some(key) = key else { continue };
-            let related: Vec<Uuid> = ways
-                .into_iter()
-                .filter_map(|way| match way {
-                    Way::Own => None,
-                    Way::Relation(key) => Some(key),
-                })
-                .collect();
-            let (key, related) = (self.bind(key), self.bind(related));
-            let _ = write!(reached, " AND (r.{column} = {key} OR r.related && {related})");
-        }
-        let (mut seen, mut authority) = (String::new(), String::new());
-        match &filter.sight {
-            Sight::Everything => {}
-            Sight::Authority(key) => {
-                let own = self.bind(vec![*key]);
-                let _ = write!(reached, " AND r.related @> {own}");
-                authority = self.also(&[*key]);
-            }
-            Sight::Actors(keys) => {
-                let keys = self.bind(keys.clone());
-                let _ = write!(reached, " AND r.agent_key = ANY({keys})");
-                let _ = write!(seen, " AND s.agent_key = ANY({keys})");
-            }
-        }
-        let tenant = self.tenant.clone();
-        self.cut(&format!(
-            "SELECT DISTINCT r.stored FROM ledger.reaches r CROSS JOIN LATERAL (
-                 SELECT FROM ledger.statements s
-                 WHERE s.tenant_id = {tenant} AND s.stored = r.stored{seen} AND {VISIBLE} LIMIT 1) hit
-             WHERE r.tenant_id = {tenant}{reached}{bounds}{authority} ORDER BY r.stored"
-        ))
-    }
-
-    fn own_columns(&mut self, filter: &Filter, agent: Way, activity: Way) -> String {
-        let own = |way: Way, key: Option<Uuid>| key.filter(|_| matches!(way, Way::Own));
-        let mut conditions = String::new();
-        for (column, value) in [
-            ("verb_key", filter.verb),
-            ("agent_key", own(agent, filter.agent)),
-            ("activity_key", own(activity, filter.activity)),
-            ("registration_key", filter.registration),
-        ] {
-            if let Some(value) = value {
-                let value = self.bind(value);
-                let _ = write!(conditions, " AND s.{column} = {value}");
-            }
-        }
-        conditions
-    }
-
-    fn also(&mut self, keys: &[Uuid]) -> String {
-        let mut conditions = String::new();
-        for key in keys {
-            let key = self.bind(*key);
-            let _ = write!(
-                conditions,
-                " AND EXISTS (SELECT FROM ledger.relations o WHERE o.tenant_id = {} AND o.key = {key} AND o.stored = r.stored)",
-                self.tenant
-            );
-        }
-        conditions
-    }
-}
-
-/// The limit rounded up to a power of two, as a literal for the planner. PostgreSQL keeps a generic plan only if its estimated
-/// cost is not above that of custom plans; with LIMIT as a parameter it assumes a tenth of all rows, and would replan each
-/// page, which costs more than reading it. Powers of two, so that there are few distinct prepared statements.
-fn at_most(limit: i64) -> i64 {
-    limit.max(64).unsigned_abs().next_power_of_two().try_into().unwrap_or(i64::MAX)
-}
-
-/// The actor stands in the statement's own column, an agent as object and the members of groups in `relations`; related ones
-/// there in their own forms.
-fn agent_ways(filter: &Filter) -> Vec<Way> {
-    let Some(key) = filter.agent else { return vec![Way::Own] };
-    let mut ways = vec![Way::Own, Way::Relation(key)];
-    if filter.related_agents {
-        ways.extend([Way::Relation(related_form(key)), Way::Relation(authority_form(key))]);
-    }
-    ways
-}
-
-fn activity_ways(filter: &Filter) -> Vec<Way> {
-    match filter.activity {
-        Some(key) if filter.related_activities => vec![Way::Own, Way::Relation(related_form(key))],
-        _ => vec![Way::Own],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn all_page_sizes_share_a_few_statements() {
-        let sql = |limit| {
-            let span = Span { ascending: false, since: None, until: None, limit, bytes: 1 << 20 };
-            Query::new(TenantId::DEFAULT, &Filter::default(), &span).sql
-        };
-        let different: HashSet<String> = (1..=1_000).map(sql).collect();
-        assert_eq!(different.len(), 5);
-    }
-
-    #[test]
-    fn a_page_is_never_cut_before_its_limit() {
-        for limit in [1, 50, 64, 65, 1_000, 1_001, i64::MAX] {
-            assert!(at_most(limit) >= limit, "{limit}");
-        }
-    }
+fn with_voided(row: &Row) -> Result<(Found, bool), StoreError> {
+    Ok((read_found(row)?, column(row, "voided")?))
 }

@@ -7,6 +7,7 @@ use crate::model::partition::{Bounds, Change, Partition, State, Weight};
 use crate::store::{
     As, Store, StoreError,
     door::tx::{Tx, column},
+    ledger::{tables::Tables, voids},
     platform::leases,
 };
 
@@ -77,6 +78,11 @@ pub async fn standings(tx: &Tx<'_>) -> Result<Vec<Standing>, StoreError> {
 /// then, and `None` where there is none. Whoever is in the way for more than an instant makes it fail with a lock timeout.
 pub async fn change(tx: &Tx<'_>, lower: DateTime<Utc>, change: Change) -> Result<Option<State>, StoreError> {
     leases::check(tx).await?;
+    match change {
+        Change::Detach => voids::settle(tx, Tables::Hot, lower).await?,
+        Change::Drop => voids::settle(tx, Tables::Detached, lower).await?,
+        Change::Seal | Change::Attach | Change::Archive => 0,
+    };
     let sql = match change {
         Change::Seal => "/* partitions::seal */ SELECT ledger.seal_month($1 /* moment */) AS state",
         Change::Detach => "/* partitions::detach */ SELECT ledger.detach_month($1 /* moment */) AS state",
@@ -130,7 +136,7 @@ pub async fn weights(tx: &Tx<'_>) -> Result<Vec<(Partition, Weight)>, StoreError
     rows.iter().map(|row| Ok((partition(row)?, weight(row)?))).collect()
 }
 
-fn partition(row: &Row) -> Result<Partition, StoreError> {
+pub(in crate::store) fn partition(row: &Row) -> Result<Partition, StoreError> {
     let state: String = column(row, "state")?;
     let name = || column::<String>(row, "name").unwrap_or_default();
     let state = State::parse(&state).ok_or_else(|| unknown(&name(), &state))?;

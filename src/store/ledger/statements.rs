@@ -22,8 +22,11 @@ pub struct Known {
     pub digest: Vec<u8>,
     /// Erased for good: nothing under this id may come back.
     pub erased: bool,
-    /// The sender's own timestamp, where it gave one and the month is still at hand.
+    pub stored: DateTime<Utc>,
+    /// The sender's own timestamp, where it gave one and the hot tables hold the statement.
     pub occurred: Option<DateTime<Utc>>,
+    /// The hot tables do not hold it.
+    pub is_away: bool,
 }
 
 /// What the first round trip of a write learns.
@@ -60,21 +63,32 @@ pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<B
     for row in &known {
         let stored: DateTime<Utc> = column(row, "stored")?;
         let occurred = occurred(tx, tenant, stored).await?;
-        let known = Known { digest: column(row, "digest")?, erased: column(row, "erased")?, occurred };
+        let known = Known {
+            digest: column(row, "digest")?,
+            erased: column(row, "erased")?,
+            stored,
+            occurred: occurred.flatten(),
+            is_away: occurred.is_none(),
+        };
         all.insert(column(row, "id")?, known);
     }
     let awaited = awaited.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     Ok(Beforehand { first_micros: column(&reserved, "first")?, known: all, awaited })
 }
 
-async fn occurred(tx: &Tx<'_>, tenant: TenantId, stored: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+/// `None`: the hot tables do not hold what was stored then.
+async fn occurred(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    stored: DateTime<Utc>,
+) -> Result<Option<Option<DateTime<Utc>>>, StoreError> {
     let row = tx
         .query_opt(
             "/* statements::occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
             &[&tenant.0, &stored],
         )
         .await?;
-    row.map_or(Ok(None), |row| column(&row, "occurred"))
+    row.map(|row| column(&row, "occurred")).transpose()
 }
 
 /// A new statement with the microsecond it got.
@@ -283,26 +297,43 @@ impl Refs {
     }
 }
 
-/// Which of these statements are at hand and under another authority than the one with this key.
-pub async fn under_others(
+/// Under whose authority a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Ours,
+    Others,
+    /// The hot tables do not hold what was stored then.
+    Away(DateTime<Utc>),
+}
+
+/// Under whose authority those of the statements are that somebody has stored, seen from the authority with this key.
+pub async fn whose(
     tx: &Tx<'_>,
     tenant: TenantId,
     ids: &[Uuid],
     authority: Uuid,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Vec<(Uuid, Whose)>, StoreError> {
     let rows = tx
         .query(
-            "/* statements::under_others */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+            "/* statements::whose */ SELECT wanted.id, i.stored, s.here IS NOT NULL AS here,
+                    EXISTS (SELECT FROM ledger.relations o
+                            WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = i.stored) AS ours
+             FROM unnest($2::uuid[]) AS wanted (id)
              CROSS JOIN LATERAL (SELECT i.stored FROM ledger.statement_ids i
                                  WHERE i.tenant_id = $1 AND i.id = wanted.id AND NOT i.erased OFFSET 0) i
-             CROSS JOIN LATERAL (SELECT FROM ledger.statements s
-                                 WHERE s.tenant_id = $1 AND s.stored = i.stored LIMIT 1) s
-             WHERE NOT EXISTS (SELECT FROM ledger.relations o
-                               WHERE o.tenant_id = $1 AND o.key = $3 AND o.stored = i.stored)",
+             LEFT JOIN LATERAL (SELECT true AS here FROM ledger.statements s
+                                WHERE s.tenant_id = $1 AND s.stored = i.stored LIMIT 1) s ON true",
             &[&tenant.0, &ids, &authority_form(authority)],
         )
         .await?;
-    rows.iter().map(|row| column(row, "id")).collect()
+    let whose = |row: &Row| {
+        Ok(match (column(row, "here")?, column(row, "ours")?) {
+            (false, _) => Whose::Away(column(row, "stored")?),
+            (true, true) => Whose::Ours,
+            (true, false) => Whose::Others,
+        })
+    };
+    rows.iter().map(|row| Ok((column(row, "id")?, whose(row)?))).collect()
 }
 
 /// Asks for the moment before which everything stored is visible now or never will be. Takes an earlier answer, as a

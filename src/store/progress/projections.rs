@@ -15,7 +15,11 @@ use crate::model::{
     attempt::{AttemptName, Cmi5, Effect, Fact, MoveOn},
     score::Score,
 };
-use crate::store::{StoreError, Tx, door::tx::column, ledger::voids::voids_at};
+use crate::store::{
+    StoreError, Tx,
+    door::tx::column,
+    ledger::{tables::Tables, voids::voids_at},
+};
 
 /// Which copy of the projections: the one that is read, or one that is built beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,18 +132,16 @@ pub async fn move_cursor(tx: &Tx<'_>, of: Of, to: DateTime<Utc>) -> Result<(), S
 pub async fn ledger_lines(
     tx: &Tx<'_>,
     tenant: TenantId,
-    after: DateTime<Utc>,
-    bound: DateTime<Utc>,
+    tables: Tables,
+    (after, bound): (DateTime<Utc>, DateTime<Utc>),
     most: i64,
 ) -> Result<Vec<Line>, StoreError> {
-    let rows = tx
-        .query(
-            "/* projections::ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
-                    CASE WHEN voiding THEN refers_to END AS voids, payload
-             FROM ledger.statements WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
-            &[&tenant.0, &after, &bound, &most],
-        )
-        .await?;
+    let sql = tables.sql(
+        "/* projections::ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
+                CASE WHEN voiding THEN refers_to END AS voids, payload
+         FROM ledger.statements WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
+    );
+    let rows = tx.query(&sql, &[&tenant.0, &after, &bound, &most]).await?;
     let line = |row: &Row| {
         Ok(Line {
             id: column(row, "id")?,

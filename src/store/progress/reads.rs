@@ -69,6 +69,8 @@ pub struct EnrollmentRow {
     pub completion: Option<CompletionRow>,
     /// The statement that said something of it last, from which the names of learner and course are read.
     pub latest_statement: Option<String>,
+    /// When that statement was stored, where the hot tables do not hold it.
+    pub latest_away: Option<DateTime<Utc>>,
 }
 
 /// One page of a user's enrollments, in the order of their ids.
@@ -224,6 +226,7 @@ async fn enrollment(tx: &Tx<'_>, tenant: TenantId, id: &str) -> Result<Option<En
          WHERE a.tenant_id = $1 AND a.enrollment_id = $2 ORDER BY a.attempt_number"
     );
     let rows = tx.query(&sql, &[&tenant.0, &id]).await?;
+    let (latest_statement, latest_away) = latest_statement(tx, tenant, id).await?;
     Ok(Some(EnrollmentRow {
         id: id.to_owned(),
         user: column(&named, "user_id")?,
@@ -231,7 +234,8 @@ async fn enrollment(tx: &Tx<'_>, tenant: TenantId, id: &str) -> Result<Option<En
         course_version: column(&named, "course_version_id")?,
         attempts: rows.iter().map(attempt).collect::<Result<_, _>>()?,
         completion: completion(tx, tenant, id).await?,
-        latest_statement: latest_statement(tx, tenant, id).await?,
+        latest_statement,
+        latest_away,
     }))
 }
 
@@ -256,12 +260,16 @@ async fn completion(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Result<O
     }))
 }
 
-/// What is voided is not asked for a name.
-async fn latest_statement(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Result<Option<String>, StoreError> {
+/// The text of the statement, or when it was stored where the hot tables have it not. What is voided is not asked for a name.
+async fn latest_statement(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    enrollment: &str,
+) -> Result<(Option<String>, Option<DateTime<Utc>>), StoreError> {
     let row = tx
         .query_opt(
             concat!(
-                "/* reads::read_latest_statement */ SELECT s.payload
+                "/* reads::latest_statement */ SELECT f.stored, s.payload
              FROM progress.attempt_names n
              CROSS JOIN LATERAL (
                  SELECT f.stored, f.statement_id FROM progress.attempt_statements f
@@ -271,12 +279,15 @@ async fn latest_statement(tx: &Tx<'_>, tenant: TenantId, enrollment: &str) -> Re
                 voids_at!("f.stored"),
                 ")
                  ORDER BY f.stored DESC LIMIT 1) f
-             JOIN ledger.statements s ON s.tenant_id = n.tenant_id AND s.stored = f.stored AND s.id = f.statement_id
+             LEFT JOIN ledger.statements s ON s.tenant_id = n.tenant_id AND s.stored = f.stored AND s.id = f.statement_id
              WHERE n.tenant_id = $1 AND n.enrollment_id = $2
              ORDER BY n.attempt_number DESC LIMIT 1"
             ),
             &[&tenant.0, &enrollment],
         )
         .await?;
-    row.map(|row| column(&row, "payload")).transpose()
+    let Some(row) = row else { return Ok((None, None)) };
+    let text: Option<String> = column(&row, "payload")?;
+    let away = if text.is_none() { Some(column(&row, "stored")?) } else { None };
+    Ok((text, away))
 }

@@ -115,9 +115,18 @@ impl Store {
                          FROM (SELECT key, iri, first_seen_at FROM ledger.verbs_seen s
                                WHERE tenant_id = $1 AND NOT EXISTS (SELECT FROM progress.verbs v WHERE v.iri = s.iri)
                                ORDER BY first_seen_at, iri LIMIT 1000) seen
-                         CROSS JOIN LATERAL (SELECT count(*) AS statements FROM
-                             (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 AND s.verb_key = seen.key
-                              LIMIT $2::bigint + 1) one) used
+                         CROSS JOIN LATERAL (SELECT count(*) + coalesce((
+                             -- What is archived was counted when it was written.
+                             SELECT sum((g.verbs ->> seen.iri)::bigint)::bigint FROM ledger.segments g
+                             WHERE g.tenant_id = $1 AND g.state = 'published'
+                               AND EXISTS (SELECT FROM ledger.partitions p WHERE p.month = g.month
+                                           AND p.state IN ('attached', 'dropped', 'marked'))), 0) AS statements
+                             FROM (
+                                 (SELECT s.stored FROM ledger.statements s
+                                  WHERE s.tenant_id = $1 AND s.verb_key = seen.key LIMIT $2::bigint + 1)
+                                 UNION ALL
+                                 (SELECT s.stored FROM ledger.detached_statements s
+                                  WHERE s.tenant_id = $1 AND s.verb_key = seen.key LIMIT $2::bigint + 1)) one) used
                          ORDER BY seen.first_seen_at, seen.iri",
                         &[&tenant.0, &COUNTED],
                     )

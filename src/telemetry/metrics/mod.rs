@@ -13,6 +13,7 @@ mod migrations;
 mod pools;
 mod process;
 mod relay;
+mod shelf;
 mod store;
 mod trail;
 mod transcript;
@@ -35,6 +36,7 @@ pub use self::{
     pools::{PoolFigures, PoolMetrics},
     process::{PHASES, ProcessMetrics},
     relay::RelayMetrics,
+    shelf::ShelfMetrics,
     store::StoreMetrics,
     trail::TrailMetrics,
     transcript::TranscriptMetrics,
@@ -61,6 +63,7 @@ pub struct Areas {
     pub pools: PoolMetrics,
     pub process: ProcessMetrics,
     pub relay: RelayMetrics,
+    pub shelf: ShelfMetrics,
     pub store: StoreMetrics,
     pub trail: TrailMetrics,
     pub transcript: TranscriptMetrics,
@@ -91,6 +94,7 @@ impl Metrics {
         let pools = PoolMetrics::register(&registry)?;
         let process = ProcessMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
+        let shelf = ShelfMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let trail = TrailMetrics::register(&registry)?;
         let transcript = TranscriptMetrics::register(&registry)?;
@@ -109,6 +113,7 @@ impl Metrics {
             pools,
             process,
             relay,
+            shelf,
             store,
             trail,
             transcript,

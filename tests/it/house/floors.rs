@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["store", "bus", "objects", "embedded"],
-    &["partitions"],
+    &["partitions", "cold"],
     &[
         "compat",
         "identity",

@@ -12,6 +12,7 @@ pub mod faulty;
 pub mod http;
 pub mod kafka;
 pub mod kafkaproc;
+pub mod months;
 pub mod past;
 pub mod patience;
 pub mod pgbouncer;

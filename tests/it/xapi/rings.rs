@@ -29,7 +29,7 @@ async fn step(references: &std::sync::Arc<References>) -> usize {
 
 fn references(app: &TestApp) -> std::sync::Arc<References> {
     let rooms = &app.service().rooms;
-    std::sync::Arc::new(References::new(rooms.store.clone(), rooms.edge.metrics.clone()))
+    std::sync::Arc::new(References::new(rooms.cold.clone(), rooms.edge.metrics.clone()))
 }
 
 /// Does all background work of references there is; answers in how many turns.

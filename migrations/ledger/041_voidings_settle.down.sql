@@ -1,0 +1,1 @@
+REVOKE UPDATE (voids_only_of) ON ledger.refs FROM progress_worker;

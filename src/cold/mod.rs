@@ -1,0 +1,120 @@
+//! The ledger wherever it lies: a month may be in the hot tables, in the detached ones, or in segments, and whoever reads
+//! through this room does not see which. No transaction is held while objects are read. Writes nothing.
+
+mod direct;
+mod lines;
+pub mod moments;
+mod page;
+pub mod plan;
+mod segments;
+
+pub use lines::Lines;
+
+use crate::{
+    model::TenantId,
+    objects::{
+        segment::Place,
+        shelf::{Shelf, ShelfError, Visit, Wanted},
+    },
+    store::{
+        As, Store, StoreError,
+        door::error::AsStoreError,
+        ledger::away::{self, Published},
+    },
+};
+
+/// Why something was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ColdError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// A month left the tables that it was looked for in.
+    #[error("a month moved while it was read")]
+    Moved,
+    #[error("statement {id} cannot be read: {detail}")]
+    Unreadable { id: uuid::Uuid, detail: String },
+}
+
+impl ColdError {
+    /// Whether the same read may succeed later without anybody mending anything in the archive.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_temporary(),
+            Self::Shelf(error) => error.is_temporary(),
+            Self::Moved => true,
+            Self::Unreadable { .. } => false,
+        }
+    }
+
+    /// Whether to ask again at once where everything is: something moved in between.
+    pub fn is_of_the_move(&self) -> bool {
+        match self {
+            Self::Moved => true,
+            Self::Shelf(error) => error.is_gone(),
+            Self::Store(_) | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
+impl AsStoreError for ColdError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Shelf(_) | Self::Moved | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+/// So often something that moved is looked for again.
+pub const TRIES: u32 = 3;
+
+/// The way to the ledger's months; cheap to clone.
+#[derive(Clone)]
+pub struct Cold {
+    store: Store,
+    shelf: Shelf,
+}
+
+impl Cold {
+    pub fn new(store: Store, shelf: Shelf) -> Self {
+        Self { store, shelf }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The same through another store, for instance one under a lease.
+    #[must_use]
+    pub fn through(&self, store: Store) -> Self {
+        Self { store, shelf: self.shelf.clone() }
+    }
+
+    /// A turn at the shelf, and which segments of the tenant count.
+    async fn segments(&self, tenant: TenantId) -> Result<Segments, ColdError> {
+        let visit = self.shelf.visit().await?;
+        let published =
+            self.store.run_tx("published", As::Tenant(tenant), |tx| Box::pin(away::published(tx, tenant))).await?;
+        Ok(Segments { tenant, visit, published })
+    }
+}
+
+/// A tenant's segments, to be read in one turn.
+struct Segments {
+    tenant: TenantId,
+    visit: Visit,
+    published: Vec<Published>,
+}
+
+impl Segments {
+    /// Those with something of this stretch of time, oldest first.
+    fn within(&self, stretch: plan::Stretch) -> impl DoubleEndedIterator<Item = Wanted> {
+        let touches = move |one: &&Published| one.month.begin() < stretch.upper && stretch.lower < one.month.end();
+        self.published.iter().filter(touches).map(|one| Wanted {
+            place: Place { tenant: self.tenant, month: one.month, revision: one.revision },
+            digest: one.digest.clone(),
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! Reads of archived months: how many, how long, how much of it from the storage and from the cache, and what was refused.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+use super::{SECONDS, register};
+
+#[derive(Debug)]
+pub struct ShelfMetrics {
+    /// One question to one segment.
+    pub seconds: Histogram,
+    /// Statements that came out of segments.
+    pub statements: IntCounter,
+    bytes: IntCounterVec,
+    /// Reads that waited for their turn as long as they may.
+    pub refused: IntCounter,
+    failures: IntCounterVec,
+}
+
+impl ShelfMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let seconds = HistogramOpts::new("progress_archive_read_seconds", "time of a question to an archived month");
+        let statements =
+            IntCounter::new("progress_archive_read_statements_total", "statements read out of archived months");
+        let bytes = Opts::new("progress_archive_read_bytes_total", "bytes read of archived months, by where they were");
+        let refused =
+            IntCounter::new("progress_archive_reads_refused_total", "reads of archived months that found no turn");
+        let failures = Opts::new("progress_archive_read_failures_total", "reads of archived months that failed");
+        Ok(Self {
+            seconds: register(registry, Histogram::with_opts(seconds.buckets(SECONDS.to_vec())))?,
+            statements: register(registry, statements)?,
+            bytes: register(registry, IntCounterVec::new(bytes, &["from"]))?,
+            refused: register(registry, refused)?,
+            failures: register(registry, IntCounterVec::new(failures, &["why"]))?,
+        })
+    }
+
+    pub fn read(&self, fetched: u64, cached: u64) {
+        self.bytes.with_label_values(&["storage"]).inc_by(fetched);
+        self.bytes.with_label_values(&["cache"]).inc_by(cached);
+    }
+
+    pub fn failed(&self, why: &str) {
+        self.failures.with_label_values(&[why]).inc();
+    }
+}
