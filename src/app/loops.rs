@@ -8,7 +8,7 @@ use crate::{
     archive::{Archive, plan::Schedule},
     cold::Cold,
     ingest::{Ingest, own, settle::References},
-    model::Clock,
+    model::{Clock, scheme::Scheme},
     partitions,
     projections::{self, silence::Patience},
     relay::{Relay, SHARES, Share},
@@ -31,7 +31,6 @@ pub fn all(
     let store = cold.store();
     let mut loops = vec![
         satisfied(cold, clock, ingest, authority),
-        partitions(store, clock, metrics),
         references(cold, metrics),
         progress(store),
         silences(store, clock, patience),
@@ -89,13 +88,14 @@ fn satisfied(cold: &Cold, clock: &Clock, ingest: &Ingest, authority: Map<String,
     })
 }
 
-fn partitions(store: &Store, clock: &Clock, metrics: &Metrics) -> Loop {
+/// Months made ahead, divided by this scheme.
+pub fn months(store: &Store, clock: &Clock, metrics: &Metrics, scheme: Scheme) -> Loop {
     let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
     Loop::new("months", Duration::from_secs(3600), move |lease| {
         let (store, clock, metrics) = (store.under(&lease), clock.clone(), metrics.clone());
         async move {
             partitions::run::mend(&store).await?;
-            partitions::run::make_ahead(&store, clock.now(), &metrics).await?;
+            partitions::run::make_ahead(&store, clock.now(), scheme, &metrics).await?;
             Ok(Step::Idle)
         }
     })

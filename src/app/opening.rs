@@ -120,8 +120,8 @@ impl Opening {
     }
 
     async fn ledger(&self) -> Result<(), StoreError> {
-        let made =
-            partitions::run::make_ahead(&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics).await;
+        let (store, now, metrics) = (&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics);
+        let made = partitions::run::make_ahead(store, now, self.config.partitions.scheme, metrics).await;
         made.map(drop).or_else(only_read)?;
         // So that no answer has to fall back to the beginning of time.
         self.rooms.xapi.reader.consistent_through(TenantId::DEFAULT).await.map(drop).or_else(only_read)
@@ -150,6 +150,7 @@ impl Opening {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;
+        shift.spawn(loops::months(store, clock, &edge.metrics, self.config.partitions.scheme));
         shift.spawn(loops::lifecycle(archive, settings::schedule(&self.config), !kafka.brokers.is_empty()));
         if !kafka.brokers.is_empty() {
             let inbox = Inbox::new(store.clone(), kafka.clone(), edge.metrics.clone(), clock.clone());

@@ -12,6 +12,7 @@ use crate::{
     model::{
         Clock, Ids,
         partition::{Bounds, Change, Month, Partition, Weight},
+        scheme::{self, Scheme},
     },
     partitions::{
         change::{self, Wish},
@@ -79,8 +80,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         match &args.command {
             Command::Rescheme(wanted) => return rescheme::run(&store.patient(LONGEST), wanted, args.json).await,
             Command::List => {
-                for (partition, weight) in store.partition_weights().await? {
-                    print(&partition, &weight, args.json);
+                let weights = store.partition_weights().await?;
+                let divided = store.divided_months().await?;
+                for (partition, weight) in weights {
+                    let scheme = divided.iter().find(|one| partition.bounds == one.month.into()).map(|one| one.scheme);
+                    print(&partition, &weight, scheme.unwrap_or_default(), args.json);
                 }
             }
             Command::Plan => {
@@ -91,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Command::Ensure { apply } => {
                 let missing = plan::missing(Clock::system().now(), &store.partition_bounds().await?);
                 for partition in &missing {
-                    let made = *apply && store.ensure_partition(partition.lower).await?;
+                    let made = *apply && store.ensure_divided(partition.lower, loaded.config.partitions.scheme).await?;
                     print_missing(*partition, made, args.json);
                 }
                 if missing.is_empty() && !args.json {
@@ -130,15 +134,17 @@ async fn change(store: &Store, config: &Config, which: &OfMonth, change: Change,
     Ok(())
 }
 
-fn print(partition: &Partition, weight: &Weight, json: bool) {
+fn print(partition: &Partition, weight: &Weight, scheme: Scheme, json: bool) {
     let Partition { bounds, state } = partition;
     if json {
-        let line = json!({ "name": bounds.to_string(), "state": state.name(), "lower": bounds.lower,
-                           "upper": bounds.upper, "estimatedRows": weight.rows, "bytes": weight.bytes });
+        let parts: Vec<String> = scheme.parts(Month::of(bounds.lower)).into_iter().map(scheme::name).collect();
+        let line = json!({ "name": bounds.to_string(), "state": state.name(), "lower": bounds.lower, "upper": bounds.upper,
+                           "scheme": scheme.to_string(), "parts": parts,
+                           "estimatedRows": weight.rows, "bytes": weight.bytes });
         say!("{line}");
     } else {
         let (rows, bytes) = (weight.rows, indicatif::BinaryBytes(u64::try_from(weight.bytes).unwrap_or(0)));
-        say!("{bounds}  {:<8}  {rows:>12} rows  {bytes:>12}", state.name());
+        say!("{bounds}  {:<8}  {rows:>12} rows  {bytes:>12}  {scheme}", state.name());
     }
 }
 

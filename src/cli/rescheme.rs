@@ -6,6 +6,7 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::access::BY;
 use crate::{
     model::{
         partition::{Bounds, Month},
@@ -103,7 +104,7 @@ async fn divide(store: &Store, month: Month, to: Scheme, json: bool) -> anyhow::
         }
         true
     };
-    let done = rescheme(store, month, to, &tell).await;
+    let done = rescheme(store, month, to, BY, &tell).await;
     bar.finish_and_clear();
     done?;
     if !json {

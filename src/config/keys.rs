@@ -7,7 +7,7 @@ use super::{
     setting::{ByteSize, LogFormat, PathList, Sasl, Setting},
     source::Values,
 };
-use crate::model::Secret;
+use crate::model::{Secret, scheme::Scheme};
 
 /// What is known about one key before anybody gives it a value.
 #[derive(Clone, Copy, Debug)]
@@ -248,6 +248,12 @@ keys! {
         password: Option<Secret> = "",
         /// How the PostgreSQL server connects: `require`, `verify-ca`, `verify-full`, or `disable` on one machine.
         sslmode: String = "require",
+    }
+    /// The months of the ledger.
+    "partitions." partitions: Partitions {
+        /// How months are divided that are made ahead from now on: `monthly` (not at all), `weekly`, `daily`, or `tenants-N` for N parts
+        /// by tenant ([schemes.md](schemes.md)).
+        scheme: Scheme = "monthly",
     }
     /// Bearer tokens of an OpenID issuer; without an issuer only keys and secrets are accepted.
     "auth." auth: Auth {

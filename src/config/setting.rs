@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::model::Secret;
+use crate::model::{Secret, scheme::Scheme};
 
 /// A type that a configuration key may have. All sources are text in the end, so this is the one way in.
 pub trait Setting: Sized {
@@ -58,6 +58,14 @@ impl Setting for bool {
             "false" => Ok(false),
             _ => Err("expected true or false".to_owned()),
         }
+    }
+}
+
+impl Setting for Scheme {
+    const KIND: &'static str = "monthly, weekly, daily or tenants-N";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -54,6 +54,7 @@ pub async fn rescheme(
     store: &Store,
     month: Month,
     scheme: Scheme,
+    by: &str,
     tell: &(dyn Fn(Step) -> bool + Sync),
 ) -> Result<(), ReschemeError> {
     let tell = |step| if tell(step) { Ok(()) } else { Err(ReschemeError::Stopped) };
@@ -77,7 +78,7 @@ pub async fn rescheme(
     let unseen = || ReschemeError::Differs(month, "not all of it was compared".to_owned());
     let same = comparison.finish().ok_or_else(unseen)?;
     let mut tries = 1;
-    while let Err(error) = store.swap_division(&same).await {
+    while let Err(error) = store.swap_division(&same, by).await {
         if error.code() != Some("55P03") || tries == TRIES {
             return Err(error.into());
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{Reach, missing, reach};
 use crate::{
-    model::partition::Bounds,
+    model::{partition::Bounds, scheme::Scheme},
     store::{As, Store, StoreError, ledger::partitions},
     telemetry::Metrics,
 };
@@ -25,11 +25,16 @@ pub async fn mend(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes what is missing; answers which partitions those were.
-pub async fn make_ahead(store: &Store, now: DateTime<Utc>, metrics: &Metrics) -> Result<Vec<Bounds>, StoreError> {
+/// Makes what is missing, divided by the scheme; answers which partitions those were.
+pub async fn make_ahead(
+    store: &Store,
+    now: DateTime<Utc>,
+    scheme: Scheme,
+    metrics: &Metrics,
+) -> Result<Vec<Bounds>, StoreError> {
     let missing = missing(now, &store.partition_bounds().await?);
     for partition in &missing {
-        store.ensure_partition(partition.lower).await?;
+        store.ensure_divided(partition.lower, scheme).await?;
         tracing::info!(%partition, "a partition of the ledger was made");
     }
     look(store, now, metrics).await?;

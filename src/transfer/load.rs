@@ -4,7 +4,7 @@
 //! Who was interrupted loads the same again: what is there already is skipped, and months that were being filled go on. Nothing is
 //! told of what is loaded: no statement goes to the relay and no event is made. The projections have to be rebuilt afterwards.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -54,10 +54,10 @@ pub struct Brought {
 }
 
 /// Where the statements of a month go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Target {
-    /// Tables that become the month, for these tenants.
-    Fill(Fill, BTreeSet<TenantId>),
+    /// Tables that become the month.
+    Fill(Fill),
     Open,
 }
 
@@ -86,15 +86,18 @@ impl Load {
         self.meet(tenant).await?;
         let mut of_month: BTreeMap<Month, Vec<NewStatement<'_>>> = BTreeMap::new();
         let mut loaded = Loaded::default();
-        let mut ids: HashMap<Uuid, (&[u8], DateTime<Utc>)> = HashMap::new();
-        for Arrival { statement, stored } in batch {
-            let entry = NewStatement { statement, stored: *stored };
-            match ids.insert(statement.id, (&statement.digest, *stored)) {
-                Some((digest, there)) if digest != statement.digest => {
-                    return Err(LoadError::Conflict { id: statement.id, there });
+        let mut ids: HashMap<Uuid, &Arrival> = HashMap::new();
+        for arrival in batch {
+            let Arrival { statement, stored } = arrival;
+            match ids.insert(statement.id, arrival) {
+                Some(before) if is_another(statement, &before.statement.digest, sent(&before.statement)) => {
+                    return Err(LoadError::Conflict { id: statement.id, there: before.stored });
                 }
                 Some(_) => loaded.same += 1,
-                None => of_month.entry(Month::of(*stored)).or_default().push(entry),
+                None => {
+                    let entry = NewStatement { statement, stored: *stored };
+                    of_month.entry(Month::of(*stored)).or_default().push(entry);
+                }
             }
         }
         for (month, entries) in of_month {
@@ -117,30 +120,23 @@ impl Load {
         Ok(())
     }
 
-    async fn target(&mut self, tenant: TenantId, month: Month) -> Result<Target, LoadError> {
-        if !self.months.contains_key(&month) {
-            let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
-            let target = match state.as_deref() {
-                None => Target::Fill(self.store.begin_month(month, Parents::Hot).await?, BTreeSet::new()),
-                Some("open") => Target::Open,
-                Some(other) => return Err(LoadError::Closed(month, other.to_owned())),
-            };
-            self.months.insert(month, target);
+    async fn target(&mut self, month: Month) -> Result<Target, LoadError> {
+        if let Some(target) = self.months.get(&month) {
+            return Ok(*target);
         }
-        Ok(match self.months.get_mut(&month) {
-            Some(target @ Target::Fill(..)) => {
-                if let Target::Fill(_, tenants) = target {
-                    tenants.insert(tenant);
-                }
-                target.clone()
-            }
-            _ => Target::Open,
-        })
+        let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
+        let target = match state.as_deref() {
+            None => Target::Fill(self.store.begin_month(month, Parents::Hot).await?),
+            Some("open") => Target::Open,
+            Some(other) => return Err(LoadError::Closed(month, other.to_owned())),
+        };
+        self.months.insert(month, target);
+        Ok(target)
     }
 
     /// Writes statements of one month; answers how many were new.
     async fn write(&mut self, tenant: TenantId, month: Month, entries: &[NewStatement<'_>]) -> Result<u64, LoadError> {
-        let target = self.target(tenant, month).await?;
+        let target = self.target(month).await?;
         let Some(known) = self.tenants.get(&tenant) else { return Ok(0) };
         let until = known.quiet_until;
         if let Some(entry) = entries.iter().find(|entry| entry.stored > until) {
@@ -150,7 +146,7 @@ impl Load {
         if let Some(entry) = entries.iter().find(|entry| !moments.insert(entry.stored)) {
             return Err(LoadError::SameMoment { tenant, stored: entry.stored });
         }
-        let batch = Batch { tenant, month, entries, target: &target, seen: &known.seen };
+        let batch = Batch { tenant, month, entries, target, seen: &known.seen };
         let written = self.store.run_once("load", As::Worker, |tx| Box::pin(batch.write(tx))).await?;
         known.seen.note(written.words);
         Ok(written.new)
@@ -202,21 +198,21 @@ impl Load {
         let mut finished = Vec::new();
         while let Some(next) = self.months.first_entry().filter(|next| before.is_none_or(|before| *next.key() < before))
         {
-            if let (month, Target::Fill(fill, tenants)) = next.remove_entry() {
-                self.finish_month(&fill, &tenants.into_iter().collect::<Vec<_>>()).await?;
+            if let (month, Target::Fill(fill)) = next.remove_entry() {
+                self.finish_month(&fill).await?;
                 finished.push(month);
             }
         }
         Ok(finished)
     }
 
-    async fn finish_month(&self, fill: &Fill, tenants: &[TenantId]) -> Result<(), LoadError> {
+    async fn finish_month(&self, fill: &Fill) -> Result<(), LoadError> {
         let twice = self.store.run_tx("load_twice", As::Worker, |tx| Box::pin(loads::twice(tx, fill)));
         if let Some((tenant, stored)) = twice.await? {
             return Err(LoadError::SameMoment { tenant, stored });
         }
         self.store.run_tx("load_index", As::Worker, |tx| Box::pin(fills::index(tx, fill))).await?;
-        self.store.run_once("load_finish", As::Worker, |tx| Box::pin(loads::finish(tx, fill, tenants))).await?;
+        self.store.run_once("load_finish", As::Worker, |tx| Box::pin(loads::finish(tx, fill))).await?;
         Ok(())
     }
 }
@@ -226,7 +222,7 @@ struct Batch<'a> {
     tenant: TenantId,
     month: Month,
     entries: &'a [NewStatement<'a>],
-    target: &'a Target,
+    target: Target,
     seen: &'a Seen,
 }
 
@@ -249,7 +245,7 @@ impl Batch<'_> {
         let (unseen, words) = self.seen.unseen(new.iter().map(|entry| entry.statement));
         remember(tx, self.tenant, unseen).await?;
         match self.target {
-            Target::Fill(fill, _) => loads::into_fill(tx, self.tenant, fill, &new).await?,
+            Target::Fill(fill) => loads::into_fill(tx, self.tenant, &fill, &new).await?,
             Target::Open => self.append(tx, &new).await?,
         }
         Ok(New { new: new.len() as u64, words })
@@ -263,7 +259,7 @@ impl Batch<'_> {
             if known.erased {
                 return Err(LoadError::Erased(known.id));
             }
-            if coming.get(&known.id).is_none_or(|coming| is_another(coming, known)) {
+            if coming.get(&known.id).is_none_or(|coming| is_another(coming, &known.digest, known.occurred)) {
                 return Err(LoadError::Conflict { id: known.id, there: known.stored });
             }
         }
@@ -283,9 +279,13 @@ impl Batch<'_> {
     }
 }
 
-/// A timestamp that one side has not differs from nothing.
-fn is_another(coming: &Prepared, known: &loads::Claimed) -> bool {
-    let occurred = coming.has_timestamp.then_some(coming.timestamp.timestamp_micros());
-    let differs = occurred.zip(known.occurred).is_some_and(|(one, other)| one != other.timestamp_micros());
-    known.digest != coming.digest || differs
+/// The sender's own timestamp.
+fn sent(statement: &Prepared) -> Option<DateTime<Utc>> {
+    statement.has_timestamp.then_some(statement.timestamp)
+}
+
+/// Whether a statement is another one than that of this digest. A timestamp that one side has not differs from nothing.
+fn is_another(coming: &Prepared, digest: &[u8], occurred: Option<DateTime<Utc>>) -> bool {
+    let differs = |(one, other): (DateTime<Utc>, DateTime<Utc>)| one.timestamp_micros() != other.timestamp_micros();
+    coming.digest != digest || sent(coming).zip(occurred).is_some_and(differs)
 }

@@ -6,17 +6,18 @@ use std::{
 };
 
 use progress_service::{
-    model::{TenantId, partition::Month, scheme::Scheme},
+    model::{Clock, Ids, TenantId, partition::Month, scheme::Scheme},
     partitions::rescheme::{ReschemeError, Step, abort, rescheme},
     store::{As, Store, ledger::fills::Parents},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
     fills::{copy, ledger, tables},
     support::{
+        app::TestApp,
         patience,
         pg::TestDatabase,
         process::{Process, command},
@@ -64,7 +65,7 @@ on_each_server! {
         let (store, eyes) = (sealed(&db).await, db.superuser().await);
         let before = read(&eyes).await;
         for (to, parts) in TO.into_iter().zip([5, 28, 4, 8, 1]) {
-            rescheme(&store, month(), to.parse().unwrap(), &go_on).await.unwrap();
+            rescheme(&store, month(), to.parse().unwrap(), "a test", &go_on).await.unwrap();
             assert_eq!(read(&eyes).await, before, "{to}");
             let leaves = leaves(&eyes).await;
             assert_eq!(leaves.len(), 2 * parts, "{to}: {leaves:?}");
@@ -85,7 +86,7 @@ on_each_server! {
         }
         let divided = store.divided_months().await.unwrap();
         assert_eq!((divided.len(), divided[0].scheme, divided[0].state.as_str()), (1, Scheme::Monthly, "sealed"));
-        let error = rescheme(&store, month(), Scheme::Monthly, &go_on).await.unwrap_err();
+        let error = rescheme(&store, month(), Scheme::Monthly, "a test", &go_on).await.unwrap_err();
         assert!(error.to_string().contains("monthly already"), "{error}");
     }
 
@@ -96,11 +97,11 @@ on_each_server! {
         for (turn, stop) in (1..=steps).enumerate() {
             let to: Scheme = TO[turn % 2].parse().unwrap();
             let done = AtomicUsize::new(0);
-            let stopped = rescheme(&store, month(), to, &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await;
+            let stopped = rescheme(&store, month(), to, "a test", &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await;
             assert!(matches!(stopped, Err(ReschemeError::Stopped)), "{stop}");
             assert_eq!(read(&eyes).await, before, "after {stop} steps");
             if stop < steps {
-                rescheme(&store, month(), to, &go_on).await.unwrap();
+                rescheme(&store, month(), to, "a test", &go_on).await.unwrap();
                 assert_eq!(read(&eyes).await, before, "gone on after {stop} steps");
             }
             assert_eq!(store.divided_months().await.unwrap()[0].scheme, to);
@@ -113,7 +114,7 @@ on_each_server! {
         let before = read(&eyes).await;
         for stop in [1, 2, 15, 29, 30, 45, 58] {
             let done = AtomicUsize::new(0);
-            rescheme(&store, month(), Scheme::Daily, &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await.unwrap_err();
+            rescheme(&store, month(), Scheme::Daily, "a test", &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await.unwrap_err();
             abort(&store, month()).await.unwrap();
             assert!(tables(&eyes).await.is_empty() && store.divisions().await.unwrap().is_empty());
             assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before.clone(), 2));
@@ -162,9 +163,9 @@ on_each_server! {
         ];
         for change in tampered {
             let stop = |step| step != Step::Indexed;
-            assert!(matches!(rescheme(&store, month(), Scheme::Weekly, &stop).await, Err(ReschemeError::Stopped)));
+            assert!(matches!(rescheme(&store, month(), Scheme::Weekly, "a test", &stop).await, Err(ReschemeError::Stopped)));
             eyes.batch_execute(change).await.unwrap();
-            let error = rescheme(&store, month(), Scheme::Weekly, &go_on).await.unwrap_err();
+            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
             assert!(matches!(error, ReschemeError::Differs(..)) && error.to_string().contains("2026-02"), "{change}: {error}");
             assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before.clone(), 2), "{change}");
             abort(&store, month()).await.unwrap();
@@ -179,10 +180,10 @@ on_each_server! {
         };
         for wrong in ["open", "dropped", "attached", "marked"] {
             state(wrong).await;
-            let error = rescheme(&store, month(), Scheme::Weekly, &go_on).await.unwrap_err();
+            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
             assert!(error.to_string().contains(&format!("2026-02 is {wrong}")), "{error}");
         }
-        let error = rescheme(&store, "2025-01".parse().unwrap(), Scheme::Weekly, &go_on).await.unwrap_err();
+        let error = rescheme(&store, "2025-01".parse().unwrap(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
         assert!(error.to_string().contains("unknown"), "{error}");
 
         state("sealed").await;
@@ -199,9 +200,9 @@ on_each_server! {
 
         // Somebody opens the month in between.
         let opened = |step| if step == Step::Indexed { false } else { true };
-        rescheme(&store, month(), Scheme::Weekly, &opened).await.unwrap_err();
+        rescheme(&store, month(), Scheme::Weekly, "a test", &opened).await.unwrap_err();
         state("open").await;
-        assert!(rescheme(&store, month(), Scheme::Weekly, &go_on).await.is_err());
+        assert!(rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.is_err());
         assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before, 2));
         abort(&store, month()).await.unwrap();
     }
@@ -213,7 +214,7 @@ on_each_server! {
         reading.query_one("SELECT count(*) FROM ledger.statements", &[]).await.unwrap();
         let dividing = tokio::spawn({
             let store = store.clone();
-            async move { rescheme(&store, month(), Scheme::Weekly, &go_on).await }
+            async move { rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await }
         });
         patience::until("it waits for its turn", async || {
             let tried = eyes.query_one("SELECT count(*) FROM ledger.month_divisions WHERE copied_until = '2026-03-01Z'
@@ -226,6 +227,46 @@ on_each_server! {
         reading.commit().await.unwrap();
         dividing.await.unwrap().unwrap();
         assert_eq!(leaves(&eyes).await.len(), 10);
+    }
+
+    async fn a_month_out_of_the_queries_way_is_divided_where_it_is(db: TestDatabase) {
+        let (store, eyes) = (sealed(&db).await, db.superuser().await);
+        let before = read(&eyes).await;
+        let moved = eyes.query_one("SELECT ledger.detach_month('2026-02-09Z')", &[]).await.unwrap();
+        assert_eq!(moved.get::<_, &str>(0), "detached");
+        let away = async || (ledger(&eyes, "detached_statements").await, ledger(&eyes, "detached_relations").await);
+        rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap();
+        assert_eq!((away().await, leaves(&eyes).await.len()), (before.clone(), 0));
+
+        // It moves as one, divided as it is.
+        let back = eyes.query_one("SELECT ledger.attach_month('2026-02-09Z')", &[]).await.unwrap();
+        assert_eq!(back.get::<_, &str>(0), "sealed");
+        assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before.clone(), 10));
+        let weight = store.partition_weights().await.unwrap().remove(0).1;
+        assert!(weight.rows == 300 && weight.bytes > 100_000, "{weight:?}");
+
+        // Moved between copy and swap: the copy is of no use to the month that is elsewhere now.
+        rescheme(&store, month(), Scheme::Daily, "a test", &|step| step != Step::Indexed).await.unwrap_err();
+        eyes.batch_execute("SELECT ledger.detach_month('2026-02-09Z')").await.unwrap();
+        let error = rescheme(&store, month(), Scheme::Daily, "a test", &go_on).await.unwrap_err();
+        assert!(error.to_string().contains("abort that first"), "{error}");
+        abort(&store, month()).await.unwrap();
+        rescheme(&store, month(), Scheme::Monthly, "a test", &go_on).await.unwrap();
+        assert_eq!(away().await, before);
+    }
+
+    async fn months_ahead_are_divided_as_it_is_configured(db: TestDatabase) {
+        let variables = [("PROGRESS_PARTITIONS_SCHEME", "tenants-3")];
+        let app = TestApp::with(db, &variables, Clock::system(), Ids::random()).await;
+        let (store, eyes) = (app.db.store(), app.db.superuser().await);
+        let divided = store.divided_months().await.unwrap();
+        assert!(divided.len() == 4 && divided.iter().all(|one| one.scheme == Scheme::Tenants(3)), "{divided:?}");
+        let statement = json!({"id": Uuid::from_u128(0x1111_0000_0000_4000_8000_0000_0000_0001), "actor": {"mbox": "mailto:a@x.example"},
+                               "verb": {"id": "http://x.example/did"}, "object": {"id": "http://x.example/it"}});
+        app.post_statements(&json!([statement])).await.expect(200);
+        let page = app.get_statements(&[("activity", "http://x.example/it")]).await.expect(200).json();
+        assert_eq!(page["statements"].as_array().unwrap().len(), 1);
+        assert_eq!(leaves(&eyes).await.len(), 4 * 3 * 2);
     }
 
     async fn months_are_made_divided(db: TestDatabase) {

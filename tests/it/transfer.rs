@@ -143,6 +143,36 @@ on_each_server! {
         assert_eq!(count(&db, "ledger.statement_ids").await, 51);
     }
 
+    async fn one_batch_may_say_the_same_twice_and_not_two_things_of_one_id(db: TestDatabase) {
+        let store = db.store();
+        let one = past(1, "2026-02-03T10:00:00Z");
+        assert_eq!(load(&store, &[one.clone(), one.clone()]).await.unwrap(), Loaded { new: 1, same: 1 });
+        let (two, mut other) = (past(2, "2026-02-03T11:00:00Z"), past(2, "2026-02-03T12:00:00Z"));
+        assert!(matches!(load(&store, &[two.clone(), other.clone()]).await, Err(LoadError::Conflict { .. })));
+        other["timestamp"] = two["timestamp"].clone();
+        other["result"]["score"]["scaled"] = json!(0.25);
+        assert!(matches!(load(&store, &[two, other]).await, Err(LoadError::Conflict { .. })));
+        assert_eq!(count(&db, "ledger.statement_ids").await, 1);
+    }
+
+    async fn what_another_load_has_begun_is_finished_with_its_references(db: TestDatabase) {
+        let store = db.store();
+        let commented = "http://adlnet.gov/expapi/verbs/commented";
+        let mut dead = begin(&store);
+        let referring = referring(2, "2026-02-05T09:00:00Z", 1, commented);
+        dead.take(TENANT, &read(&[past(1, "2026-02-03T10:00:00Z"), referring])).await.unwrap();
+        drop(dead);
+        // Somebody else loads another tenant into the same month.
+        let other = TenantId(Uuid::from_u128(0x0777));
+        let mut reader = Reader::of(other);
+        let arrival = reader.read(past(3, "2026-02-04T10:00:00Z").to_string().as_bytes()).unwrap();
+        let mut load = begin(&store);
+        load.take(other, &[arrival]).await.unwrap();
+        assert_eq!(load.finish(None).await.unwrap().len(), 1);
+        settle(&store).await;
+        assert_eq!((count(&db, "ledger.statements").await, count(&db, "ledger.reaches").await), (3, 1));
+    }
+
     async fn a_moment_belongs_to_one_statement(db: TestDatabase) {
         let store = db.store();
         let twice = [past(1, "2026-02-03T10:00:00Z"), past(2, "2026-02-03T10:00:00Z")];

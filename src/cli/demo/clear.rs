@@ -26,7 +26,10 @@ pub async fn run(store: &Store, apply: bool, json: bool) -> anyhow::Result<ExitC
     let months = store.demo_months().await?;
     let unfinished = store.demo_months_unfinished().await?;
     if let Some(month) = store.demo_months_away().await?.first() {
-        bail!("{month} has left the ledger with statements of demo tenants in it: bring it back first");
+        bail!(
+            "statements of demo tenants in {month} went to the archive: bring the month back (`archive restore`, `partitions attach`) \
+             and remove its segments first"
+        );
     }
     for month in &months {
         if let Some(other) = store.other_in_month(*month).await? {

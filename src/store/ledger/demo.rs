@@ -75,9 +75,11 @@ const AWAY: &str = "/* demo::away */
     WHERE p.state NOT IN ('open', 'sealed') AND EXISTS (
         SELECT FROM ledger.demo_tenants d JOIN ledger.statement_ids i USING (tenant_id)
         WHERE i.stored >= p.lower_bound AND i.stored < p.upper_bound)
+       OR EXISTS (SELECT FROM ledger.demo_tenants d JOIN ledger.segments g USING (tenant_id)
+                  WHERE g.month = p.month AND g.state <> 'removed')
     ORDER BY p.month";
 
-/// The months that have left the ledger with statements of demo tenants in them.
+/// The months that have left the ledger with statements of demo tenants in them, or of which the archive has some.
 pub async fn months_away(tx: &Tx<'_>) -> Result<Vec<Month>, StoreError> {
     tx.query(AWAY, &[]).await?.iter().map(|row| column(row, "lower_bound").map(Month::of)).collect()
 }

@@ -161,13 +161,30 @@ const REFERRING: &str = "/* loads::referring */
     WHERE s.tenant_id = $1 AND s.stored >= $2 /* begins */ AND s.stored < $3 /* ends */ AND s.refers_to IS NOT NULL
     ORDER BY s.refers_to, s.id ON CONFLICT DO NOTHING";
 
-/// Makes a partition of what was copied, with what follows from its being there: the references of its statements, and another
-/// look at those who referred to one of them before.
-pub async fn finish(tx: &Tx<'_>, fill: &Fill, tenants: &[TenantId]) -> Result<(), StoreError> {
+/// Whose statements were copied: from tenant to tenant along the index.
+async fn tenants(tx: &Tx<'_>, fill: &Fill) -> Result<Vec<TenantId>, StoreError> {
+    let sql = format!(
+        "/* loads::tenants */ SELECT tenant_id FROM ledger.filling_statements_{} WHERE tenant_id > $1 /* after */
+         ORDER BY tenant_id LIMIT 1",
+        fill.month.begin().format("%Y_%m")
+    );
+    let mut tenants = Vec::new();
+    let mut after = Uuid::nil();
+    while let Some(row) = tx.query_opt(&sql, &[&after]).await? {
+        after = column(&row, "tenant_id")?;
+        tenants.push(TenantId(after));
+    }
+    Ok(tenants)
+}
+
+/// Makes a partition of what was copied and indexed, with what follows from its being there: the references of its statements, and
+/// another look at those who referred to one of them before.
+pub async fn finish(tx: &Tx<'_>, fill: &Fill) -> Result<(), StoreError> {
+    let tenants = tenants(tx, fill).await?;
     fills::finish(tx, fill).await?;
     statements::now(tx).await?;
     for tenant in tenants {
-        tx.act_as(As::Tenant(*tenant)).await?;
+        tx.act_as(As::Tenant(tenant)).await?;
         let (begins, ends) = (fill.month.begin(), fill.month.end());
         let range: [Param<'_>; 3] = [&tenant.0, &begins, &ends];
         tx.execute(AWAITED, &range).await?;

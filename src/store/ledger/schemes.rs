@@ -3,6 +3,7 @@
 //! Until then everybody reads the month as it was; what is left of a copy that was broken off is gone on with, or removed.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::fills::Fill;
 use crate::model::{
@@ -12,7 +13,10 @@ use crate::model::{
 use crate::store::{
     As, Store, StoreError, Tx,
     door::tx::{Param, column},
-    platform::leases,
+    platform::{
+        audit::{self, Entry},
+        leases,
+    },
 };
 
 /// A month that is being divided anew.
@@ -100,26 +104,59 @@ async fn begin(tx: &Tx<'_>, month: Month, scheme: Scheme) -> Result<Division, St
     begun.ok_or_else(|| StoreError::Shape { name: "begin_scheme", detail: format!("{month} was not begun") })
 }
 
-/// A table that is copied: what it is called, where its rows come from, and its columns.
+/// A table that is copied, where its rows come from, and its columns.
 struct Copied {
     copy: String,
     source: String,
     columns: String,
+    /// What stands behind FROM, of either of them, for the rows of a part.
+    rows: fn(&str, &str) -> String,
+    range: Bounds,
 }
 
 const COLUMNS: &str = "/* schemes::columns */
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns FROM pg_attribute
     WHERE attrelid = to_regclass($1 /* table */) AND attnum > 0 AND NOT attisdropped";
 
-async fn tables(tx: &Tx<'_>, division: &Division) -> Result<Vec<Copied>, StoreError> {
-    let mut tables = Vec::with_capacity(2);
-    for table in ["statements", "relations"] {
+/// The statements of the part, and with the first part all relations of the month: they have no index by which a part of them
+/// would be found, and are few bytes.
+async fn tables(tx: &Tx<'_>, division: &Division, part: Bounds) -> Result<Vec<Copied>, StoreError> {
+    let month = Bounds::from(division.month);
+    let mut wanted = vec![("statements", statements_of as fn(&str, &str) -> String, part)];
+    if part.lower == month.lower {
+        wanted.push(("relations", relations_of, month));
+    }
+    let mut tables = Vec::with_capacity(wanted.len());
+    for (table, rows, range) in wanted {
         let copy = format!("ledger.filling_{table}_{}", division.month.begin().format("%Y_%m"));
         let source = format!("ledger.{}{table}", if division.is_detached { "detached_" } else { "" });
         let columns = column(&tx.query_one(COLUMNS, &[&copy]).await?, "columns")?;
-        tables.push(Copied { copy, source, columns });
+        tables.push(Copied { copy, source, columns, rows, range });
     }
     Ok(tables)
+}
+
+/// From tenant to tenant along the index, and of each the part: else all of the month would be read for every part.
+fn statements_of(from: &str, columns: &str) -> String {
+    format!(
+        "(WITH RECURSIVE tenants (tenant_id) AS (
+              (SELECT tenant_id FROM {from} WHERE stored >= $3 AND stored < $4 ORDER BY tenant_id LIMIT 1)
+              UNION ALL
+              SELECT (SELECT s.tenant_id FROM {from} s WHERE s.tenant_id > t.tenant_id AND s.stored >= $3 AND s.stored < $4
+                      ORDER BY s.tenant_id LIMIT 1) FROM tenants t WHERE t.tenant_id IS NOT NULL)
+          SELECT r.* FROM tenants t CROSS JOIN LATERAL (
+              SELECT {columns} FROM {from} s WHERE s.tenant_id = t.tenant_id AND s.stored >= $1 AND s.stored < $2 OFFSET 0) r) r"
+    )
+}
+
+fn relations_of(from: &str, columns: &str) -> String {
+    format!("(SELECT {columns} FROM {from} WHERE stored >= $1 AND stored < $2 AND stored >= $3 AND stored < $4) r")
+}
+
+/// What means to read a whole table is not to fetch each row from a page of its own by some index.
+async fn read_whole(tx: &Tx<'_>, is_meant: bool) -> Result<(), StoreError> {
+    let sql = if is_meant { "SET LOCAL enable_seqscan = on" } else { "SET LOCAL enable_seqscan = off" };
+    tx.execute(sql, &[]).await.map(drop)
 }
 
 const MOVE_ON: &str = "/* schemes::move_on */
@@ -130,17 +167,17 @@ const MOVE_ON: &str = "/* schemes::move_on */
 /// Copies what was stored in this part of the month, which begins where the copy ends.
 async fn copy(tx: &Tx<'_>, division: &Division, part: Bounds) -> Result<Division, StoreError> {
     leases::check(tx).await?;
-    let moved = tx.execute(MOVE_ON, &[&division.month.begin(), &division.number, &part.lower, &part.upper]).await?;
+    let month = Bounds::from(division.month);
+    let moved = tx.execute(MOVE_ON, &[&month.lower, &division.number, &part.lower, &part.upper]).await?;
     if moved == 0 {
         let detail = format!("somebody else divides the month {}, or nobody does any more", division.month);
         return Err(StoreError::Shape { name: "schemes::copy", detail });
     }
-    for Copied { copy, source, columns } in tables(tx, division).await? {
-        let sql = format!(
-            "/* schemes::copy */ INSERT INTO {copy} ({columns}) SELECT {columns} FROM {source}
-             WHERE stored >= $1 /* lower */ AND stored < $2 /* upper */ ORDER BY stored"
-        );
-        tx.execute(&sql, &[&part.lower, &part.upper]).await?;
+    for Copied { copy, source, columns, rows, range } in tables(tx, division, part).await? {
+        read_whole(tx, range == month).await?;
+        let from = rows(&source, &columns);
+        let sql = format!("/* schemes::copy */ INSERT INTO {copy} ({columns}) SELECT {columns} FROM {from}");
+        tx.execute(&sql, &[&range.lower, &range.upper, &month.lower, &month.upper]).await?;
     }
     Ok(Division { copied_until: part.upper, ..*division })
 }
@@ -148,27 +185,28 @@ async fn copy(tx: &Tx<'_>, division: &Division, part: Bounds) -> Result<Division
 /// The number of rows, and two sums of their hashes: the order does not count, and twice the same is not none.
 type Digest = (i64, String, String);
 
-async fn digest(tx: &Tx<'_>, from: &str, columns: &str, part: Bounds) -> Result<Digest, StoreError> {
+async fn digest(tx: &Tx<'_>, from: &str, params: &[Param<'_>]) -> Result<Digest, StoreError> {
     let sql = format!(
         "/* schemes::digest */ SELECT count(*) AS rows, coalesce(sum(hashtextextended(r::text, 0)::numeric), 0)::text AS one,
-             coalesce(sum(hashtextextended(r::text, 1)::numeric), 0)::text AS other
-         FROM (SELECT {columns} FROM {from} WHERE stored >= $1 /* lower */ AND stored < $2 /* upper */) r"
+             coalesce(sum(hashtextextended(r::text, 1)::numeric), 0)::text AS other FROM {from}"
     );
-    let range: [Param<'_>; 2] = [&part.lower, &part.upper];
-    let row = tx.query_one(&sql, &range).await?;
+    let row = tx.query_one(&sql, params).await?;
     Ok((column(&row, "rows")?, column(&row, "one")?, column(&row, "other")?))
 }
 
 /// Where the copy is not what the month is: a sentence, or nothing.
 async fn difference(tx: &Tx<'_>, division: &Division, part: Bounds) -> Result<Option<String>, StoreError> {
-    for Copied { copy, source, columns } in tables(tx, division).await? {
-        let (there, here) = (digest(tx, &source, &columns, part).await?, digest(tx, &copy, &columns, part).await?);
+    let month = Bounds::from(division.month);
+    for Copied { copy, source, columns, rows, range } in tables(tx, division, part).await? {
+        let params: [Param<'_>; 4] = [&range.lower, &range.upper, &month.lower, &month.upper];
+        read_whole(tx, range == month).await?;
+        let there = digest(tx, &rows(&source, &columns), &params).await?;
+        let here = digest(tx, &rows(&copy, &columns), &params).await?;
         if there != here {
-            let (rows, copied) = (there.0, here.0);
-            return Ok(Some(format!(
-                "{source} has {rows} rows from {} on, and their copy {copied} rows that are not the same",
-                part.lower
-            )));
+            let (rows, copied, from) = (there.0, here.0, range.lower);
+            let detail =
+                format!("{source} has {rows} rows from {from} on, and their copy {copied} that are not the same");
+            return Ok(Some(detail));
         }
     }
     Ok(None)
@@ -181,7 +219,21 @@ impl Division {
     }
 }
 
+const ENSURE: &str = "/* schemes::ensure */ SELECT ledger.ensure_month($1 /* moment */, $2 /* scheme */) AS made";
+
 impl Store {
+    /// Makes the partition that holds `moment`, divided, if it is missing; answers whether it was.
+    pub async fn ensure_divided(&self, moment: DateTime<Utc>, scheme: Scheme) -> Result<bool, StoreError> {
+        let scheme = &scheme.to_string();
+        let made = self.run_tx("ensure_divided", As::Worker, |tx| {
+            Box::pin(async move {
+                leases::check(tx).await?;
+                column(&tx.query_one(ENSURE, &[&moment, scheme]).await?, "made")
+            })
+        });
+        made.await
+    }
+
     /// See [`list`].
     pub async fn divided_months(&self) -> Result<Vec<Divided>, StoreError> {
         self.run_tx("divided_months", As::Worker, |tx| Box::pin(list(tx))).await
@@ -216,13 +268,16 @@ impl Store {
         Ok(found)
     }
 
-    /// Puts the copy in the place of the month.
-    pub async fn swap_division(&self, same: &Same) -> Result<(), StoreError> {
+    /// Puts the copy in the place of the month, and notes who did.
+    pub async fn swap_division(&self, same: &Same, by: &str) -> Result<(), StoreError> {
         let sql = "/* schemes::swap */ SELECT ledger.swap_month($1 /* moment */, $2 /* number */)";
         let Same(division) = same;
         let swapped = self.run_once("swap_division", As::Worker, |tx| {
             Box::pin(async move {
                 leases::check(tx).await?;
+                let (subject, detail) = (division.month.to_string(), json!({ "scheme": division.scheme.to_string() }));
+                let action = "partitions.rescheme";
+                audit::append(tx, &Entry { tenant: None, actor: by, action, subject, detail }).await?;
                 tx.query_one(sql, &[&division.month.begin(), &division.number]).await.map(drop)
             })
         });

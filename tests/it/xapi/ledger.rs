@@ -1,6 +1,6 @@
 //! The ledger is append-only by the database's own will, and apart for each tenant: asked with the service's own login.
 
-use progress_service::partitions;
+use progress_service::{model::scheme::Scheme, partitions};
 use tokio_postgres::error::SqlState;
 
 use super::{id, identified};
@@ -106,7 +106,8 @@ on_each_server! {
         let alone = metrics.ledger.ends_at.get();
         assert!(alone > app.clock.now().timestamp() as f64);
 
-        partitions::run::make_ahead(&app.service().rooms.store, app.clock.now(), metrics).await.unwrap();
+        let store = &app.service().rooms.store;
+        partitions::run::make_ahead(store, app.clock.now(), Scheme::Monthly, metrics).await.unwrap();
         app.post_statements(&identified(&id(2), "ann", "a")).await.expect(200);
         assert!(months_of(&app).await.starts_with("3 months ahead"));
         assert!(metrics.ledger.ends_at.get() >= alone + 89.0 * 86_400.0);
