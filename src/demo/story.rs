@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -224,11 +224,10 @@ impl Story<'_> {
     /// The teacher says something about what was told a week before.
     fn comment(&mut self, sitting: &mut Sitting) {
         let (seed, tenant) = (self.outline.seed, self.day.tenant);
-        let target =
-            match self.number.checked_sub(7).filter(|_| self.day.date.format("%d").to_string() > "07".to_owned()) {
-                Some(before) => lines::id(seed, tenant, before, self.chance.below(3)),
-                None => lines::id(seed, tenant, self.number, 0),
-            };
+        let target = match self.number.checked_sub(7).filter(|_| self.day.date.day() > 7) {
+            Some(before) => lines::id(seed, tenant, before, self.chance.below(3)),
+            None => lines::id(seed, tenant, self.number, 0),
+        };
         let teacher = Person::teacher(seed, tenant, sitting.learner).json();
         let at = sitting.later(&mut self.chance);
         self.lines.tell(
