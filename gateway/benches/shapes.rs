@@ -51,7 +51,7 @@ fn main() {
             .batch_execute(
                 "CREATE INDEX ON local.statements (tenant_id, stored); CREATE INDEX ON local.statements (verb_key, stored);
                  CREATE INDEX ON local.statements (agent_key, stored); CREATE UNIQUE INDEX ON local.statements (id);
-                 VACUUM ANALYZE local.statements; ALTER SERVER archive OPTIONS (SET fetch_size '10000');",
+                 ANALYZE local.statements; ALTER SERVER archive OPTIONS (SET fetch_size '10000');",
             )
             .await
             .unwrap();
