@@ -81,9 +81,9 @@ async fn turn(
     let visible = visible(store, segments, rows).await?;
     let found = visible.into_iter().map(found);
     if span.ascending {
-        found.for_each(|row| page.push(row))
+        found.for_each(|row| page.push(row));
     } else {
-        found.rev().for_each(|row| page.push(row))
+        found.rev().for_each(|row| page.push(row));
     }
     Ok(end)
 }
