@@ -158,7 +158,7 @@ on_each_server! {
 
     async fn only_a_month_that_is_over_and_nowhere_is_filled(db: TestDatabase) {
         let (store, eyes) = (db.store(), db.superuser().await);
-        let now = progress_service::model::partition::Month::of(chrono::Utc::now());
+        let now = progress_service::model::partition::Month::of(progress_service::model::Clock::system().now());
         assert!(refusal(store.begin_month(now, Parents::Hot).await).contains("is not over"));
         eyes.batch_execute("SELECT ledger.ensure_month('2026-04-15Z')").await.unwrap();
         let there = "2026-04".parse().unwrap();
@@ -191,7 +191,7 @@ on_each_server! {
         for sql in ["SELECT FROM ledger.filling_statements_2026_03", "SELECT ledger.begin_month('2026-01-01Z', 'hot')",
                     "SELECT ledger.finish_month('2026-03-01Z', 2)", "SELECT ledger.abandon_month('2026-03-01Z', 2)"] {
             let tried = eyes.batch_execute(&format!("BEGIN; SET LOCAL ROLE progress_service; {sql}")).await;
-            assert_eq!(tried.unwrap_err().code().map(|code| code.code()), Some("42501"), "{sql}");
+            assert_eq!(tried.unwrap_err().code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{sql}");
             eyes.batch_execute("ROLLBACK").await.unwrap();
         }
         let fill = store.months_begun().await.unwrap()[0];

@@ -199,7 +199,7 @@ on_each_server! {
         assert!(store.index_division(&first).await.is_err() && store.abort_division(&first).await.is_err());
 
         // Somebody opens the month in between.
-        let opened = |step| if step == Step::Indexed { false } else { true };
+        let opened = |step| step != Step::Indexed;
         rescheme(&store, month(), Scheme::Weekly, "a test", &opened).await.unwrap_err();
         state("open").await;
         assert!(rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.is_err());

@@ -198,7 +198,7 @@ on_each_server! {
         assert!(matches!(error, LoadError::Told { .. }) && error.to_string().contains("catch up"), "{error}");
         assert_eq!(count(&app.db, "ledger.statements").await, 1);
 
-        let future = (chrono::Utc::now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+        let future = (progress_service::model::Clock::system().now() + chrono::TimeDelta::hours(1)).to_rfc3339();
         app.db.superuser().await.batch_execute("
             INSERT INTO progress.relay_cursors (tenant_id, position) SELECT tenant_id, max(stored) FROM ledger.statements GROUP BY 1;
             INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)

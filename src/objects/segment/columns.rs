@@ -88,7 +88,7 @@ async fn open(part: &OpenPart, group: usize, names: &[String], rows: &[Range<usi
         .columns()
         .iter()
         .filter(|column| column.column_path().parts().first().is_some_and(|name| names.contains(&name.as_str())));
-    let bytes: i64 = wanted.map(|column| column.uncompressed_size()).sum();
+    let bytes: i64 = wanted.map(parquet::file::metadata::ColumnChunkMetaData::uncompressed_size).sum();
     let each = bytes.unsigned_abs() / metadata.num_rows().unsigned_abs().max(1);
     let batch_rows = (BATCH_BYTES / (each as usize).max(1)).clamp(1, BATCH_ROWS);
     part.group(Wanted { group, columns: &names, rows: Some(rows), batch_rows }).await

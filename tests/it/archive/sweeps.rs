@@ -47,10 +47,10 @@ async fn begin(story: &Story<'_>) {
             }
             (jobs::DROP, State::Archived) | (jobs::RESTORE, State::Dropped) => return,
             (jobs::RUN, State::Archived | State::Detached) => {
-                assert!(make(&archive.store, MARCH, Change::Attach).await.unwrap())
+                assert!(make(&archive.store, MARCH, Change::Attach).await.unwrap());
             }
             (jobs::DROP | jobs::RESTORE, State::Sealed | State::Detached) => {
-                drop(work(&archive, jobs::RUN).await.unwrap())
+                drop(work(&archive, jobs::RUN).await.unwrap());
             }
             (jobs::RESTORE, State::Archived) => drop(work(&archive, jobs::DROP).await.unwrap()),
             (_, State::Dropped) => drop(work(&archive, jobs::RESTORE).await.unwrap()),

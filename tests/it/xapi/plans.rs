@@ -136,8 +136,8 @@ async fn spans(client: &Client) -> Vec<(&'static str, Span)> {
     let (middle, last): (DateTime<Utc>, DateTime<Utc>) = (row.get(0), row.get(1));
     let newest = Span { ascending: false, since: None, until: None, limit: LIMIT, bytes: 8 << 20 };
     vec![
-        ("first page", newest.clone()),
-        ("deep page", Span { until: Some(middle), ..newest.clone() }),
+        ("first page", newest),
+        ("deep page", Span { until: Some(middle), ..newest }),
         ("forward", Span { ascending: true, since: Some(middle), until: Some(last), ..newest }),
     ]
 }
