@@ -11,6 +11,7 @@ mod nearest;
 mod rewrite;
 mod setting;
 mod source;
+mod together;
 
 pub use docs::{markdown, show};
 pub use error::{ConfigError, Problem};

@@ -73,7 +73,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 /// The floors as `docs/architecture.md` draws them: the ground floor's steps are one floor there.
 pub fn on_the_map() -> Vec<(String, usize)> {
     let map = include_str!("../../../docs/architecture.md");
-    let drawn = map.split("```").nth(1).unwrap_or_default();
+    let floors = map.split_once("\n## Floors\n").map_or("", |(_, after)| after);
+    let drawn = floors.split("```").nth(1).unwrap_or_default();
     let rooms = |line: &str| -> Vec<(String, usize)> {
         let Some((floor, rest)) = line.split_once("  ") else { return Vec::new() };
         let Ok(floor) = floor.trim().parse() else { return Vec::new() };
