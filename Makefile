@@ -1,6 +1,6 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench up down
+.PHONY: help run test gateway check bench up down
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -11,6 +11,11 @@ run: ## build and serve on http://127.0.0.1:8080, with a database of its own und
 
 test: ## everything the tests need, then all tests, then stop it
 	@scripts/test
+
+gateway: ## lints and tests of the archive's gateway, whose engine takes long to build
+	@scripts/install-tools build test
+	@cargo clippy --locked --package progress-gateway --all-targets -- -D warnings
+	@scripts/with-services cargo test --locked --package progress-gateway --no-fail-fast
 
 check: ## form, lints, licences, advisories, documentation
 	@scripts/check
