@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The rows of `ledger.segments` say how far a month is, so whatever ends half-way is gone on with by doing it again. What is
-//! deleted or published is this installation's in this epoch: see [`owner`].
+//! deleted or published is this installation's in this epoch: see `owner`.
 
 pub mod adopt;
 mod error;

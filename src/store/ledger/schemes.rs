@@ -249,7 +249,7 @@ impl Store {
         self.run_tx("begin_division", As::Worker, |tx| Box::pin(begin(tx, month, scheme))).await
     }
 
-    /// See [`copy`].
+    /// Copies a piece of a division: see `copy`.
     pub async fn copy_division(&self, division: &Division, part: Bounds) -> Result<Division, StoreError> {
         self.run_once("copy_division", As::Worker, |tx| Box::pin(copy(tx, division, part))).await
     }
