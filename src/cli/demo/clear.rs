@@ -27,8 +27,8 @@ pub async fn run(store: &Store, apply: bool, json: bool) -> anyhow::Result<ExitC
     let unfinished = store.demo_months_unfinished().await?;
     if let Some(month) = store.demo_months_away().await?.first() {
         bail!(
-            "statements of demo tenants in {month} went to the archive: bring the month back (`archive restore`, `partitions attach`) \
-             and remove its segments first"
+            "statements of demo tenants in {month} went to the archive, and no command of this release removes a published \
+             segment, also not of a month that was brought back: nothing is cleared"
         );
     }
     for month in &months {
