@@ -1,6 +1,6 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test gateway check bench up down
+.PHONY: help run test gateway check bench dist up down
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -23,6 +23,10 @@ check: ## form, lints, licences, advisories, documentation
 bench: ## benchmarks, against servers of their own; half an hour (docs/performance.md)
 	@scripts/install-tools build test
 	@scripts/with-services cargo bench --locked
+
+dist: ## a tarball and a Debian package of the release build, in target/dist
+	@scripts/install-tools build
+	@PATH="$$PATH:$$HOME/.cargo/bin" scripts/dist/build
 
 up: ## the service with PostgreSQL, Kafka and object storage in containers
 	docker compose up --build --detach --wait

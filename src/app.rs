@@ -1,5 +1,6 @@
 //! The whole: builds doors and rooms from the configuration. The only file that knows everybody.
 
+pub mod backups;
 mod database;
 mod jobs;
 mod loops;
@@ -14,20 +15,27 @@ use actix_web::web::{Data, ServiceConfig};
 use self::opening::Opening;
 pub use self::{
     database::Database,
-    jobs::{archive, archive_kinds, runner as job_runner},
+    jobs::{
+        archive, archive_kinds, audit, backfill_runs, erasure_runs, erasures, keep_logged, known_to_plans, residency,
+        retention, runner as job_runner,
+    },
     schema::APPLIED_BY,
     settings::schedule,
 };
 use crate::{
     archive::Archive,
+    audit::Audit,
     bus::producer::Producer,
     cold::Cold,
     config::Config,
+    erasure::Erasures,
+    flags::{Flags, residence::Residences},
     http::{
         Edge, Lifecycle, RateLimits, Work,
-        api::{self, Api, Streams},
+        api::{self, Api, Months, Streams},
         fetch::{self, FetchUrls},
         health::{self, Check},
+        pages::{self, History, Pages},
         server,
         xapi::{self, Xapi},
     },
@@ -39,6 +47,8 @@ use crate::{
     partitions,
     query::Reader,
     relay::Relay,
+    residency::Residency,
+    rollout::Desk,
     store::Store,
     telemetry::Metrics,
     trail::Trail,
@@ -65,13 +75,23 @@ pub struct Rooms {
     pub xapi: Data<Xapi>,
     pub api: Data<Api>,
     pub migrations: Data<Jobs>,
+    rollouts: Desk,
+    months: Data<Months>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
     pub jobs: JobRunner,
     pub archive: Archive,
+    pub audit: Audit,
+    pub erasures: Erasures,
+    pub flags: Data<Flags>,
+    residences: Data<Residences>,
+    residency: Data<Residency>,
+    /// Absent where the service makes no backups by itself.
+    backups: Option<Arc<backups::Keeper>>,
     /// Absent without brokers.
     relay: Option<Arc<Relay>>,
     clock: Clock,
+    history: History,
 }
 
 impl Service {
@@ -129,6 +149,10 @@ impl Service {
             Ok(first) => {
                 // Also in maintenance: a run of migrations is a job.
                 rooms.worker.accompany(|stop| rooms.jobs.clone().run(stop));
+                let (samples, store, node) = (rooms.edge.samples.clone(), rooms.store.clone(), Ids::random().uuid());
+                rooms.worker.accompany(|stop| samples.keep(store, node, stop));
+                rooms.worker.accompany(|stop| Flags::clone(&rooms.flags).keep(stop));
+                rooms.worker.accompany(|stop| Residences::clone(&rooms.residences).keep(stop));
                 tokio::spawn(opening.follow());
                 Ok((rooms, running, first))
             }
@@ -163,6 +187,23 @@ impl Service {
     }
 }
 
+/// What `/xapi` works with, beside `/api/v1`.
+fn xapi_of(config: &Config, api: &Api, cold: &Cold, edge: &Edge, ids: Ids, flags: &Flags) -> Xapi {
+    Xapi {
+        ingest: Ingest::start(cold.clone(), settings::ingest(config), &edge.metrics),
+        reader: api.reader.clone(),
+        store: api.store.clone(),
+        trail: api.trail.clone(),
+        limits: config.xapi.limits(),
+        page_default: config.xapi.page_default,
+        clock: api.clock.clone(),
+        ids,
+        budget: edge.budget.clone(),
+        work: api.work.clone(),
+        flags: flags.clone(),
+    }
+}
+
 impl Rooms {
     fn build(config: &Config, database: &Database, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
@@ -172,43 +213,37 @@ impl Rooms {
         let node = ids.uuid().to_string();
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
-        let migrations = Jobs::new(
-            store.clone(),
-            database.runner(config)?,
-            database.host(config),
-            metrics.clone(),
-            clock.clone(),
-            ids.clone(),
-        );
+        let migrations = jobs::migrations(config, database, &store, &metrics, &clock, &ids)?;
         let archive = jobs::archive(config, &store, &clock, &ids, &metrics)?;
-        let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, jobs::kinds(&migrations, &archive));
+        let audit = jobs::audit(config, &store, &clock, &metrics)?;
         let (keys, data_dir) = (&config.archive, &config.service.data_dir);
-        let cold = Cold::new(store.clone(), Shelf::new(keys, data_dir, settings::shelf(config), metrics.clone()));
+        let shelf = Shelf::new(keys, data_dir, settings::shelf(config), metrics.clone());
+        let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
+        let cold = Cold::new(store.clone(), shelf);
+        let erasures = Erasures::new(&cold, &ids, config.erasure.least_people);
+        let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(&database.runner(config)?));
+        let (months, residency) = (months(config, &archive), jobs::residency(config, &store, &clock, &ids)?);
+        let before = (&migrations, backups::BeforeRelease::new(config, database));
+        let kinds = jobs::kinds(before, &archive, &erasures, &residency, months.has_brokers);
+        let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, kinds);
         let (reader, trail) =
             (Reader::new(cold.clone(), config.xapi.page_bytes.0), Trail::start(store.clone(), clock.clone(), &metrics));
-        let work = Work::new(&config.work, &metrics);
+        let (work, flags) = (Work::new(&config.work, &metrics), Flags::new(&store));
         let api = Api {
             store: store.clone(),
-            reader: reader.clone(),
-            trail: trail.clone(),
+            reader,
+            trail,
+            audit: audit.clone(),
             press: Press::new(config.transcript.fonts.clone(), config.transcript.deadline, &metrics),
-            work: work.clone(),
+            work,
             clock: clock.clone(),
             fetch_urls: FetchUrls::new(config.service.public_url.as_deref()),
+            retention,
+            erasures: erasures.clone(),
         };
-        let xapi = Xapi {
-            ingest: Ingest::start(cold.clone(), settings::ingest(config), &metrics),
-            reader,
-            store: store.clone(),
-            trail,
-            limits: config.xapi.limits(),
-            page_default: config.xapi.page_default,
-            clock: clock.clone(),
-            ids,
-            budget: edge.budget.clone(),
-            work,
-        };
+        let xapi = xapi_of(config, &api, &cold, &edge, ids, &flags);
         Ok(Self {
+            residences: Data::new(Residences::new(&store)),
             edge,
             store,
             cold,
@@ -216,22 +251,44 @@ impl Rooms {
             xapi: Data::new(xapi),
             api: Data::new(api),
             migrations: Data::new(migrations),
+            months: Data::new(months),
             limits: Data::new(RateLimits::new(&config.limits)),
             worker,
             jobs,
             archive,
+            audit,
+            erasures,
+            flags: Data::new(flags),
+            residency: Data::new(residency),
+            backups: backups::keeper(config, database)?,
+            rollouts,
             relay,
             clock,
+            history: History::start(&metrics),
         })
     }
 
     /// All routes, in the order in which they are tried.
     fn routes(&self, config: &Config) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
-        let health = health::routes(&self.edge, self.checks(), config.service.metrics);
+        let checks = self.checks();
+        let health = health::routes(&self.edge, checks.clone(), config.service.metrics);
+        let pages = pages::routes(Data::new(Pages {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            lifecycle: self.edge.lifecycle.clone(),
+            checks,
+            history: self.history.clone(),
+            public_url: config.service.public_url.clone(),
+            xapi: config.xapi.paths.first().cloned().unwrap_or_default(),
+            backups: backups_shown(config),
+            rollouts: self.rollouts.clone(),
+        }));
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());
         let (api, metrics) = (api::routes(self.api.clone()), Data::new(self.edge.metrics.clone()));
         let budget = Data::new(self.edge.budget.clone());
+        let (flags, months, rollouts) = (self.flags.clone(), self.months.clone(), Data::new(self.rollouts.clone()));
+        let (residences, residency) = (self.residences.clone(), self.residency.clone());
         let streams = Data::new(Streams::new(self.edge.lifecycle.clone()));
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(metrics.clone())
@@ -239,11 +296,17 @@ impl Rooms {
                 .app_data(identity.clone())
                 .app_data(migrations.clone())
                 .app_data(limits.clone())
+                .app_data(flags.clone())
+                .app_data(rollouts.clone())
+                .app_data(months.clone())
+                .app_data(residences.clone())
+                .app_data(residency.clone())
                 .app_data(streams.clone());
             health(cfg);
             fetch::routes(cfg);
             xapi(cfg);
             api(cfg);
+            pages(cfg);
         }
     }
 
@@ -266,6 +329,22 @@ impl Rooms {
             }
         });
         Arc::from([database, schema, months])
+    }
+}
+
+/// Where backups lie, opened by who looks: a place that is not there is no reason not to start.
+fn backups_shown(config: &Config) -> pages::OpenBackups {
+    let config = config.clone();
+    Arc::new(move || backups::place(&config).map_err(|error| format!("{error:#}")))
+}
+
+/// What changes the months by their schedule.
+fn months(config: &Config, archive: &Archive) -> Months {
+    Months {
+        archive: archive.clone(),
+        schedule: schedule(config),
+        scheme: config.partitions.scheme,
+        has_brokers: !config.kafka.brokers.is_empty(),
     }
 }
 

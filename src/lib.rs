@@ -17,13 +17,18 @@ pub mod objects;
 pub mod store;
 
 // floor 2: what rooms of work stand on
+pub mod audit;
+pub mod bundle;
 pub mod cold;
+pub mod flags;
 pub mod partitions;
 
 // floor 3: rooms of work
 pub mod archive;
+pub mod backup;
 pub mod compat;
 pub mod demo;
+pub mod erasure;
 pub mod identity;
 pub mod inbox;
 pub mod ingest;
@@ -31,6 +36,9 @@ pub mod migrate;
 pub mod projections;
 pub mod query;
 pub mod relay;
+pub mod residency;
+pub mod retention;
+pub mod rollout;
 pub mod trail;
 pub mod transcript;
 pub mod transfer;

@@ -13,7 +13,6 @@ use progress_service::{
 };
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use super::{rows, statements::Stock};
 
@@ -48,9 +47,9 @@ pub async fn run(store: &Store, groups: &Groups, sessions: usize) -> anyhow::Res
 }
 
 async fn append(tx: &Tx<'_>, group: &[Prepared]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = group.iter().map(|statement| statement.id).collect();
-    let before = statements::beforehand(tx, TenantId::DEFAULT, &ids).await?;
+    let ids: Vec<statements::Id> = group.iter().map(statements::id_of).collect();
+    let before = statements::beforehand(tx, &ids).await?;
     let entry = |(statement, micros)| Ok(NewStatement { statement, stored: statements::moment(micros)? });
     let entries = group.iter().zip(before.first_micros..).map(entry).collect::<Result<Vec<_>, StoreError>>()?;
-    statements::append_last(tx, TenantId::DEFAULT, &entries).await
+    statements::append_last(tx, &entries).await
 }

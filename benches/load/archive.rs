@@ -35,7 +35,7 @@ const BESIDE: Scenario = Scenario { batch: 100, concurrency: 8, long: false };
 
 pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let place = Place::start(data).await?;
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     let statements = options.statements.to_string();
     let months = MONTHS.to_string();
     let seeded = Instant::now();
@@ -57,7 +57,7 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
 }
 
 /// One command of the service's program; fails with what it says.
-async fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
+pub async fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
     let done = place.program().args(arguments).output().await?;
     if !done.status.success() {
         bail!("{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -67,7 +67,7 @@ async fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>
 }
 
 /// The months that hold statements, the oldest first, such as `2026-03`.
-async fn months_of(owner: &Client) -> anyhow::Result<Vec<String>> {
+pub async fn months_of(owner: &Client) -> anyhow::Result<Vec<String>> {
     let sql = "SELECT to_char(month, 'YYYY-MM') FROM ledger.partitions p
         WHERE EXISTS (SELECT FROM ledger.statements s WHERE s.stored >= p.lower_bound AND s.stored < p.upper_bound)
         ORDER BY month";
@@ -171,7 +171,6 @@ async fn beside(
     let (meanwhile, archived) = tokio::join!(write::measure(place, stock, &BESIDE, options.seconds), archiving);
     archived?;
     let meanwhile = meanwhile?;
-    let number = |figures: &Value, pointer: &str| figures.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
     let reached = number(&meanwhile, "/per_second") / number(&alone, "/per_second").max(1.0);
     let longer = number(&meanwhile, "/latency/p99_ms") - number(&alone, "/latency/p99_ms");
     println!("ingest reached {reached:.2} of what it reaches alone; its p99 was {longer:.0} ms longer");
@@ -181,6 +180,11 @@ async fn beside(
         json!({"alone": alone, "meanwhile": meanwhile, "ratio": reached, "p99_longer_ms": longer}),
     );
     Ok(())
+}
+
+/// A number among figures.
+pub fn number(figures: &Value, pointer: &str) -> f64 {
+    figures.pointer(pointer).and_then(Value::as_f64).unwrap_or_default()
 }
 
 /// What is asked for.

@@ -26,7 +26,7 @@ pub struct Filled {
 }
 
 pub async fn run(place: &Place, stock: &Arc<Stock>, statements: usize) -> anyhow::Result<Filled> {
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     let now: DateTime<Utc> = owner.query_one("SELECT clock_timestamp()", &[]).await?.get(0);
     let step = TimeDelta::days(DAYS).num_microseconds().unwrap_or(i64::MAX) / i64::try_from(statements.max(1))?;
     let first = now - TimeDelta::days(DAYS) - TimeDelta::minutes(1);
@@ -36,7 +36,7 @@ pub async fn run(place: &Place, stock: &Arc<Stock>, statements: usize) -> anyhow
     let begun = Instant::now();
     let mut work = JoinSet::new();
     for session in 0..SESSIONS {
-        let (mut client, stock) = (place.owner().await?, Arc::clone(stock));
+        let (mut client, stock) = (place.superuser().await?, Arc::clone(stock));
         work.spawn(async move {
             for number in (session..statements.div_ceil(CHUNK)).step_by(SESSIONS) {
                 let stock = Arc::clone(&stock);
@@ -57,7 +57,7 @@ pub async fn run(place: &Place, stock: &Arc<Stock>, statements: usize) -> anyhow
 /// The projections take what is filled in after this for read: what they cost is part of the writes that are measured,
 /// not of the reads.
 pub async fn leave_to_others(place: &Place) -> anyhow::Result<()> {
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     owner
         .execute(
             "INSERT INTO progress.projection_cursors (tenant_id, position, effects_version)

@@ -36,6 +36,11 @@ impl Connection {
         Ok(Self { sender, target: target.clone(), host: target.address.to_string().parse()? })
     }
 
+    /// Speaks for another credential from now on.
+    pub fn speak_as(&mut self, authorization: &HeaderValue) {
+        self.target.authorization = authorization.clone();
+    }
+
     pub async fn post(&mut self, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
         let request = Request::post(path).header("Content-Type", "application/json");
         self.send(request, Full::new(Bytes::from(body))).await

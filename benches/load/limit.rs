@@ -34,11 +34,11 @@ pub async fn run(place: &Place, stock: &Stock, options: &Options, report: &mut R
     );
     for sessions in [1, 2] {
         let all = chunks(stock, options.copied, DateTime::UNIX_EPOCH, sessions)?;
-        make_tables(&place.owner().await?).await?;
+        make_tables(&place.superuser().await?).await?;
         let rate = copy(place, "bare", all, sessions).await?;
         compared(report, &format!("copy_{sessions}"), sessions, rate);
     }
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     let row = owner.query_one("SELECT count(*), date_trunc('month', max(stored)) FROM ledger.statements", &[]).await?;
     // The ledger's own rows of this month are later than its first minute, and nobody reads the ledger again.
     if let (statements, Some(month)) = (row.get::<_, i64>(0), row.get::<_, Option<DateTime<Utc>>>(1)) {
@@ -122,7 +122,7 @@ async fn checkpoint(owner: &Client) -> anyhow::Result<()> {
 async fn copy(place: &Place, schema: &'static str, chunks: Arc<Vec<Chunk>>, sessions: usize) -> anyhow::Result<f64> {
     let mut clients = Vec::new();
     for _ in 0..sessions {
-        clients.push(place.owner().await?);
+        clients.push(place.superuser().await?);
     }
     let begun = Instant::now();
     let mut work = JoinSet::new();
@@ -145,11 +145,11 @@ async fn copy(place: &Place, schema: &'static str, chunks: Arc<Vec<Chunk>>, sess
 }
 
 async fn commits(place: &Place, sessions: usize, length: Duration) -> anyhow::Result<(f64, Latencies)> {
-    make_tables(&place.owner().await?).await?;
+    make_tables(&place.superuser().await?).await?;
     let begun = Instant::now();
     let mut work = JoinSet::new();
     for session in 0..sessions {
-        let client = place.owner().await?;
+        let client = place.superuser().await?;
         work.spawn(async move {
             let insert = client
                 .prepare("INSERT INTO bare.statement_ids (tenant_id, id, stored, digest) VALUES ($1, $2, clock_timestamp(), $3)")

@@ -8,6 +8,7 @@ mod broker;
 mod cases;
 mod dearest;
 mod disk;
+mod erasure;
 mod events;
 mod fill;
 mod http;
@@ -22,6 +23,7 @@ mod sessions;
 mod standing;
 mod statements;
 mod stock;
+mod tenants;
 mod write;
 
 use std::{path::Path, sync::Arc};
@@ -55,6 +57,9 @@ async fn main() -> anyhow::Result<()> {
     if options.wants(Part::Stock) {
         stock::run(&data.path().join("stock"), &stock, &options, &mut report).await?;
     }
+    if options.wants(Part::Tenants) {
+        tenants::run(&data.path().join("tenants"), &stock, &options, &mut report).await?;
+    }
     if options.wants(Part::Read) {
         reads(&data.path().join("read"), &stock, &options, &mut report).await?;
     }
@@ -63,6 +68,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Archive) {
         archive::run(&data.path().join("archive"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Erasure) {
+        erasure::run(&data.path().join("erasure"), &stock, &options, &mut report).await?;
     }
     report.print_json();
     Ok(())

@@ -25,6 +25,12 @@ pub struct Options {
     /// Statements a second of the paced load.
     #[arg(long, default_value_t = 5_000)]
     pub rate: usize,
+    /// Tenants at work beside each other.
+    #[arg(long, default_value_t = 200)]
+    pub tenants: usize,
+    /// Tenants that say nothing.
+    #[arg(long, default_value_t = 2_000)]
+    pub quiet: usize,
     /// Seconds of the paced load.
     #[arg(long, default_value_t = 60)]
     pub paced: u64,
@@ -48,8 +54,10 @@ pub enum Part {
     Read,
     Limit,
     Stock,
+    Tenants,
     Events,
     Archive,
+    Erasure,
 }
 
 impl Options {
@@ -58,6 +66,7 @@ impl Options {
         if options.quick {
             (options.seconds, options.long, options.statements, options.copied) = (2, 4, 20_000, 10_000);
             (options.backlog, options.rate, options.paced) = (30_000, 500, 5);
+            (options.tenants, options.quiet) = (20, 200);
         }
         options
     }

@@ -39,7 +39,6 @@ pub struct Place {
 struct Database {
     server: Embedded,
     postmaster: u32,
-    owner: Config,
     login: Config,
 }
 
@@ -88,9 +87,10 @@ impl Place {
         self.database.server.version()
     }
 
-    /// A session of the superuser who owns the schema.
-    pub async fn owner(&self) -> anyhow::Result<Client> {
-        connect(&self.database.owner).await
+    /// A session of the superuser, who sees every row and may COPY from files of the server.
+    pub async fn superuser(&self) -> anyhow::Result<Client> {
+        let url = embedded::physical::superuser_url(&self.data).await?.context("the server does not run")?;
+        connect(&url.expose().parse()?).await
     }
 
     /// A session such as the service has.
@@ -141,7 +141,13 @@ impl Cpu {
 impl Database {
     async fn start(data: &Path) -> anyhow::Result<Self> {
         let programs = std::env::var_os("TEST_PG_PROGRAMS").map(Into::into);
-        let options = Options { data_dir: data.to_owned(), programs, cache_dir: data.join("programs"), port: None };
+        let options = Options {
+            data_dir: data.to_owned(),
+            programs,
+            cache_dir: data.join("programs"),
+            port: None,
+            keeps_log: false,
+        };
         let server = embedded::start(options, &Clock::system(), &Ids::random()).await?;
         let owner: Config = server.owner_url().expose().parse()?;
         let login = server.service_url().expose().parse()?;
@@ -154,7 +160,7 @@ impl Database {
         }
         let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         let postmaster = process::parent(backend.cast_unsigned()).context("the backend has no parent")?;
-        Ok(Self { server, postmaster, owner, login })
+        Ok(Self { server, postmaster, login })
     }
 }
 

@@ -64,7 +64,7 @@ impl Chunk {
             let stored = first + TimeDelta::microseconds(n * step);
             for (table, columns) in [(&mut *ids, 4), (&mut *rows, 12)] {
                 table.put_i16(columns);
-                uuid(table, Some(statement.tenant));
+                uuid(table, Some(statement.tenant()));
                 uuid(table, Some(statement.id));
                 time(table, Some(stored));
             }
@@ -81,7 +81,7 @@ impl Chunk {
             field(rows, statement.payload.as_bytes());
             for key in relation_keys(statement) {
                 relations.put_i16(3);
-                uuid(relations, Some(statement.tenant));
+                uuid(relations, Some(statement.tenant()));
                 uuid(relations, Some(key));
                 time(relations, Some(stored));
             }

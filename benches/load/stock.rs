@@ -50,7 +50,7 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
 }
 
 async fn measure(name: &str, place: Place, stock: &Arc<Stock>, options: &Options) -> anyhow::Result<Vec<Value>> {
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     let compiles: bool = owner.query_one("SELECT pg_jit_available()", &[]).await?.get(0);
     let compiles = if compiles { "compiles" } else { "cannot compile" };
     write::warm_up(&place, stock).await?;
@@ -72,7 +72,7 @@ async fn defaults(place: &Place, tuned: &str) -> anyhow::Result<String> {
         .collect();
     let sql = "SELECT string_agg(format('%s = %L', name, boot_val), E'\\n') FROM pg_settings
         WHERE name = ANY($1) AND boot_val <> ''";
-    let lines: String = place.owner().await?.query_one(sql, &[&names]).await?.get(0);
+    let lines: String = place.superuser().await?.query_one(sql, &[&names]).await?.get(0);
     Ok(format!("\n{lines}\n"))
 }
 

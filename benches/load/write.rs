@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hyper::header::HeaderValue;
 use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -53,7 +54,7 @@ pub const COLUMNS: &str = "batch conc  statements/s   p50 ms    p95 ms    p99 ms
 /// what a statement takes on the disk.
 pub async fn run(place: &Place, stock: &Arc<Stock>, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     warm_up(place, stock).await?;
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     table(&format!("POST /statements, {} bytes each", stock.mean_bytes()));
     for scenario in &SCENARIOS {
         if scenario.long {
@@ -111,18 +112,27 @@ struct Seen {
     seconds: Vec<u64>,
 }
 
+/// Whom a worker speaks for: one after the other, from its own on in steps of so many.
+struct Voices {
+    all: Arc<[HeaderValue]>,
+    next: usize,
+    step: usize,
+}
+
 async fn worker(
     mut connection: Connection,
+    mut voices: Voices,
     stock: Arc<Stock>,
     batch: usize,
-    begun: Instant,
-    length: Duration,
-    seed: u64,
+    (begun, length): (Instant, Duration),
 ) -> anyhow::Result<Seen> {
-    let mut rng = SmallRng::seed_from_u64(seed);
+    // Not a fixed seed: what a second run sends must have ids of its own.
+    let mut rng = SmallRng::seed_from_u64(rand::random());
     let mut seen = Seen::default();
     while begun.elapsed() < length {
         let body = stock.body(batch, &mut rng);
+        connection.speak_as(&voices.all[voices.next % voices.all.len()]);
+        voices.next += voices.step;
         let sent = Instant::now();
         connection.post("/xapi/statements", body).await?;
         seen.latencies.add(sent.elapsed());
@@ -137,14 +147,26 @@ async fn worker(
 
 /// Runs one scenario, prints its line and answers its figures.
 pub async fn measure(place: &Place, stock: &Arc<Stock>, scenario: &Scenario, seconds: u64) -> anyhow::Result<Value> {
-    let owner = place.owner().await?;
+    measure_as(std::slice::from_ref(&place.target.authorization), place, stock, scenario, seconds).await
+}
+
+/// The same, where the callers speak for these in turn.
+pub async fn measure_as(
+    voices: &[HeaderValue],
+    place: &Place,
+    stock: &Arc<Stock>,
+    scenario: &Scenario,
+    seconds: u64,
+) -> anyhow::Result<Value> {
+    let all: Arc<[HeaderValue]> = voices.into();
+    let owner = place.superuser().await?;
     let (cpu, wal) = (place.cpu(), wal_bytes(&owner).await?);
     let (begun, length) = (Instant::now(), Duration::from_secs(seconds));
     let mut workers = JoinSet::new();
-    for _ in 0..scenario.concurrency {
+    for next in 0..scenario.concurrency {
         let connection = Connection::open(&place.target).await?;
-        // Not a fixed seed: what a second run sends must have ids of its own.
-        workers.spawn(worker(connection, Arc::clone(stock), scenario.batch, begun, length, rand::random()));
+        let voices = Voices { all: Arc::clone(&all), next, step: scenario.concurrency };
+        workers.spawn(worker(connection, voices, Arc::clone(stock), scenario.batch, (begun, length)));
     }
     let mut all = Vec::new();
     while let Some(seen) = workers.join_next().await {

@@ -1,6 +1,9 @@
 //! The database behind the service: the configured one, or one that the service starts itself.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::settings;
 use crate::{
@@ -14,6 +17,8 @@ use crate::{
 
 /// How long a command waits for a service beside it that starts or stops just now.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Connections to the database of another cell, for each kind of work.
+const CELL_CONNECTIONS: usize = 4;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// How to reach the database, and the server itself when it is ours to stop.
@@ -68,6 +73,21 @@ impl Database {
         }
     }
 
+    /// A server over a copy, which is somebody else's to stop.
+    pub fn over_a_copy(settings: StoreSettings) -> Self {
+        Self::beside(settings, true)
+    }
+
+    /// A server that somebody else holds.
+    pub(super) fn beside(settings: StoreSettings, is_local: bool) -> Self {
+        Self { settings, embedded: None, is_local }
+    }
+
+    /// Whether its files lie in our own folder.
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
@@ -76,7 +96,13 @@ impl Database {
     /// another server's disk cannot be seen from here.
     pub fn host(&self, config: &Config) -> Host {
         let data_directory = self.is_local.then(|| config.service.data_dir.clone());
-        Host { data_directory, backup_marker: config.database.backup_marker.clone() }
+        Host { data_directory, backup_marker: self.backup_marker(config) }
+    }
+
+    /// The file whose age is that of the last backup: the one that is named, or one of our own where the backups are.
+    pub fn backup_marker(&self, config: &Config) -> Option<PathBuf> {
+        let own = || self.is_local.then(|| config.service.data_dir.join("last-backup"));
+        config.database.backup_marker.clone().or_else(own)
     }
 
     /// The migration runner for this database, with the plug-in modules the configuration names.
@@ -103,6 +129,12 @@ impl Database {
             tracing::warn!(%error, "the embedded database did not stop cleanly; it recovers at the next start");
         }
     }
+}
+
+/// How to reach the database of another cell, which is not ours to change.
+pub fn cell(config: &Config, url: &Secret) -> StoreSettings {
+    let settings = logins(config, url, url);
+    StoreSettings { worker_connections: settings.worker_connections.min(CELL_CONNECTIONS), ..settings }
 }
 
 fn logins(config: &Config, service: &Secret, owner: &Secret) -> StoreSettings {

@@ -1,7 +1,7 @@
 //! When the data plane opens, and when it closes again: the schema decides, and everything a caller needs comes first.
 
 use super::{
-    Rooms, loops,
+    Rooms, backups, loops,
     schema::{self, AGAIN, Said, Standing},
     settings,
 };
@@ -123,6 +123,10 @@ impl Opening {
         let (store, now, metrics) = (&self.rooms.store, self.rooms.clock.now(), &self.rooms.edge.metrics);
         let made = partitions::run::make_ahead(store, now, self.config.partitions.scheme, metrics).await;
         made.map(drop).or_else(only_read)?;
+        // So that nothing is answered that somebody has switched off.
+        self.rooms.flags.refresh().await?;
+        // So that every backup has it: one without could not tell whom an erasure since was about.
+        store.signing_key("erasure").await.map(drop).or_else(only_read)?;
         // So that no answer has to fall back to the beginning of time.
         self.rooms.xapi.reader.consistent_through(TenantId::DEFAULT).await.map(drop).or_else(only_read)
     }
@@ -142,7 +146,7 @@ impl Opening {
 
     /// The loops begin, and the doors open.
     fn serve(&mut self) {
-        let Rooms { store, cold, clock, edge, worker, relay, archive, .. } = &self.rooms;
+        let Rooms { store, cold, clock, edge, worker, relay, archive, audit, erasures, .. } = &self.rooms;
         let shift = worker.shift();
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
@@ -151,7 +155,21 @@ impl Opening {
         }
         let kafka = &self.config.kafka;
         shift.spawn(loops::months(store, clock, &edge.metrics, self.config.partitions.scheme));
+        shift.spawn(loops::audit(audit));
+        shift.spawn(loops::rollouts(store, &self.rooms.migrations));
+        shift.spawn(loops::validate(&self.rooms.migrations));
         shift.spawn(loops::lifecycle(archive, settings::schedule(&self.config), !kafka.brokers.is_empty()));
+        if let Some(every) = self.config.retention.every {
+            shift.spawn(loops::retention(&self.rooms.api.retention, archive, every));
+        }
+        shift.spawn(loops::erasures(erasures));
+        shift.spawn(loops::law(erasures, &self.rooms.api.retention, &edge.metrics));
+        shift.spawn(loops::moves(&self.rooms.residency));
+        for work in self.rooms.backups.iter().flat_map(|keeper| backups::loops(keeper, store, &edge.metrics)) {
+            shift.spawn(work);
+        }
+        let forgetting = loops::Forgetting::new(cold, ingest);
+        shift.accompany(|stop| forgetting.run(stop));
         if !kafka.brokers.is_empty() {
             let inbox = Inbox::new(store.clone(), kafka.clone(), edge.metrics.clone(), clock.clone());
             shift.accompany(|stop| inbox.run(stop));

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    migrate::{MigrateError, Module, Runner, Verdict, checked},
-    store::{Store, StoreError, schema::migrations::standing::Wanted},
+    migrate::{MigrateError, Runner, Verdict, checked, standing},
+    store::{Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -79,21 +79,8 @@ pub async fn settle(runner: &Runner, metrics: &Metrics, said: &mut Said) -> anyh
     }
 }
 
-/// Whether every file of this binary is still applied; nothing is changed. What newer binaries added is their business.
-/// `None` where the service's own login may not look.
+/// Whether this node may serve on; nothing is changed. `None` where the service's own login may not look.
 pub async fn look(runner: &Runner, store: &Store) -> Result<Option<Standing>, StoreError> {
-    let wanted = |module: &Module| {
-        let schema = module.schema.clone();
-        module.files.iter().map(move |file| Wanted { schema: schema.clone(), file: file.file() }).collect::<Vec<_>>()
-    };
-    let wanted: Vec<Wanted> = runner.modules().iter().flat_map(wanted).collect();
-    let Some(missing) = store.unapplied(&wanted).await? else { return Ok(None) };
-    if missing.is_empty() {
-        return Ok(Some(Standing::Fits));
-    }
-    let name = |one: &Wanted| {
-        let module = runner.modules().iter().find(|module| module.schema == one.schema);
-        format!("{}/{} (no longer applied)", module.map_or(&one.schema, |module| &module.name), one.file)
-    };
-    Ok(Some(Standing::Waits(missing.iter().map(name).collect())))
+    let Some(waits) = standing::look(runner, store).await? else { return Ok(None) };
+    Ok(Some(if waits.is_empty() { Standing::Fits } else { Standing::Waits(waits.into()) }))
 }

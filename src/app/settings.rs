@@ -37,8 +37,8 @@ pub fn store(config: &Config, service: Endpoint, owner: Endpoint) -> StoreSettin
 /// Where the database lives when none is configured. The programs stay beside it, fetched once.
 pub fn embedded(config: &Config) -> embedded::Options {
     let data_dir = config.service.data_dir.clone();
-    let cache_dir = data_dir.join("programs");
-    embedded::Options { data_dir, programs: config.service.pg_bin.clone(), cache_dir, port: None }
+    let (cache_dir, keeps_log) = (data_dir.join("programs"), config.backup.log);
+    embedded::Options { data_dir, programs: config.service.pg_bin.clone(), cache_dir, port: None, keeps_log }
 }
 
 pub fn identity(config: &Config) -> IdentitySettings {
@@ -81,6 +81,11 @@ pub fn ingest(config: &Config) -> IngestSettings {
 /// How archived months are read by a service; another process has no cache.
 pub fn shelf(config: &Config) -> ShelfSettings {
     ShelfSettings::of(&config.archive, Some(&config.service.data_dir.join("cache").join("segments")))
+}
+
+/// The same for another process, which has no cache.
+pub fn shelf_of_command(config: &Config) -> ShelfSettings {
+    ShelfSettings::of(&config.archive, None)
 }
 
 /// The Agent that says what the service says by itself.

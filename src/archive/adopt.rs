@@ -27,6 +27,18 @@ pub struct Adoption {
     pub segments: Vec<Segment>,
 }
 
+impl Adoption {
+    /// Whether the archive is this database's already.
+    pub fn is_done(&self) -> bool {
+        !self.begins && self.segments.is_empty()
+    }
+
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { installation, epoch, begins, segments, .. } = self;
+        serde_json::json!({ "installation": installation, "epoch": epoch, "begins": begins, "segments": segments.len() })
+    }
+}
+
 impl Archive {
     /// Looks what there is to adopt.
     pub async fn adoption(&self) -> Result<Adoption, ArchiveError> {
@@ -84,6 +96,7 @@ impl Archive {
                 audit::append(tx, &entry).await
             })
         });
-        Ok(begun.await?)
+        begun.await?;
+        Ok(())
     }
 }

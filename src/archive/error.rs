@@ -12,6 +12,9 @@ use crate::{
     store::{StoreError, door::error::AsStoreError},
 };
 
+/// What the database answers whoever puts a copy in place from which somebody was erased since.
+pub(super) const ERASED_SINCE: &str = "PRE01";
+
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("there is no partition {0}; `progress-service partitions list` prints them")]
@@ -46,6 +49,19 @@ pub enum ArchiveError {
     NoSegment { tenant: TenantId, month: Month },
     #[error("the manifest of tenant {tenant} for {month} is not the one that was published: {rule}")]
     OtherManifest { tenant: TenantId, month: Month, rule: String },
+    /// It was removed again, and is written anew when this is done again.
+    #[error("somebody was erased from {month} of tenant {tenant} while it was written down: it is written again")]
+    ErasedSince { tenant: TenantId, month: Month },
+    /// Whoever erases asks the law again.
+    #[error("a hold was placed while {month} of tenant {tenant} was written anew: it stays as it is")]
+    HoldSince { tenant: TenantId, month: Month },
+    /// What an erasure makes of a statement could not be found out.
+    #[error("a statement of {month} of tenant {tenant} cannot be written anew: {rule}")]
+    Unwritable { tenant: TenantId, month: Month, rule: String },
+    #[error("{0} is about one month, and none was named")]
+    NoMonth(&'static str),
+    #[error("another {kind} is not over yet: `progress-service jobs follow {job}` shows it")]
+    Busy { kind: &'static str, job: Uuid },
     #[error(transparent)]
     Change(#[from] ChangeError),
     #[error(transparent)]
@@ -70,7 +86,12 @@ impl ArchiveError {
     /// Whether trying again in a while may help, without anybody's doing.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_temporary() || matches!(error, StoreError::Fenced { .. }),
+            // An erasure threw the copy away, or another node took it over, and then this one is fenced the next time.
+            Self::Store(StoreError::Shape { name: "fills::copy", .. }) => true,
+            Self::Store(error) => {
+                error.is_temporary() || matches!(error, StoreError::Fenced { .. }) || error.code() == Some(ERASED_SINCE)
+            }
+            Self::ErasedSince { .. } | Self::HoldSince { .. } => true,
             Self::Change(ChangeError::Store(error)) => {
                 error.is_temporary() || matches!(error, StoreError::Fenced { .. })
             }

@@ -10,7 +10,10 @@ use crate::{
     objects::segment::{self, Manifest, SegmentError},
     store::{
         As,
-        ledger::segments::{self, Name, Segment, State, Writing},
+        ledger::{
+            removals,
+            segments::{self, Name, Segment, State, Writing},
+        },
         platform::jobs as queue,
     },
 };
@@ -76,7 +79,10 @@ impl Archive {
             self.add_fragments(&mut found, &place(&writing.name).staging(writing.id), Some(writing.name)).await?;
         }
         let (all, now) = (self.segments(None).await?, self.clock.now());
-        for one in all.iter().filter(|one| !busy.contains(&one.name.month)) {
+        // What gave way because its time had come is read once more for its ids.
+        let read = self.store.run_tx("unfinished", As::Worker, |tx| Box::pin(removals::unfinished(tx))).await?;
+        let is_read = |name: &Name| read.contains(&(name.tenant, name.month, name.revision));
+        for one in all.iter().filter(|one| !busy.contains(&one.name.month) && !is_read(&one.name)) {
             if let Some(what) = what(one, &all, now) {
                 let keys = self.objects_of(&one.name).await?;
                 if !keys.is_empty() || matches!(what, What::Replaced(_)) {
@@ -137,13 +143,13 @@ impl Archive {
         Ok(())
     }
 
-    async fn remove(&self, claim: &Claim, name: &Name) -> Result<(), ArchiveError> {
+    pub(super) async fn remove(&self, claim: &Claim, name: &Name) -> Result<(), ArchiveError> {
         segment::remove(&self.objects, &place(name), &claim.owner()).await?;
         Ok(self.store.run_tx("segment_removed", As::Worker, |tx| Box::pin(segments::removed(tx, name))).await?)
     }
 
     /// Only while there is no manifest: with one they are a segment, whosever it is.
-    async fn remove_parts(&self, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
+    pub(super) async fn remove_parts(&self, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
         let place = place(name);
         match Manifest::read(&self.objects, &place).await {
             Err(SegmentError::NotPublished(_)) => {}
@@ -162,7 +168,7 @@ impl Archive {
     }
 
     /// The objects that this segment would be made of: its parts by their names, and its manifest.
-    async fn objects_of(&self, name: &Name) -> Result<Vec<(String, u64)>, ArchiveError> {
+    pub(super) async fn objects_of(&self, name: &Name) -> Result<Vec<(String, u64)>, ArchiveError> {
         let place = place(name);
         let mut keys = self.list(&place.folder()).await?;
         let most = u32::try_from(keys.len()).unwrap_or(u32::MAX);

@@ -8,6 +8,7 @@
 //! deleted or published is this installation's in this epoch: see `owner`.
 
 pub mod adopt;
+pub mod ask;
 mod error;
 pub mod foreign;
 pub mod gc;
@@ -17,6 +18,7 @@ mod owner;
 pub mod plan;
 mod prove;
 pub mod restore;
+pub mod rewrite;
 mod rows;
 pub mod run;
 pub mod schedule;
@@ -47,9 +49,6 @@ use crate::{
     },
     telemetry::Metrics,
 };
-
-/// Of what is kept by no other rule.
-const STANDARD: &str = "standard";
 
 /// What the archive works with; cheap to clone.
 #[derive(Clone)]

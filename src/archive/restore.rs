@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Archive, ArchiveError, rows::to_ledger, run::Tell};
+use super::{Archive, ArchiveError, error::ERASED_SINCE, rows::to_ledger, run::Tell};
 use crate::{
     model::partition::{Month, State},
     objects::segment::{Row, Segment},
@@ -116,7 +116,12 @@ impl Archive {
         }
         let patient = self.store.patient(LONGEST);
         patient.index_month(fill).await?;
-        patient.finish_month(fill).await?;
+        if let Err(error) = patient.finish_month(fill).await {
+            if error.code() == Some(ERASED_SINCE) {
+                self.store.abandon_month(fill).await?;
+            }
+            return Err(error.into());
+        }
         Ok(())
     }
 }

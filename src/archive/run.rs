@@ -1,7 +1,11 @@
 //! Writing a month down, tenant by tenant: what a table holds goes into a segment, is read back, published, and noted. Whatever
 //! ends half-way is done again and comes to the same end.
 
-use super::{Archive, ArchiveError, Claim, NOBODY, STANDARD, place, rows::Rows};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Archive, ArchiveError, Claim, NOBODY, place, rows::Rows};
 use crate::{
     model::{
         TenantId,
@@ -12,13 +16,11 @@ use crate::{
     store::{
         As,
         ledger::{
-            month_rows,
+            erasures, holds, month_rows, retention,
             segments::{self, Begun, Contents, Name, Segment},
         },
     },
 };
-
-use std::time::Duration;
 
 /// How long an index of a large month may take.
 const LONGEST: Duration = Duration::from_hours(12);
@@ -142,13 +144,16 @@ impl Archive {
     async fn write_anew(&self, claim: &Claim, month: &Bounds, name: Name, tell: Tell<'_>) -> Result<u64, ArchiveError> {
         self.clear_writings(&name).await?;
         let (owner, writing) = (claim.owner(), self.ids.uuid());
+        let class =
+            self.store.run_tx("class_of", As::Worker, |tx| Box::pin(retention::class_of(tx, name.tenant))).await?;
         let begun = &Begun {
             name,
             writing,
             installation: owner.installation,
             epoch: i64::try_from(owner.epoch).unwrap_or(i64::MAX),
-            retention_class: STANDARD.to_owned(),
-            erasure_stamp: 0,
+            retention_class: class,
+            // Before anything is read: what is erased from here on, this may still have.
+            erasure_stamp: self.store.run_tx("erasure_stamp", As::Worker, |tx| Box::pin(erasures::stamp(tx))).await?,
         };
         self.store.run_tx("begin_segment", As::Worker, |tx| Box::pin(segments::begin(tx, begun))).await?;
         let published = self.publish(begun, owner, month, tell).await?;
@@ -217,16 +222,45 @@ impl Archive {
         Ok(())
     }
 
-    /// Notes that a segment answers for its month.
-    async fn note(&self, name: &Name, manifest: &Manifest) -> Result<(), ArchiveError> {
-        let contents = &contents(manifest);
-        self.store.run_tx("publish_segment", As::Worker, |tx| Box::pin(segments::publish(tx, name, contents))).await?;
+    /// Notes that a segment answers for its month, unless somebody was erased from that since it was read: then it goes again.
+    pub(super) async fn note(&self, name: &Name, manifest: &Manifest) -> Result<(), ArchiveError> {
+        self.note_unless(name, manifest, None).await
+    }
+
+    /// The same; where it lacks what another one has, only while no hold stands but these.
+    pub(super) async fn note_unless(
+        &self,
+        name: &Name,
+        manifest: &Manifest,
+        holds: Option<&[Uuid]>,
+    ) -> Result<(), ArchiveError> {
+        let (Name { tenant, month, .. }, contents) = (*name, &contents(manifest));
+        let publishing = self.store.run_tx("publish_segment", As::Worker, |tx| {
+            Box::pin(async move {
+                if let Some(known) = holds
+                    && holds::came_since(tx, tenant, known).await?
+                {
+                    return Err(ArchiveError::HoldSince { tenant, month });
+                }
+                match segments::publish(tx, name, contents).await? {
+                    true => Ok(()),
+                    false => Err(ArchiveError::ErasedSince { tenant, month }),
+                }
+            })
+        });
+        if let Err(error) = publishing.await {
+            if matches!(error, ArchiveError::HoldSince { .. } | ArchiveError::ErasedSince { .. }) {
+                self.store.check_lease().await?;
+                segment::remove(&self.objects, &manifest.place, &manifest.owner).await?;
+            }
+            return Err(error);
+        }
         self.metrics.archive.published(manifest.summary.rows, contents.bytes.unsigned_abs());
         Ok(())
     }
 
     /// Removes what earlier attempts at this very segment have staged: they are over, or not fenced any more.
-    async fn clear_writings(&self, name: &Name) -> Result<(), ArchiveError> {
+    pub(super) async fn clear_writings(&self, name: &Name) -> Result<(), ArchiveError> {
         let writings = self.store.run_tx("writings", As::Worker, |tx| Box::pin(segments::writings(tx))).await?;
         for writing in writings.into_iter().filter(|one| one.name == *name && !one.is_cleared) {
             self.clear(&writing).await?;

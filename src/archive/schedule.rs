@@ -4,12 +4,13 @@ use chrono::TimeDelta;
 
 use super::{
     Archive, ArchiveError, jobs,
-    plan::{Act, Coming, Schedule, digest, due},
+    plan::{Act, Coming, Schedule, due},
 };
 use crate::{
     model::{
         job,
         partition::{Change, State},
+        plan::digest,
     },
     partitions::change::{self, ChangeError, Wish},
     store::{

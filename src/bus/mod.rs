@@ -4,4 +4,5 @@ pub mod connection;
 pub mod consumer;
 mod delivery;
 pub mod producer;
+pub mod reader;
 mod topics;

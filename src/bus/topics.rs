@@ -16,6 +16,8 @@ use crate::config::Kafka;
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long topics of events are kept where they are made here: 180 days.
 const RETENTION_MS: &str = "15552000000";
+/// Topics that are kept for good: what lies there is proof of what this service says later.
+const KEPT_FOR_GOOD: &str = "progress.audit.checkpoint.v1";
 
 pub(super) struct Topics {
     admin: AdminClient<DefaultClientContext>,
@@ -39,7 +41,8 @@ impl Topics {
         }
         // -1: the brokers' own default of replicas.
         let new = |name| NewTopic::new(name, self.partitions, TopicReplication::Fixed(-1));
-        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| new(name).set("retention.ms", RETENTION_MS)).collect();
+        let kept = |name: &str| if name.ends_with(KEPT_FOR_GOOD) { "-1" } else { RETENTION_MS };
+        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| new(name).set("retention.ms", kept(name))).collect();
         let made = self.admin.create_topics(&topics, &options());
         for result in made.await.map_err(BusError::Unreachable)? {
             match result {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::beside::with_database;
 use crate::{
-    identity::Identity,
+    identity::{Identity, IdentityError},
     model::{Clock, Ids, TenantId},
 };
 
@@ -24,6 +24,11 @@ pub fn run(work: impl AsyncFnOnce(&Identity) -> anyhow::Result<()>) -> anyhow::R
 pub async fn tenant(identity: &Identity, text: &str) -> anyhow::Result<TenantId> {
     match text.parse() {
         Ok(id) => Ok(TenantId(id)),
-        Err(_) => Ok(identity.tenant_named(text).await?.id),
+        Err(_) => match identity.tenant_named(text).await {
+            Err(IdentityError::NotFound(_)) => {
+                anyhow::bail!("no such tenant: {text}; `progress-service tenants list` prints them")
+            }
+            named => Ok(named?.id),
+        },
     }
 }

@@ -119,7 +119,7 @@ async fn ping(json: bool, database: &Database) -> anyhow::Result<ExitCode> {
     Ok(if answers { ExitCode::SUCCESS } else { ExitCode::from(exit::UNREACHABLE) })
 }
 
-fn report(json: bool, lines: &[Check]) -> ExitCode {
+pub(super) fn report(json: bool, lines: &[Check]) -> ExitCode {
     if json {
         say!("{}", json!({ "format": 1, "kind": "checks", "worst": checks::worst(lines), "checks": lines }));
     } else {

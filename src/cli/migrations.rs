@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::{db, exit, replay};
 use crate::{
-    app::Database,
+    app::{Database, backups::BeforeRelease},
     config::{self, Loaded, PathList, Setting},
     migrate::{
         Event, MigrateError, Request, Runner, Wish,
@@ -24,7 +24,7 @@ use crate::{
         stale,
     },
     model::{Clock, Ids},
-    store::schema::migrations::blockers,
+    store::{Store, schema::migrations::blockers},
 };
 
 #[derive(ClapArgs)]
@@ -112,6 +112,9 @@ struct RunArgs {
     /// Who approved the destructive files among them: somebody else than who runs this
     #[arg(long)]
     approved_by: Option<String>,
+    /// Make no backup of the embedded database first, as is done by itself before a release's files
+    #[arg(long)]
+    no_backup: bool,
     /// Go past this failed check; needs --reason
     #[arg(long = "override", value_name = "CHECK")]
     overrides: Vec<String>,
@@ -158,12 +161,26 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             database.own_sessions().await?;
             let runner = database.runner_of(modules, &loaded.config);
             let host = database.host(&loaded.config);
+            keep_first(&command, loaded, &database, &runner).await?;
             let code = with_database(out, command, &runner, &host, &stale).await;
             database.close().await;
             return Ok(code.unwrap_or_else(|error| out.error(&error)));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is there is kept before a release's files change it.
+async fn keep_first(command: &Command, loaded: &Loaded, database: &Database, runner: &Runner) -> anyhow::Result<()> {
+    let Command::Run(args) = command else { return Ok(()) };
+    if !args.force || args.dry_run || args.no_backup || runner.status_of(None).await?.gated.is_empty() {
+        return Ok(());
+    }
+    let store = Store::open(&database.settings)?;
+    if let Some(kept) = BeforeRelease::new(&loaded.config, database).make(&store).await? {
+        eprintln!("backup {} is made first", kept.id);
+    }
+    Ok(())
 }
 
 async fn with_database(

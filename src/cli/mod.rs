@@ -5,13 +5,20 @@ mod print;
 
 mod access;
 mod archive;
+mod audit;
+mod backfill;
+mod backup;
 mod beside;
 mod compat;
 mod config;
 mod courses;
 mod credentials;
+mod data;
 mod db;
 mod demo;
+mod emergency;
+mod erasure;
+mod flags;
 mod jobs;
 mod migrations;
 mod openapi;
@@ -19,8 +26,13 @@ mod partitions;
 mod projections;
 mod replay;
 mod rescheme;
+mod residency;
+mod retention;
+mod rollout;
 mod serve;
 mod shell;
+mod supervisor;
+mod system;
 mod tenants;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -66,20 +78,42 @@ enum Command {
     Migrations(migrations::Args),
     /// Look at the database: ping, permissions, checks, indexes
     Db(db::Args),
+    /// Carry a plan of changes out, watched, for pilots first, and take it back
+    Rollout(rollout::Args),
+    /// See and steer what walks through tables beside the running work
+    Backfill(backfill::Args),
+    /// Look whether the whole is in order
+    System(system::Args),
     /// See long work and steer it
     Jobs(jobs::Args),
     /// See the partitions of the ledger, and make those that are missing
     Partitions(partitions::Args),
     /// See the archive, write months into it, bring them back, and look after it
     Archive(archive::Args),
+    /// Make backups, verify them, and bring them back
+    Backup(Box<backup::Args>),
+    /// The short ways back to the last good state
+    Emergency(Box<emergency::Args>),
+    /// See the audit trail, prove its entries, print receipts, and check all of it
+    Audit(audit::Args),
+    /// How long what is kept: rules, holds, what goes by them, and what two persons sign
+    Retention(Box<retention::Args>),
+    /// Erase a person from everything that is kept of a tenant, and see what was done
+    Erasure(erasure::Args),
     /// See, check and rebuild attempts, completions and scores
     Projections(projections::Args),
     /// Make tenants with a past to look at and to try things with, and remove them
     Demo(demo::Args),
+    /// See and set what is switched on and set per tenant
+    Flags(flags::Args),
     /// Create, list, suspend and resume tenants
     Tenants(tenants::Args),
     /// Create, list, rotate and revoke the credentials of a tenant
     Credentials(credentials::Args),
+    /// Take a tenant's data out and in, compare and check them; write down everything about a person
+    Data(data::Args),
+    /// Move a tenant to another cell and back, proven on both sides
+    Residency(Box<residency::Args>),
     /// Add and list the structures of a tenant's cmi5 courses
     Courses(courses::Args),
     /// Check that what was released is only added to: events, HTTP interface, stored formats
@@ -105,13 +139,24 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
+        Command::Rollout(args) => begin_rollout(args),
+        Command::Backfill(args) => begin_backfill(args),
+        Command::System(args) => begin_system(args),
         Command::Jobs(args) => begin_jobs(args),
         Command::Partitions(args) => partitions::run(&args),
         Command::Archive(args) => begin_archive(args),
+        Command::Backup(args) => begin_backup(*args),
+        Command::Emergency(args) => begin_emergency(*args),
+        Command::Audit(args) => audit::run(args),
+        Command::Retention(args) => begin_retention(*args),
+        Command::Erasure(args) => begin_erasure(args),
         Command::Projections(args) => begin_projections(args),
         Command::Demo(args) => begin_demo(args),
+        Command::Flags(args) => flags::run(&args),
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
+        Command::Data(args) => begin_data(args),
+        Command::Residency(args) => begin_residency(*args),
         Command::Courses(args) => courses::run(args),
         Command::Compat(args) => compat::run(&args),
         Command::Openapi => openapi::run(),
@@ -140,6 +185,26 @@ fn begin_db(args: db::Args) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(db::run(args, &loaded))
 }
 
+fn begin_residency(args: residency::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(residency::run(args, &loaded))
+}
+
+fn begin_rollout(args: rollout::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(rollout::run(args, &loaded))
+}
+
+fn begin_backfill(args: backfill::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(backfill::run(args, &loaded))
+}
+
+fn begin_system(args: system::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(system::run(args, &loaded))
+}
+
 fn begin_jobs(args: jobs::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(jobs::run(args, &loaded))
@@ -148,6 +213,31 @@ fn begin_jobs(args: jobs::Args) -> anyhow::Result<ExitCode> {
 fn begin_archive(args: archive::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(archive::run(args, &loaded))
+}
+
+fn begin_backup(args: backup::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(Box::pin(backup::run(args, &loaded)))
+}
+
+fn begin_emergency(args: emergency::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(Box::pin(emergency::run(args, &loaded)))
+}
+
+fn begin_retention(args: retention::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(retention::run(args, &loaded))
+}
+
+fn begin_erasure(args: erasure::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(erasure::run(args, &loaded))
+}
+
+fn begin_data(args: data::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(data::run(args, &loaded))
 }
 
 fn begin_demo(args: demo::Args) -> anyhow::Result<ExitCode> {

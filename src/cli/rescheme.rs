@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -10,9 +9,10 @@ use super::access::BY;
 use crate::{
     model::{
         partition::{Bounds, Month},
+        plan::{digest, must_be_the_one},
         scheme::{self, Scheme},
     },
-    partitions::rescheme::{Step, abort, fitting, rescheme},
+    partitions::rescheme::{Step, abort, line, plan, rescheme},
     store::{Store, ledger::schemes::Divided},
 };
 
@@ -30,6 +30,9 @@ pub struct Wanted {
     /// Do it; broken off, the same command goes on
     #[arg(long)]
     apply: bool,
+    /// Only if the plan still has this digest
+    #[arg(long, requires = "apply")]
+    plan: Option<String>,
     /// Remove what was copied of the months given; they stay as they are
     #[arg(long, conflicts_with_all = ["to", "apply"], requires = "month")]
     abort: bool,
@@ -46,16 +49,18 @@ pub async fn run(store: &Store, wanted: &Wanted, json: bool) -> anyhow::Result<E
     }
     let Some(to) = wanted.to else { return Ok(ExitCode::SUCCESS) };
     let all = store.divided_months().await?;
-    for month in &wanted.month {
-        explain(*month, to, &all)?;
-    }
-    let months = fitting(&all, to, &wanted.month);
+    let months = plan(&all, to, &wanted.month)?;
     for one in &months {
         print(one, to, json);
     }
-    if months.is_empty() && !json {
+    let digest = digest(&months.iter().map(|one| line(one, to)).collect::<Vec<_>>());
+    must_be_the_one(wanted.plan.as_deref(), &digest).map_err(anyhow::Error::msg)?;
+    if json && !wanted.apply {
+        say!("{}", json!({ "plan": digest, "months": months.len(), "applied": false }));
+    } else if months.is_empty() && !json {
         say!("no month is to be divided anew");
-    } else if !wanted.apply && !json {
+    } else if !wanted.apply {
+        say!("plan {digest}");
         say!(
             "nothing was done; --apply does it. Each month is copied beside itself first and needs as much room again"
         );
@@ -66,26 +71,11 @@ pub async fn run(store: &Store, wanted: &Wanted, json: bool) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails for a month that was asked for by name and cannot be divided.
-fn explain(month: Month, to: Scheme, all: &[Divided]) -> anyhow::Result<()> {
-    match all.iter().find(|one| one.month == month) {
-        None => bail!("there is no month {month}"),
-        Some(one) if one.scheme != to && fitting(std::slice::from_ref(one), to, &[]).is_empty() => {
-            bail!(
-                "{month} is {}: one is divided anew that is sealed, detached, or archived with its table here",
-                one.state
-            )
-        }
-        Some(_) => Ok(()),
-    }
-}
-
 fn print(one: &Divided, to: Scheme, json: bool) {
-    let parts: Vec<String> = to.parts(one.month).into_iter().map(scheme::name).collect();
     if json {
-        let line = json!({ "name": one.month, "state": one.state, "from": one.scheme.to_string(), "to": to.to_string(), "parts": parts });
-        say!("{line}");
+        say!("{}", line(one, to));
     } else {
+        let parts: Vec<String> = to.parts(one.month).into_iter().map(scheme::name).collect();
         say!("{}  {:<9} {} → {to}: {}", one.month, one.state, one.scheme, parts.join(" "));
     }
 }
@@ -96,11 +86,10 @@ async fn divide(store: &Store, month: Month, to: Scheme, json: bool) -> anyhow::
         .with_style(ProgressStyle::with_template("{prefix} {msg} {wide_bar} {pos}/{len} ({eta})")?);
     bar.set_prefix(month.to_string());
     let tell = |step: Step| {
-        let (name, part) = words(step);
         bar.inc(1);
-        bar.set_message(name);
+        bar.set_message(step.name());
         if json {
-            bar.suspend(|| say_step(month, to, name, part, true));
+            bar.suspend(|| say_step(month, to, step.name(), step.part(), true));
         }
         true
     };
@@ -111,16 +100,6 @@ async fn divide(store: &Store, month: Month, to: Scheme, json: bool) -> anyhow::
         say!("{month}  {to}");
     }
     Ok(())
-}
-
-fn words(step: Step) -> (&'static str, Option<Bounds>) {
-    match step {
-        Step::Begun => ("begun", None),
-        Step::Copied(part) => ("copied", Some(part)),
-        Step::Indexed => ("indexed", None),
-        Step::Compared(part) => ("compared", Some(part)),
-        Step::Swapped => ("swapped", None),
-    }
 }
 
 fn say_step(month: Month, to: Scheme, step: &str, part: Option<Bounds>, json: bool) {

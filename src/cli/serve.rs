@@ -5,9 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::supervisor::Supervisor;
 use crate::{
     app::Service,
-    config::Config,
+    config::{Config, supervised},
     identity::Issued,
     model::{Clock, Ids},
 };
@@ -27,11 +28,15 @@ const LAST: Duration = Duration::from_millis(200);
 /// The first signal drains, the second cuts.
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    let supervisor = Supervisor::new(&supervised());
     let started = Box::pin(Service::start_unless(config, Clock::system(), Ids::random(), signals.next())).await?;
     let Some(mut service) = started else { return Ok(()) };
     let url = service.running.url();
     // Scripts and tests wait for exactly this line.
     say!("listening on {url}");
+    // Before anything else: a queue that is full of signs of life would have no room for it.
+    supervisor.say("READY=1");
+    supervisor.keep_alive();
     if let Some(issued) = service.first_credential.take() {
         super::print::text(&welcome(&url, config, &issued));
     }
@@ -42,6 +47,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         }
         () = signals.next() => tracing::info!("draining; a second signal stops at once"),
     }
+    supervisor.say("STOPPING=1");
     tokio::select! {
         () = service.drain(config) => {}
         // What is still open ends with the process.

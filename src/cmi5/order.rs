@@ -130,6 +130,12 @@ impl Marks {
         Self(marks.into_iter().map(|mark| (mark.key, mark)).collect())
     }
 
+    /// Those of them that have one of these keys.
+    #[must_use]
+    pub fn among(&self, keys: impl Iterator<Item = Uuid>) -> Self {
+        Self(keys.filter_map(|key| self.0.get_key_value(&key)).map(|(key, mark)| (*key, mark.clone())).collect())
+    }
+
     pub fn add(&mut self, marks: impl IntoIterator<Item = Mark>) {
         self.0.extend(marks.into_iter().map(|mark| (mark.key, mark)));
     }

@@ -7,6 +7,11 @@ pub mod moments;
 mod page;
 pub mod plan;
 mod segments;
+mod sift;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 
 pub use lines::Lines;
 
@@ -19,7 +24,10 @@ use crate::{
     store::{
         As, Store, StoreError,
         door::error::AsStoreError,
-        ledger::away::{self, Published},
+        ledger::{
+            away::{self, Published},
+            hidden,
+        },
     },
 };
 
@@ -86,6 +94,10 @@ impl Cold {
         &self.store
     }
 
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// The same through another store, for instance one under a lease.
     #[must_use]
     pub fn through(&self, store: Store) -> Self {
@@ -95,9 +107,14 @@ impl Cold {
     /// A turn at the shelf, and which segments of the tenant count.
     async fn segments(&self, tenant: TenantId) -> Result<Segments, ColdError> {
         let visit = self.shelf.visit().await?;
-        let published =
-            self.store.run_tx("published", As::Tenant(tenant), |tx| Box::pin(away::published(tx, tenant))).await?;
-        Ok(Segments { tenant, visit, published })
+        let asked = self.store.run_tx("published", As::Tenant(tenant), |tx| {
+            Box::pin(async move {
+                let published = away::published(tx, tenant).await?;
+                Ok::<_, StoreError>((published, hidden::archived(tx, tenant).await?))
+            })
+        });
+        let (published, hidden) = asked.await?;
+        Ok(Segments { tenant, visit, published, hidden })
     }
 }
 
@@ -106,6 +123,8 @@ struct Segments {
     tenant: TenantId,
     visit: Visit,
     published: Vec<Published>,
+    /// The moments of statements that nobody is shown.
+    hidden: BTreeSet<DateTime<Utc>>,
 }
 
 impl Segments {

@@ -134,7 +134,9 @@ async fn of_month(
         span.since = Some(last.stored);
         for row in rows {
             left.remove(&row.stored);
-            each(kept(row))?;
+            if !segments.hidden.contains(&row.stored) {
+                each(kept(row))?;
+            }
         }
     }
 }

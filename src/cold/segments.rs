@@ -125,12 +125,13 @@ fn nearer(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>, ascending: b
     }
 }
 
-/// Those that are not voided, oldest first. What voids another cannot be voided.
+/// Those that are neither hidden nor voided, oldest first. What voids another cannot be voided.
 async fn visible(
     store: &Store,
     segments: &Segments,
-    rows: BTreeMap<DateTime<Utc>, Row>,
+    mut rows: BTreeMap<DateTime<Utc>, Row>,
 ) -> Result<Vec<Row>, ColdError> {
+    rows.retain(|stored, _| !segments.hidden.contains(stored));
     let ids: Vec<Uuid> = rows.values().filter(|row| !row.voiding).map(|row| row.id).collect();
     if ids.is_empty() {
         return Ok(rows.into_values().collect());

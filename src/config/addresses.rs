@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::{Config, Problem};
+use super::{Config, Problem, cells};
 use crate::model::Secret;
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
@@ -18,10 +18,15 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("database.url", config.database.url.as_ref().map(Secret::expose), database);
     ask("database.migration_url", config.database.migration_url.as_ref().map(Secret::expose), database);
     ask("archive.url", config.archive.url.as_deref(), archive);
+    ask("backup.url", config.backup.url.as_deref(), archive);
+    ask("backup.database_url", config.backup.database_url.as_ref().map(Secret::expose), database);
     ask("archive.s3_endpoint", config.archive.s3_endpoint.as_deref(), web);
     ask("auth.issuer", config.auth.issuer.as_deref(), web);
     ask("auth.jwks_url", config.auth.jwks_url.as_deref(), web);
     ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
+    ask("residency.cells", config.residency.cells.as_ref().map(Secret::expose), |text| cells::read(text).map(drop));
+    ask("residency.endpoint", config.residency.endpoint.as_deref(), web);
+    ask("residency.cell", Some(&config.residency.cell), cell);
     ask("gateway.address", config.gateway.address.as_deref(), host_and_port);
     ask("gateway.sslmode", Some(&config.gateway.sslmode), sslmode);
     for broker in &config.kafka.brokers {
@@ -31,6 +36,10 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
         ask("limits.cors_origins", Some(origin), cors_origin);
     }
     found
+}
+
+fn cell(name: &str) -> Result<(), String> {
+    if cells::is_name(name) { Ok(()) } else { Err("a name of 1 to 63 of a-z, 0-9 and '-' was expected".to_owned()) }
 }
 
 /// Not parsed further here: PostgreSQL's URLs may name several hosts, or a folder, which no other URL can.

@@ -2,31 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use super::key::Key;
 use super::{
     ConfigError, Problem,
     setting::{ByteSize, LogFormat, PathList, Sasl, Setting},
     source::Values,
 };
 use crate::model::{Secret, scheme::Scheme};
-
-/// What is known about one key before anybody gives it a value.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// Name in the file: `section.field`, or `field` at the top.
-    pub name: &'static str,
-    pub kind: &'static str,
-    /// Empty when the key is absent by default.
-    pub default: &'static str,
-    pub doc: &'static str,
-    pub secret: bool,
-}
-
-impl Key {
-    /// The environment variable that sets this key.
-    pub fn env(&self) -> String {
-        format!("PROGRESS_{}", self.name.replace('.', "_").to_uppercase())
-    }
-}
 
 macro_rules! keys {
     ($( $(#[doc = $about:literal])* $prefix:literal $section:ident: $Section:ident {
@@ -220,6 +202,42 @@ keys! {
         /// How long a read of an archived month may take in the object storage; then it is answered 503 with `Retry-After`.
         read_timeout: Duration = "20s",
     }
+    /// Backups of the whole database ([backups.md](backups.md)).
+    "backup." backup: Backup {
+        /// Where backups lie: `file:///absolute/folder`, or `s3://bucket/prefix` at the server and with the keys of `archive.s3_…`; absent
+        /// means the folder `backups` under `data_dir`, which a lost disk takes along.
+        url: Option<String> = "",
+        /// File with the key that backups are encrypted with: 64 hexadecimal digits, as `openssl rand -hex 32` prints them. Absent
+        /// means that they are not encrypted.
+        key_file: Option<PathBuf> = "",
+        /// Folder with `pg_basebackup`, `pg_dump` and `pg_restore`; absent means those that are found by their name.
+        programs: Option<PathBuf> = "",
+        /// As whom a configured database is backed up: a login with `REPLICATION`, `BYPASSRLS` and `pg_read_all_data`. The embedded
+        /// server needs none.
+        database_url: Option<Secret> = "",
+        /// How often the service makes a backup and verifies it. Absent means that neither is done but by hand.
+        every: Option<Duration> = "",
+        /// How many of the newest backups `backup prune` always leaves.
+        keep: usize = "7",
+        /// How long `backup prune` leaves any.
+        keep_for: Duration = "30d",
+        /// Whether the embedded server's log is kept beside the backups, so that any moment after the oldest of them can be
+        /// restored.
+        log: bool = "false",
+    }
+    /// What is kept, and for how long; the rules themselves stand in the database.
+    "retention." retention: Retention {
+        /// How often what the rules delete is marked, and what was marked long enough ago removed. Absent means that neither is
+        /// done but by hand.
+        every: Option<Duration> = "",
+        /// How long what is marked waits before it may be removed.
+        grace: Duration = "7d",
+    }
+    /// Erasing people.
+    "erasure." erasure: Erasure {
+        /// Counts of the attempts of erased people stay for courses that at least so many people took, living and erased.
+        least_people: u32 = "10",
+    }
     /// The gateway, which shows archived months to a PostgreSQL server as tables; a program of its own, `progress-gateway`.
     "gateway." gateway: Gateway {
         /// Where the gateway listens.
@@ -316,14 +334,29 @@ keys! {
     }
     /// Group commit: how statements of many callers share one transaction.
     "ingest." ingest: Ingest {
-        /// Statements that may wait or be under way, by size; when it is full the answer is 503 with `Retry-After`.
+        /// Statements that may wait or be under way, by size; when it is full, or has no room for more of one tenant, the answer is 503
+        /// with `Retry-After`. A tenant gets eight ninths of it at most, so that others find room.
         queue: ByteSize = "64MiB",
         /// Statements in one transaction, unless one caller brings more.
         group_size: usize = "1000",
         /// How long a group waits for company while another is under way; an idle service never waits.
         group_delay: Duration = "0ms",
-        /// Transactions that write at the same time.
+        /// Transactions that write at the same time; while they wait for something for half a second, up to three times as many more.
         writers: usize = "2",
+    }
+    /// The audit trail as a log that others can check.
+    "audit." audit: Audit {
+        /// Public keys of witnesses whose signatures under a checkpoint are kept, each as `name+id+key` (C2SP signed-note, kind 1 or 4).
+        witnesses: Vec<String> = "",
+    }
+    /// This cell and the others that tenants move to and from ([moving.md](moving.md)).
+    "residency." residency: Residency {
+        /// The name of this cell, of a-z, 0-9 and `-`.
+        cell: String = "here",
+        /// Where this cell answers its clients, such as `https://eu.lrs.example`; another cell sends a tenant's clients there.
+        endpoint: Option<String> = "",
+        /// The other cells, each as `NAME ENDPOINT DATABASE-URL`, with semicolons between them; the login is one that serves there.
+        cells: Option<Secret> = "",
     }
     /// When a cmi5 registration counts as left, because nobody speaks of it any more.
     "cmi5." cmi5: Cmi5 {
@@ -350,26 +383,6 @@ keys! {
         soft: Duration = "30s",
         /// How long background loops may take to stop after that.
         hard: Duration = "10s",
-    }
-}
-
-impl Xapi {
-    /// The limits in the words of the xAPI room.
-    pub fn limits(&self) -> crate::xapi::Limits {
-        crate::xapi::Limits {
-            body_bytes: self.body_bytes.0,
-            multipart_bytes: self.multipart_bytes.0,
-            multipart_parts: self.multipart_parts,
-            statements: self.statements,
-            statement_bytes: self.statement_bytes.0,
-            depth: self.depth,
-            values: self.values,
-            iri_bytes: self.iri_bytes.0,
-            violations: self.violations,
-            document_bytes: self.document_bytes.0,
-            page: self.page,
-            page_bytes: self.page_bytes.0,
-        }
     }
 }
 

@@ -3,14 +3,18 @@
 //! Every key stands once, in `keys.rs`; parsing, `config show` and `docs/configuration.md` come from that table.
 
 mod addresses;
+pub mod cells;
 mod docs;
 mod error;
+mod key;
 mod keys;
 mod legacy;
+mod limits;
 mod nearest;
 mod rewrite;
 mod setting;
 mod source;
+mod supervisor;
 mod together;
 
 pub use docs::{markdown, show};
@@ -20,6 +24,7 @@ pub use legacy::FILE_VERSION;
 pub use rewrite::{Edit, Plan, RewriteError, plan_env_file, plan_file};
 pub use setting::{ByteSize, LogFormat, PathList, Sasl, Setting};
 pub use source::{Environment, Loaded, Origin, load, read};
+pub use supervisor::{Supervised, supervised};
 
 /// The folder this process works in.
 pub fn working_directory() -> std::io::Result<std::path::PathBuf> {

@@ -41,6 +41,11 @@ impl Config {
             (self.ingest.group_size > 0, "ingest.group_size", "must be at least 1"),
             (self.ingest.writers > 0, "ingest.writers", "must be at least 1"),
             (self.archive.reads > 0, "archive.reads", "must be at least 1"),
+            (
+                self.backup.every.is_none_or(|every| every >= std::time::Duration::from_secs(60)),
+                "backup.every",
+                "must be at least 1m",
+            ),
             (self.http.body_rate.0 > 0, "http.body_rate", "must be at least 1"),
             (
                 self.http.memory.0 / 4 >= self.xapi.body_bytes.0.max(self.xapi.document_bytes.0),

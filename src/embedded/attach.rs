@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
+    cluster::SUPERUSER,
     error::EmbeddedError,
     home::Home,
     roles::{OWNER, SERVICE},
@@ -28,6 +29,16 @@ pub async fn attach(data_dir: &Path) -> Result<Option<Logins>, EmbeddedError> {
         Logins { owner: listen.url(OWNER, &owner, DATABASE), service: listen.url(SERVICE, &service, DATABASE) };
     // the file may be a dead server's, and its port somebody else's by now: only the password proves it is ours
     Ok(connect(&logins.owner).await.is_ok().then_some(logins))
+}
+
+/// The way of the superuser into a database of the server that runs on `data_dir`; `None` when none answers there.
+pub(super) async fn superuser(data_dir: &Path, database: &str) -> Result<Option<Secret>, EmbeddedError> {
+    let Some(home) = Home::existing(data_dir) else { return Ok(None) };
+    let file = fs::read_to_string(home.cluster().join("postmaster.pid"));
+    let Some(listen) = file.ok().as_deref().and_then(address) else { return Ok(None) };
+    let Some(password) = home.password(SUPERUSER)? else { return Ok(None) };
+    let url = listen.url(SUPERUSER, &password, database);
+    Ok(connect(&url).await.is_ok().then_some(url))
 }
 
 /// Where a server listens, as its own file says: the port, the socket's folder and the address are lines 4 to 6.

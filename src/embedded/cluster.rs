@@ -116,9 +116,17 @@ impl Home {
     }
 
     /// Writes the settings for this machine beside PostgreSQL's own.
-    pub fn write_settings(&self, run_as: &RunAs) -> Result<(), EmbeddedError> {
-        let path = self.cluster().join(settings::FILE);
-        write_private(&path, &settings::file(settings::memory()))?;
+    pub fn write_settings(&self, run_as: &RunAs, keeps_log: bool) -> Result<(), EmbeddedError> {
+        let (path, mut text) = (self.cluster().join(settings::FILE), settings::file(settings::memory()));
+        if keeps_log {
+            let folder = self.cluster().join(settings::LOG);
+            if !folder.exists() {
+                private_folder(&folder)?;
+                run_as.own(&folder)?;
+            }
+            text.push_str(&settings::keeping());
+        }
+        write_private(&path, &text)?;
         run_as.own(&path)
     }
 }

@@ -16,6 +16,12 @@ pub enum EmbeddedError {
     #[error("the database in {} belongs to the progress-service of process {holder} and does not answer: wait until that one has started, or stop it", folder.display())]
     Silent { folder: PathBuf, holder: String },
     #[error(
+        "{} is of a restore that was cut off, and no database is in its place: run the same `backup restore` again, \
+         or move that folder away to begin with an empty database",
+        folder.display()
+    )]
+    RestoreCutOff { folder: PathBuf },
+    #[error(
         "{} holds a database of PostgreSQL {found}, the programs here are {programs}; nothing in it was touched: \
          name the programs of {found} in PROGRESS_PG_BIN, or move it to {programs} with pg_upgrade, \
          or set PROGRESS_DATA_DIR to another folder",

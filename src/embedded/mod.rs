@@ -7,9 +7,11 @@ mod attach;
 mod cluster;
 mod error;
 mod fetch;
+pub mod guest;
 mod home;
 mod lock;
 mod orphan;
+pub mod physical;
 mod process;
 mod roles;
 mod run_as;
@@ -53,6 +55,8 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// A port on 127.0.0.1, for tools that cannot use a socket; absent: a socket in the data folder.
     pub port: Option<u16>,
+    /// Whether files of the log that are complete are laid aside, for somebody to keep them elsewhere.
+    pub keeps_log: bool,
 }
 
 /// A server that runs, is watched, and is started again if it dies.
@@ -91,6 +95,7 @@ impl Embedded {
 pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedded, EmbeddedError> {
     let data = Home::data_folder(&options.data_dir)?;
     let lock = FolderLock::take(&data)?;
+    physical::refuse_cut_off(&data)?;
     let home = Home::open(&data, clock)?;
     let run_as = RunAs::choose(&home.cluster())?;
     let programs = programs(&options, &home, &run_as).await?;
@@ -104,7 +109,7 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
     let reachable = run_as.door(&home.cluster())?.is_open();
     let listen =
         Listen::choose(&home.run_dir(), reachable, options.port).map_err(io_at("find a port for", home.path()))?;
-    let plan = Plan { home, programs, run_as, listen, password };
+    let plan = Plan { home, programs, run_as, listen, password, keeps_log: options.keeps_log };
     let server = Server::start(&plan).await?;
     let passwords = match roles::prepare(&plan, ids).await {
         Ok(passwords) => passwords,

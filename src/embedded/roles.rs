@@ -22,7 +22,8 @@ pub(super) const SERVICE: &str = "progress_app";
 /// As whom migrations connect: the owner of the database and of all the service's objects.
 pub(super) const OWNER: &str = "progress_schema";
 /// The roles that migrations grant rights to.
-const GROUPS: [&str; 2] = ["progress_service", "progress_worker"];
+const GROUPS: [&str; 5] =
+    ["progress_service", "progress_ingest", "progress_worker", "progress_eraser", "progress_retention"];
 
 /// How the two logins prove who they are.
 pub(super) struct Passwords {

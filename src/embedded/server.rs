@@ -45,6 +45,7 @@ pub(super) struct Plan {
     pub listen: Listen,
     /// The superuser's.
     pub password: Secret,
+    pub keeps_log: bool,
 }
 
 /// A running server that is our child.
@@ -85,7 +86,7 @@ impl Server {
         }
         private_folder(&run_dir)?;
         plan.run_as.own(&run_dir)?;
-        plan.home.write_settings(&plan.run_as)?;
+        plan.home.write_settings(&plan.run_as, plan.keeps_log)?;
         let log = open_log(&plan.home.log())?;
         let second = log.try_clone().map_err(io_at("open", plan.home.log()))?;
         let statistics = plan.programs.has_library("pg_stat_statements");

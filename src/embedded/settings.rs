@@ -16,6 +16,8 @@ use crate::model::Secret;
 
 /// The name of the included file, beside `postgresql.conf`.
 pub(super) const FILE: &str = "progress.conf";
+/// Where files of the server's log wait for whoever keeps them elsewhere, below the server's own folder.
+pub(super) const LOG: &str = "progress_log";
 /// The database of the service.
 pub(super) const DATABASE: &str = "progress";
 const MIB: u64 = 1 << 20;
@@ -123,6 +125,16 @@ pub(super) fn file(memory: u64) -> String {
         cache = part(2, 256 * MIB, 64 * GIB),
         maintenance = part(32, 64 * MIB, 512 * MIB),
         wal = part(3, GIB, 8 * GIB),
+    )
+}
+
+/// What is added to it where the log is kept. A file that is there is whole: it gets its name last. No more than a minute of work
+/// is in the log alone.
+pub(super) fn keeping() -> String {
+    format!(
+        "archive_mode = on\n\
+         archive_command = 'test -f {LOG}/%f || {{ cp %p {LOG}/.%f && sync {LOG}/.%f && mv {LOG}/.%f {LOG}/%f; }}'\n\
+         archive_timeout = 60s\n"
     )
 }
 

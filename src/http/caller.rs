@@ -8,6 +8,11 @@ use uuid::Uuid;
 use super::{HttpError, Problem, RateLimits, budget::Holder};
 pub use crate::identity::Caller;
 use crate::{
+    flags::{
+        Flags,
+        declared::RATE,
+        residence::{Admission, Residences, admission},
+    },
     identity::{AuthError, Identity},
     telemetry::Metrics,
 };
@@ -42,12 +47,34 @@ pub async fn identify(req: &HttpRequest, authorization: &str) -> Result<Caller, 
             return Err(refuse(req, AuthError::TenantMismatch));
         }
     }
-    if let Some(limits) = req.app_data::<Data<RateLimits>>() {
-        limits.check(&caller.credential)?;
-    }
-    // What is held for this request from now on is held on its caller's account.
-    req.extensions_mut().insert(Holder::from(&caller));
+    admit(req, &caller)?;
     Ok(caller)
+}
+
+/// Counts a request of who is known; refuses it beyond the rate, and holds what it takes on its caller's account.
+pub fn admit(req: &HttpRequest, caller: &Caller) -> Result<(), HttpError> {
+    be_at_home(req, caller)?;
+    if let Some(limits) = req.app_data::<Data<RateLimits>>() {
+        let own = req.app_data::<Data<Flags>>().and_then(|flags| flags.number(caller.tenant, &RATE));
+        limits.check(&caller.credential, own)?;
+    }
+    req.extensions_mut().insert(Holder::from(caller));
+    Ok(())
+}
+
+/// Begins no request of a tenant that is served elsewhere, or nowhere for a moment.
+fn be_at_home(req: &HttpRequest, caller: &Caller) -> Result<(), HttpError> {
+    let Some(residence) = req.app_data::<Data<Residences>>().and_then(|known| known.of(caller.tenant)) else {
+        return Ok(());
+    };
+    match admission(residence.standing, req.method().is_safe()) {
+        Admission::Come => Ok(()),
+        Admission::Later => {
+            let why = "the tenant moves to another cell just now".to_owned();
+            Err(HttpError::Unavailable { why, retry_after: Duration::from_secs(1) })
+        }
+        Admission::Elsewhere => Err(HttpError::Moved { cell: residence.cell, endpoint: residence.endpoint }),
+    }
 }
 
 /// Counts who is not let in: a wrong secret that is tried a thousand times should be seen by somebody.

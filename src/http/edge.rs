@@ -6,16 +6,17 @@ use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::header::{HeaderName, HeaderValue, USER_AGENT},
     middleware::Next,
 };
 use prometheus::IntGauge;
 use tracing::Instrument;
 
-use super::{Budget, HttpError, Lifecycle, Phase, Problem, answer::Taking, body::Pace, budget::Holder};
+use super::{Budget, HttpError, Lifecycle, Phase, Problem, answer::Taking, body::Pace, budget::Holder, pages::refusal};
 use crate::{
     config,
     model::Ids,
+    rollout::Samples,
     telemetry::{Metrics, TraceContext},
 };
 
@@ -43,6 +44,8 @@ pub struct Edge {
     pub metrics: Metrics,
     pub ids: Ids,
     pub budget: Budget,
+    /// What a rollout watches.
+    pub samples: Samples,
     pace: Pace,
     taking: Taking,
     header_bytes: usize,
@@ -55,7 +58,8 @@ impl Edge {
         let untaken = metrics.http.untaken.clone();
         let taking = Taking { base: http.answer_timeout, rate: http.body_rate.0, untaken };
         let budget = Budget::new(http.memory.0, &metrics);
-        Self { lifecycle, metrics, ids, budget, pace, taking, header_bytes: http.header_bytes.0 }
+        let samples = Samples::default();
+        Self { lifecycle, metrics, samples, ids, budget, pace, taking, header_bytes: http.header_bytes.0 }
     }
 
     /// The middleware of the whole application.
@@ -85,6 +89,11 @@ impl Edge {
         let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
         self.metrics.http.answered(known(method.as_str()), &route, status, elapsed.as_secs_f64());
+        if let Some(Holder::Known { tenant, .. }) = response.request().extensions().get::<Holder>() {
+            self.samples.answered(*tenant, status, elapsed);
+            let agent = response.request().headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+            self.metrics.http.clients.called(agent.unwrap_or_default());
+        }
         tracing::debug!(parent: &span, %method, route, status, ms = elapsed.as_millis(), "answered");
         Ok(response)
     }
@@ -134,7 +143,13 @@ fn refuse(req: ServiceRequest, error: HttpError) -> ServiceResponse<BoxBody> {
 
 /// The error as the surface that it happened on shows it.
 fn shown(path: &str, error: HttpError) -> HttpResponse {
-    if is_below(path, "/api") { Problem(error).error_response() } else { error.error_response() }
+    if is_below(path, "/api") {
+        Problem(error).error_response()
+    } else if is_below(path, refusal::ROOT) {
+        refusal::page(&error)
+    } else {
+        error.error_response()
+    }
 }
 
 /// Whether `path` is `root` or something under it; `/administrator` is not under `/admin`.

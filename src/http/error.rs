@@ -20,6 +20,10 @@ use crate::{
     xapi::{Violation, Violations},
 };
 
+/// Which cell serves a tenant, and where it answers.
+pub const CELL: &str = "X-Progress-Cell";
+pub const CELL_ENDPOINT: &str = "X-Progress-Cell-Endpoint";
+
 /// Everything a handler may fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -58,6 +62,9 @@ pub enum HttpError {
     /// Nothing is wrong with the request; it should come again.
     #[error("{why}")]
     Unavailable { why: String, retry_after: Duration },
+    /// Another cell serves the tenant; there the request will be answered.
+    #[error("the tenant is served by the cell {cell}: send this to {endpoint}")]
+    Moved { cell: String, endpoint: String },
     /// The database went away while it stored these. Under the same ids they can be sent again, and are there once.
     #[error("whether these statements were stored is not known; send them again under the ids listed here")]
     InDoubt { ids: Vec<Uuid>, retry_after: Duration },
@@ -162,6 +169,7 @@ impl HttpError {
             }
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now"),
+            Self::Moved { .. } => (StatusCode::MISDIRECTED_REQUEST, "tenant-moved", "Another cell serves this tenant"),
             Self::InDoubt { .. } | Self::Store(StoreError::InDoubt { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "in-doubt", "It is not known what was stored")
             }
@@ -178,7 +186,7 @@ impl HttpError {
         Face { status, kind, title, retry_after: self.retry_after() }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany { retry_after, .. }
             | Self::Unavailable { retry_after, .. }
@@ -196,12 +204,27 @@ impl HttpError {
         }
     }
 
-    /// The answer, under the media type of the surface that gives it. Faults of ours are logged here, once.
-    pub(super) fn answer(&self, media_type: &'static str) -> HttpResponse {
+    /// Status, title, and the detail for a person who looks at a page. Faults of ours are logged here, once.
+    pub(super) fn said(&self) -> (StatusCode, &'static str, String) {
         let face = self.face();
+        self.log(&face);
+        let detail = match self {
+            Self::Invalid(violations) | Self::Refused(violations) => violations.to_string(),
+            other => other.detail(&face),
+        };
+        (face.status, face.title, detail)
+    }
+
+    fn log(&self, face: &Face) {
         if let Self::Store(_) | Self::Archive(_) | Self::Internal(_) = self {
             tracing::error!(status = face.status.as_u16(), error = %self, "request failed");
         }
+    }
+
+    /// The answer, under the media type of the surface that gives it. Faults of ours are logged here, once.
+    pub(super) fn answer(&self, media_type: &'static str) -> HttpResponse {
+        let face = self.face();
+        self.log(&face);
         let mut response = HttpResponse::build(face.status);
         if let Some(wait) = face.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
@@ -213,6 +236,10 @@ impl HttpError {
             }
             Self::Token(_) => {
                 response.append_header((header::WWW_AUTHENTICATE, "Bearer realm=\"xAPI\", error=\"invalid_token\""));
+            }
+            // For clients and gateways that need not read what people read.
+            Self::Moved { cell, endpoint } => {
+                response.insert_header((CELL, cell.as_str())).insert_header((CELL_ENDPOINT, endpoint.as_str()));
             }
             _ => {}
         }
@@ -313,6 +340,7 @@ mod tests {
             HttpError::Headers { limit: 1 },
             HttpError::TooMany { limit: 1, retry_after },
             HttpError::Unavailable { why: text(), retry_after },
+            HttpError::Moved { cell: text(), endpoint: text() },
             StoreError::Busy.into(),
             HttpError::Archive(text()),
             HttpError::Internal(text()),

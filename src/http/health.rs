@@ -29,7 +29,7 @@ impl Check {
         Self { name, probe: Arc::new(move || Box::pin(probe())) }
     }
 
-    async fn run(&self) -> Finding {
+    pub(super) async fn run(&self) -> Finding {
         let outcome = match tokio::time::timeout(PATIENCE, (self.probe)()).await {
             Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
@@ -38,11 +38,12 @@ impl Check {
     }
 }
 
+/// What a check came to.
 #[derive(Serialize)]
-struct Finding {
-    name: &'static str,
-    ok: bool,
-    detail: String,
+pub(super) struct Finding {
+    pub name: &'static str,
+    pub ok: bool,
+    pub detail: String,
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod guard;
 pub mod health;
 pub mod lifecycle;
+pub mod pages;
 pub mod problem;
 pub mod rate_limit;
 pub mod server;

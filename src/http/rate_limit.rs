@@ -22,9 +22,11 @@ type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Cl
 
 /// The limits of all credentials.
 pub struct RateLimits<C: Clock = DefaultClock> {
-    quota: Option<Quota>,
+    rate: u32,
+    burst: NonZeroU32,
     clock: C,
-    buckets: Cache<CredentialRef, Arc<Bucket<C>>>,
+    /// By the rate as well: another one begins with a bucket of its own.
+    buckets: Cache<(CredentialRef, u32), Arc<Bucket<C>>>,
 }
 
 impl RateLimits {
@@ -41,18 +43,19 @@ where
 {
     fn with_clock(limits: &config::RateLimits, clock: C) -> Self {
         let burst = NonZeroU32::new(limits.rate_burst).unwrap_or(NonZeroU32::MIN);
-        let quota = NonZeroU32::new(limits.rate_per_second).map(|rate| Quota::per_second(rate).allow_burst(burst));
         let buckets = Cache::builder().max_capacity(REMEMBERED).time_to_idle(FORGOTTEN_AFTER).build();
-        Self { quota, clock, buckets }
+        Self { rate: limits.rate_per_second, burst, clock, buckets }
     }
 
-    /// Counts one request; refuses it when the credential's bucket is empty.
-    pub fn check(&self, credential: &CredentialRef) -> Result<(), HttpError> {
-        let Some(quota) = self.quota else { return Ok(()) };
+    /// Counts one request; refuses it when the credential's bucket is empty. `own` is the rate that is set for its tenant.
+    pub fn check(&self, credential: &CredentialRef, own: Option<u64>) -> Result<(), HttpError> {
+        let rate = own.map_or(self.rate, |own| u32::try_from(own).unwrap_or(u32::MAX));
+        let Some(per_second) = NonZeroU32::new(rate) else { return Ok(()) };
+        let quota = Quota::per_second(per_second).allow_burst(self.burst);
         let fresh = || Arc::new(RateLimiter::direct_with_clock(quota, self.clock.clone()));
-        let bucket = match self.buckets.get(credential) {
+        let bucket = match self.buckets.get(&(credential.clone(), rate)) {
             Some(bucket) => bucket,
-            None => self.buckets.get_with(credential.clone(), fresh),
+            None => self.buckets.get_with((credential.clone(), rate), fresh),
         };
         bucket.check().map_err(|not_until| HttpError::TooMany {
             // Rounded up: a client that comes back when told must not be refused again.
@@ -89,31 +92,40 @@ mod tests {
     fn a_burst_passes_and_the_next_waits_for_its_turn() {
         let (limits, clock) = limits(2, 3);
         for _ in 0..3 {
-            limits.check(&key(1)).unwrap();
+            limits.check(&key(1), None).unwrap();
         }
-        let refusal = limits.check(&key(1)).unwrap_err().error_response();
+        let refusal = limits.check(&key(1), None).unwrap_err().error_response();
         assert_eq!(refusal.status(), 429);
         assert_eq!(refusal.headers().get("retry-after").unwrap(), "1");
-        assert!(limits.check(&key(1)).unwrap_err().to_string().contains("2 requests a second"));
+        assert!(limits.check(&key(1), None).unwrap_err().to_string().contains("2 requests a second"));
         clock.advance(Duration::from_millis(500));
-        limits.check(&key(1)).unwrap();
-        assert!(limits.check(&key(1)).is_err());
+        limits.check(&key(1), None).unwrap();
+        assert!(limits.check(&key(1), None).is_err());
     }
 
     #[test]
     fn one_credential_does_not_use_up_another() {
         let (limits, _) = limits(1, 1);
-        limits.check(&key(1)).unwrap();
-        assert!(limits.check(&key(1)).is_err());
-        limits.check(&key(2)).unwrap();
+        limits.check(&key(1), None).unwrap();
+        assert!(limits.check(&key(1), None).is_err());
+        limits.check(&key(2), None).unwrap();
+    }
+
+    #[test]
+    fn a_tenants_own_rate_counts_instead_of_the_configured_one() {
+        let (limits, _) = limits(0, 1);
+        assert!(limits.check(&key(1), None).is_ok() && limits.check(&key(1), None).is_ok());
+        limits.check(&key(1), Some(5)).unwrap();
+        assert!(limits.check(&key(1), Some(5)).unwrap_err().to_string().contains("5 requests a second"));
+        assert!(limits.check(&key(1), None).is_ok(), "taken back");
     }
 
     #[test]
     fn a_rate_of_0_is_no_limit_and_a_burst_of_0_still_lets_one_through() {
         let (unlimited, _) = limits(0, 0);
-        assert!((0..1_000).all(|_| unlimited.check(&key(1)).is_ok()));
+        assert!((0..1_000).all(|_| unlimited.check(&key(1), None).is_ok()));
         let (strict, _) = limits(1, 0);
-        strict.check(&key(1)).unwrap();
-        assert!(strict.check(&key(1)).is_err());
+        strict.check(&key(1), None).unwrap();
+        assert!(strict.check(&key(1), None).is_err());
     }
 }

@@ -95,11 +95,12 @@ where
     let server = HttpServer::new(move || {
         let lifecycle = inner.lifecycle.clone();
         let (edge, renamed) = (inner.clone(), Arc::<[stamp::Renamed]>::from(stamp::RENAMED));
+        let asked = inner.metrics.http.old_names.clone();
         let (bases, guard, listed) = (bases.clone(), Guard::new(&origins, &bases), origins.clone());
         App::new()
             .wrap(from_fn(move |req, next| guard.clone().pass(req, next)))
             .wrap(from_fn(move |req, next| edge.clone().pass(req, next)))
-            .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), req, next)))
+            .wrap(from_fn(move |req, next| stamp::pass(renamed.clone(), asked.clone(), req, next)))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(cors::middleware(&origins))
             .wrap(from_fn(move |req, next| cors::trust_listed(listed.clone(), req, next)))

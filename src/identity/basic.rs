@@ -220,7 +220,7 @@ impl Keys {
         Ok(found?)
     }
 
-    fn caller(&self, found: &Found) -> Caller {
+    pub(super) fn caller(&self, found: &Found) -> Caller {
         let credential = &found.credential;
         let authority = credential.agent.clone().unwrap_or_else(|| account(&self.home_page, &credential.api_key));
         Caller {

@@ -81,6 +81,13 @@ impl Identity {
         list.await
     }
 
+    /// One lasting credential of a tenant.
+    pub async fn credential(&self, tenant: TenantId, id: Uuid) -> Result<Credential, IdentityError> {
+        let get =
+            self.store.run_tx("get_credential", As::Tenant(tenant), |tx| Box::pin(credentials::get(tx, tenant, id)));
+        get.await?.filter(|found| found.launch.is_none()).ok_or(IdentityError::NotFound("credential"))
+    }
+
     /// Puts a new secret in place; the old one works for `overlap` more, the one before it no longer.
     pub async fn rotate_credential(
         &self,

@@ -14,6 +14,7 @@ mod jwk;
 mod launches;
 mod manage;
 pub mod reach;
+mod sessions;
 mod tenancy;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use issuer::Issuer;
 pub use issuer::IssuerSettings;
 pub use launches::{DEFAULT_LAUNCH, FetchError, Handed, Launched, NewLaunch};
 pub use manage::{DEFAULT_OVERLAP, Issued, NewCredential};
+pub use sessions::{IDLE, LONGEST, Seat};
 
 use crate::{
     model::{Clock, Ids},
@@ -51,6 +53,7 @@ pub struct Identity {
     ids: Ids,
     keys: basic::Keys,
     tokens: Option<bearer::Tokens>,
+    seats: sessions::Seats,
 }
 
 impl Identity {
@@ -59,7 +62,7 @@ impl Identity {
         let (home_page, ttl) = (settings.account_home_page, settings.credential_cache);
         let keys = basic::Keys::new(store.clone(), clock.clone(), &ids, home_page, ttl)?;
         let tokens = settings.issuer.map(|issuer| bearer::Tokens::new(issuer, store.clone(), clock.clone(), ttl));
-        Ok(Self { store, clock, ids, keys, tokens: tokens.transpose()? })
+        Ok(Self { store, clock, ids, keys, tokens: tokens.transpose()?, seats: sessions::Seats::default() })
     }
 
     /// The caller behind the value of an `Authorization` header, wherever that value came from.

@@ -233,6 +233,56 @@ pub fn jobs(caller: &Caller) -> Result<(), AuthError> {
     caller.require_operator()
 }
 
+/// Months are the whole installation's, with every tenant's statements in them.
+pub fn months(caller: &Caller) -> Result<(), AuthError> {
+    caller.require_operator()
+}
+
+/// Whose entries of the audit trail an auditor sees: their tenant's, and in the default tenant those of the whole installation.
+pub fn audit(caller: &Caller) -> Result<Option<TenantId>, AuthError> {
+    caller.require(Scope::AuditRead)?;
+    Ok(Some(caller.tenant).filter(|tenant| *tenant != TenantId::DEFAULT))
+}
+
+/// What somebody is in front of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An administrator of the default tenant: the whole installation.
+    Operator,
+    /// An administrator of one tenant.
+    Administrator,
+    /// Reads the audit trail.
+    Auditor,
+    /// Reads statements, attempts or transcripts.
+    Reader,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Administrator => "administrator",
+            Self::Auditor => "auditor",
+            Self::Reader => "read only",
+        }
+    }
+}
+
+/// Who may sit down in front of the pages, and as what. What each page shows is asked again, as for the API.
+pub fn pages(caller: &Caller) -> Result<Role, AuthError> {
+    if caller.launch.is_some() {
+        return Err(AuthError::Beyond("a launch credential is for its unit and opens no page".to_owned()));
+    }
+    let reads = [Scope::StatementsRead, Scope::ApiStatementRead, Scope::ApiTranscriptRead];
+    match caller.scopes.allows(Scope::Admin) {
+        true if caller.tenant == TenantId::DEFAULT => Ok(Role::Operator),
+        true => Ok(Role::Administrator),
+        false if caller.scopes.allows(Scope::AuditRead) => Ok(Role::Auditor),
+        false if reads.iter().any(|scope| caller.scopes.allows(*scope)) => Ok(Role::Reader),
+        false => Err(AuthError::Scope(Scope::Admin)),
+    }
+}
+
 impl Reach {
     /// The reach of a caller who holds one of `scopes`. A token that names a person reads their own, and an
     /// administrator's everybody's.
@@ -554,6 +604,18 @@ mod tests {
             };
             assert_eq!((may(get), may(put)), (may_read, may_write), "{:?} {scope:?}", caller.scopes.names());
         }
+    }
+
+    #[test]
+    fn who_sits_down_in_front_of_the_pages_and_as_what() {
+        let role = |scopes: &str| pages(&caller(None, scopes)).ok();
+        assert_eq!(role("admin:* all"), Some(Role::Operator));
+        assert_eq!(role("audit:read statements/read"), Some(Role::Auditor));
+        assert_eq!(role("all"), Some(Role::Reader));
+        assert_eq!(role("statements/write"), None);
+        let elsewhere = Caller { tenant: TenantId(Uuid::nil()), ..caller(None, "admin:*") };
+        assert_eq!(pages(&elsewhere).ok(), Some(Role::Administrator));
+        assert!(pages(&launched("all")).is_err());
     }
 
     #[test]

@@ -1,235 +1,210 @@
-//! Writes a group: one transaction, then each caller's answer. Trouble of one caller never reaches its neighbours.
+//! Writes a group, then answers each caller. Trouble of one caller, or of one tenant, never reaches its neighbours.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chrono::TimeDelta;
-use tracing::{debug, warn};
-use uuid::Uuid;
+use futures_util::{StreamExt, stream};
+use tracing::warn;
 
 use super::{
-    IngestError, Job, Submission, attach,
-    link::link,
-    plan::{self, Fate},
-    recall::{Halt, Recalled},
-    sessions::Sessions,
-    verbs::UnregisteredVerbs,
+    IngestError, Job, Submission,
+    apart::Troubled,
+    plan::{Fate, Refusal},
+    transaction::Transactions,
 };
 use crate::{
     cold::{Cold, ColdError},
     model::TenantId,
-    store::{
-        As, Outcome, Store, StoreError, Tx,
-        ledger::{
-            remember::remember,
-            seen::{Seen, Written},
-            statements::{self, NewStatement},
-        },
-    },
+    store::{Outcome, StoreError, ledger::seen::Seen},
     telemetry::Metrics,
-    xapi::prepare::Prepared,
+    xapi::Violations,
 };
 
-/// Attempts at a group whose ids another transaction takes at the same moment.
-const RACES: u32 = 8;
+/// Who takes so long is not written together with others for a while.
+const LONG: Duration = Duration::from_secs(1);
+/// Transactions under way at once where a group of several tenants is taken apart.
+const AT_ONCE: usize = 4;
 
-/// What became of a group.
-struct Stored {
-    fates: Vec<Fate>,
-    written: Written,
-    /// Rules of cmi5 that were broken, and what came of that.
-    broken: Vec<(&'static str, &'static str)>,
+/// What one writer gets.
+pub(super) enum Group {
+    /// Plain statements of several tenants.
+    Several(Vec<Job>),
+    Of(TenantId, Vec<Job>),
+}
+
+/// What is known of statements that are to be written before it is tried.
+#[derive(Clone, Copy)]
+enum Doubt {
+    None,
+    /// Some ids are there already, perhaps from an attempt whose answer was lost.
+    Stored,
+}
+
+impl Doubt {
+    /// Nobody is told that nothing was stored where something may have been.
+    fn about(self, error: IngestError) -> IngestError {
+        match (self, error) {
+            (Self::Stored, IngestError::Unavailable(error)) => IngestError::InDoubt(error),
+            (_, error) => error,
+        }
+    }
 }
 
 pub(super) struct Writer {
-    store: Store,
-    cold: Cold,
+    transactions: Transactions,
     longest_wait: Duration,
-    seen: Seen,
-    verbs: UnregisteredVerbs,
+    troubled: Troubled,
     metrics: Metrics,
 }
 
 impl Writer {
-    pub fn new(cold: Cold, longest_wait: Duration, metrics: Metrics) -> Self {
-        let store = cold.store().clone();
-        let verbs = UnregisteredVerbs::start(store.clone(), metrics.clone());
-        Self { store, cold, longest_wait, seen: Seen::default(), verbs, metrics }
+    pub fn new(cold: Cold, seen: Arc<Seen>, longest_wait: Duration, metrics: Metrics) -> Self {
+        let transactions = Transactions::new(cold, seen, metrics.clone());
+        Self { transactions, longest_wait, troubled: Troubled::default(), metrics }
+    }
+
+    /// Whether it is written in a transaction of its tenant's own.
+    pub fn goes_apart(&self, submission: &Submission) -> bool {
+        !submission.is_plain() || self.troubled.has(submission.tenant, Instant::now())
     }
 
     /// Writes the group and answers every caller in it.
-    pub async fn write(&self, tenant: TenantId, group: Vec<Job>) {
-        // Reject jobs that were queued for too long: while the database hangs, the backlog would time out one group after another.
+    pub async fn write(&self, group: Group) {
+        match group {
+            Group::Several(group) => self.several(self.in_time(group)).await,
+            Group::Of(tenant, group) => self.own(tenant, self.in_time(group), Doubt::None).await,
+        }
+    }
+
+    /// Rejects jobs that were queued for too long: while the database hangs, the backlog would time out one group after another.
+    fn in_time(&self, group: Vec<Job>) -> Vec<Job> {
         let (group, late): (Vec<Job>, Vec<Job>) =
             group.into_iter().partition(|job| job.since.elapsed() < self.longest_wait);
         for job in late {
             answer(job, Err(IngestError::Late { after: self.longest_wait }));
         }
+        group
+    }
+
+    async fn several(&self, group: Vec<Job>) {
         if group.is_empty() {
             return;
         }
-        let statements: usize = group.iter().map(|job| job.submission.statements.len()).sum();
-        self.metrics.ingest.group_size.observe(statements as f64);
-        match self.try_group(tenant, &group).await {
+        self.measure(&group);
+        match self.transactions.of_several(&group).await {
             Ok(fates) => {
+                let mut apart = Vec::new();
                 for (job, fate) in group.into_iter().zip(fates) {
-                    answer(job, verdict(fate));
+                    match fate {
+                        Fate::Accepted(_) => answer(job, Ok(())),
+                        Fate::Conflict { index, id, pointer } => {
+                            answer(job, Err(IngestError::Conflict { index, id, pointer }));
+                        }
+                        Fate::Refused(Refusal::Against(violations)) => {
+                            answer(job, Err(IngestError::Against(violations)));
+                        }
+                        Fate::Refused(Refusal::Apart) => apart.push(job),
+                    }
                 }
+                self.apart(apart, Doubt::Stored).await;
             }
+            // Somebody's trouble, or somebody holds it up: tried tenant by tenant, only that one has it.
+            Err(error) if is_of_work(&error) || error.outcome() == Outcome::Retry => {
+                warn!(%error, callers = group.len(), "a group could not be stored; trying its tenants one by one");
+                self.apart(group, Doubt::None).await;
+            }
+            Err(error) => answer_all(group, &error.into()),
+        }
+    }
+
+    /// Writes the callers of each tenant in a transaction of its own. Who takes long stays apart for a while.
+    async fn apart(&self, group: Vec<Job>, doubt: Doubt) {
+        let mut by_tenant: BTreeMap<TenantId, Vec<Job>> = BTreeMap::new();
+        for job in group {
+            by_tenant.entry(job.submission.tenant).or_default().push(job);
+        }
+        let each = |(tenant, jobs)| async move {
+            let begun = Instant::now();
+            self.own(tenant, jobs, doubt).await;
+            if begun.elapsed() >= LONG {
+                self.troubled.note(tenant, Instant::now());
+            }
+        };
+        stream::iter(by_tenant).for_each_concurrent(AT_ONCE, each).await;
+    }
+
+    async fn own(&self, tenant: TenantId, group: Vec<Job>, doubt: Doubt) {
+        if group.is_empty() {
+            return;
+        }
+        self.measure(&group);
+        match self.transactions.of_one(tenant, &group).await {
+            Ok(fates) => group.into_iter().zip(fates).for_each(|(job, fate)| answer(job, verdict(fate))),
             // One caller's rows made the transaction fail: retry the callers separately, so that only that one gets the error.
             Err(error) if group.len() > 1 && may_be_of_one(&error) => {
                 warn!(%error, callers = group.len(), "a group could not be stored; trying its callers one by one");
                 for job in group {
-                    let result = self.try_group(tenant, std::slice::from_ref(&job)).await;
-                    let verdict_of = |mut fates: Vec<Fate>| fates.pop().map_or(Ok(()), verdict);
-                    answer(job, result.map_err(IngestError::from).and_then(verdict_of));
+                    let result = self.transactions.of_one(tenant, std::slice::from_ref(&job)).await;
+                    let verdict_of = |mut fates: Vec<Fate<Violations>>| fates.pop().map_or(Ok(()), verdict);
+                    answer(job, result.map_err(|error| doubt.about(error.into())).and_then(verdict_of));
                 }
             }
-            Err(error) => {
-                let error = IngestError::from(error);
-                for job in group {
-                    answer(job, Err(error.clone()));
-                }
-            }
+            Err(error) => answer_all(group, &doubt.about(error.into())),
         }
     }
 
-    async fn try_group(&self, tenant: TenantId, group: &[Job]) -> Result<Vec<Fate>, ColdError> {
-        let (mut race, mut recalled) = (0, Recalled::default());
-        loop {
-            let result = self
-                .store
-                .run_tx("ingest", As::Tenant(tenant), |tx| Box::pin(self.transaction(tx, tenant, group, &recalled)))
-                .await;
-            match result {
-                Ok(Stored { fates, written, broken }) => {
-                    self.seen.note(written);
-                    self.count(group, &fates);
-                    for (rule, outcome) in broken {
-                        self.metrics.ingest.cmi5_violations.with_label_values(&[rule, outcome]).inc();
-                    }
-                    return Ok(fates);
-                }
-                Err(Halt::Known(moments)) => Box::pin(recalled.read(&self.cold, tenant, &moments)).await?,
-                Err(Halt::Reached(moments)) => {
-                    // Nobody waits for the archive who only refers to it.
-                    if let Err(error) = Box::pin(recalled.read(&self.cold, tenant, &moments)).await {
-                        warn!(%error, "references to archived statements are followed later");
-                        recalled.later = true;
-                    }
-                }
-                Err(Halt::Store(error)) if race < RACES && error.code() == Some("23505") => {
-                    debug!("another transaction took one of the ids; reading again");
-                    race += 1;
-                }
-                // 23514 (check_violation): the only constraint our rows can violate is that a partition for `stored` exists.
-                Err(Halt::Store(error)) if race < RACES && error.code() == Some("23514") => {
-                    // Partitions are made ahead; one that is missing is made now, and is an alarm.
-                    warn!("a partition of the ledger was missing and is being made");
-                    if self.store.ensure_partition(self.ledger_time(tenant).await?).await? {
-                        self.metrics.ledger.months_on_demand.inc();
-                    }
-                    race += 1;
-                }
-                Err(Halt::Store(error)) => return Err(error.into()),
-            }
-        }
+    fn measure(&self, group: &[Job]) {
+        let statements: usize = group.iter().map(|job| job.submission.statements.len()).sum();
+        self.metrics.ingest.group_size.observe(statements as f64);
     }
-
-    async fn ledger_time(&self, tenant: TenantId) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
-        self.store.run_tx("ledger_time", As::Tenant(tenant), |tx| Box::pin(statements::now(tx))).await
-    }
-
-    async fn transaction(
-        &self,
-        tx: &Tx<'_>,
-        tenant: TenantId,
-        group: &[Job],
-        recalled: &Recalled,
-    ) -> Result<Stored, Halt> {
-        let callers: Vec<&[Prepared]> = group.iter().map(|job| job.submission.statements.as_slice()).collect();
-        let ids: Vec<Uuid> = callers.iter().flat_map(|statements| statements.iter().map(|s| s.id)).collect();
-        // One round trip: reserve the microseconds of `stored`, then read which ids are known. In this order: a concurrent
-        // referrer that this read does not see will see this transaction when its references are settled.
-        let mut before = statements::beforehand(tx, tenant, &ids).await?;
-        recalled.complete(&mut before.known, &callers)?;
-        let mut sessions = Sessions::look(tx, tenant, group).await?;
-        let fates = plan::plan(&callers, &before.known, |caller, new| sessions.judge(&group[caller].submission, new));
-        let broken = sessions.keep(tx).await?;
-
-        let first = statements::moment(before.first_micros)?;
-        let new = callers.iter().zip(&fates).flat_map(|(statements, fate)| accepted(statements, fate));
-        let entries: Vec<NewStatement<'_>> = (0..)
-            .zip(new)
-            .map(|(offset, statement)| NewStatement { statement, stored: first + TimeDelta::microseconds(offset) })
-            .collect();
-        let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
-        remember(tx, tenant, unseen).await?;
-        for (job, fate) in group.iter().zip(&fates) {
-            if matches!(fate, Fate::Accepted(_)) {
-                let Submission { statements, attachments, .. } = &job.submission;
-                // All statements of a request have the authority of its credential.
-                let authority = statements.first().map(|statement| statement.authority_key);
-                attach::store(tx, tenant, attachments, authority).await?;
-            }
-        }
-        let those = |which: &dyn Fn(&Prepared) -> bool| -> Vec<Uuid> {
-            entries.iter().map(|entry| entry.statement).filter(|s| which(s)).map(|s| s.id).collect()
-        };
-        let referring = those(&|s| s.refers_to.is_some());
-        let awaited = those(&|s| before.awaited.contains(&s.id));
-        // Without references the inserts are the last statements, so COMMIT is pipelined behind them: one round trip less.
-        if referring.is_empty() && awaited.is_empty() {
-            statements::append_last(tx, tenant, &entries).await?;
-        } else {
-            statements::append(tx, tenant, &entries).await?;
-            link(tx, tenant, &referring, &awaited, recalled).await?;
-        }
-        Ok(Stored { fates, written, broken })
-    }
-
-    fn count(&self, group: &[Job], fates: &[Fate]) {
-        for (job, fate) in group.iter().zip(fates) {
-            let new = accepted(&job.submission.statements, fate).count() as u64;
-            self.verbs.note(accepted(&job.submission.statements, fate).map(|statement| statement.verb.iri.as_str()));
-            let all = job.submission.statements.len() as u64;
-            let others = match fate {
-                Fate::Accepted(_) => "same",
-                Fate::Conflict { .. } => "conflict",
-                Fate::Against(_) => "refused",
-            };
-            self.metrics.ingest.statements.with_label_values(&["new"]).inc_by(new);
-            self.metrics.ingest.statements.with_label_values(&[others]).inc_by(all - new);
-        }
-    }
-}
-
-/// The statements of a caller that are to be written.
-fn accepted<'a>(statements: &'a [Prepared], fate: &'a Fate) -> impl Iterator<Item = &'a Prepared> {
-    let new: &[bool] = match fate {
-        Fate::Accepted(new) => new,
-        Fate::Conflict { .. } | Fate::Against(_) => &[],
-    };
-    statements.iter().zip(new).filter(|(_, new)| **new).map(|(statement, _)| statement)
 }
 
 /// Whether what some caller brought may be the cause: nothing else failed, or the server gave up on the work they
 /// brought together.
 pub(super) fn may_be_of_one(error: &ColdError) -> bool {
-    let ColdError::Store(error) = error else { return true };
+    match error {
+        ColdError::Store(error) => is_of_work(error),
+        _ => true,
+    }
+}
+
+fn is_of_work(error: &StoreError) -> bool {
     let is_elsewhere = matches!(error, StoreError::Fenced { .. });
     let is_fault = error.outcome() == Outcome::Final && !error.is_temporary() && !is_elsewhere;
     is_fault || error.code() == Some("57014")
 }
 
-fn verdict(fate: Fate) -> Result<(), IngestError> {
+fn verdict(fate: Fate<Violations>) -> Result<(), IngestError> {
     match fate {
         Fate::Accepted(_) => Ok(()),
         Fate::Conflict { index, id, pointer } => Err(IngestError::Conflict { index, id, pointer }),
-        Fate::Against(violations) => Err(IngestError::Against(violations)),
+        Fate::Refused(violations) => Err(IngestError::Against(violations)),
     }
+}
+
+fn answer_all(group: Vec<Job>, error: &IngestError) {
+    group.into_iter().for_each(|job| answer(job, Err(error.clone())));
 }
 
 fn answer(job: Job, verdict: Result<(), IngestError>) {
     // A caller that went away no longer listens; its statements are stored all the same.
     let _ = job.answer.send(verdict);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn who_may_have_something_stored_is_not_told_otherwise() {
+        let away = || IngestError::Unavailable(Arc::new(StoreError::Busy));
+        assert!(matches!(Doubt::Stored.about(away()), IngestError::InDoubt(_)));
+        assert!(matches!(Doubt::None.about(away()), IngestError::Unavailable(_)));
+        assert!(matches!(Doubt::Stored.about(IngestError::Stopping), IngestError::Stopping));
+    }
 }

@@ -3,24 +3,29 @@
 //! It never answers before the transaction is durable and never drops what it accepted: what does not fit the queue is
 //! refused at the door.
 
+mod apart;
+mod arrivals;
 mod attach;
 mod commit;
 mod group;
 mod link;
 pub mod own;
+mod places;
 mod plan;
 mod recall;
 mod sessions;
 pub mod settle;
 pub mod spool;
+mod transaction;
 mod verbs;
+mod waiting;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 pub use spool::{Attachment, Spool};
@@ -29,12 +34,14 @@ use crate::{
     cmi5::Said,
     cold::{Cold, ColdError},
     model::TenantId,
-    store::StoreError,
+    store::{StoreError, ledger::seen::Seen},
     telemetry::Metrics,
     xapi::{Violations, prepare::Prepared},
 };
 
 use commit::Writer;
+use places::{Place, Places};
+use waiting::Waits;
 
 /// How much may wait, and how much goes into one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +82,8 @@ pub struct Submission {
 /// Why nothing of a submission was stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IngestError {
-    /// The queue is full; nothing was accepted.
-    #[error("the ingest queue of {limit_kib} KiB is full")]
+    /// The queue is full, or so full that it has no room for more of this tenant; nothing was accepted.
+    #[error("the ingest queue of {limit_kib} KiB has no room for more of this tenant")]
     Full { limit_kib: u32 },
     /// The service stops and takes no more.
     #[error("the service is shutting down")]
@@ -127,15 +134,25 @@ struct Job {
     submission: Submission,
     since: Instant,
     answer: oneshot::Sender<Result<(), IngestError>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Waits for Job {
+    fn tenant(&self) -> TenantId {
+        self.submission.tenant
+    }
+
+    fn size(&self) -> usize {
+        self.submission.statements.len()
+    }
 }
 
 /// The way in. Clones share one queue.
 #[derive(Clone)]
 pub struct Ingest {
     jobs: mpsc::UnboundedSender<Job>,
-    places: Arc<Semaphore>,
-    queue_kib: u32,
+    places: Arc<Places>,
+    seen: Arc<Seen>,
     metrics: Metrics,
 }
 
@@ -143,11 +160,16 @@ impl Ingest {
     /// Starts the writers on the current runtime, which must be the main one.
     pub fn start(cold: Cold, settings: IngestSettings, metrics: &Metrics) -> Self {
         let (jobs, waiting) = mpsc::unbounded_channel();
-        let places = Arc::new(Semaphore::new(settings.queue_kib as usize));
-        let queue_kib = settings.queue_kib;
-        let writer = Writer::new(cold, settings.longest_wait, metrics.clone());
+        let places = Arc::new(Places::new(settings.queue_kib));
+        let seen = Arc::new(Seen::default());
+        let writer = Writer::new(cold, Arc::clone(&seen), settings.longest_wait, metrics.clone());
         tokio::spawn(group::run(waiting, writer, settings));
-        Self { jobs, places, queue_kib, metrics: metrics.clone() }
+        Self { jobs, places, seen, metrics: metrics.clone() }
+    }
+
+    /// Forgets what is known to be written: somebody was erased, and names and words of theirs are gone.
+    pub fn forget(&self) {
+        self.seen.clear();
     }
 
     /// Stores all statements of the submission or none; returns after the commit with their ids in order.
@@ -155,11 +177,9 @@ impl Ingest {
         let ids = submission.statements.iter().map(|statement| statement.id).collect();
         let statements: usize = submission.statements.iter().map(|s| s.payload.len() + 512).sum();
         let size = statements + submission.attachments.iter().map(Attachment::held).sum::<usize>();
-        // A submission larger than the whole queue takes all of it rather than being refused for ever.
-        let size_kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.queue_kib);
-        let place = Arc::clone(&self.places).try_acquire_many_owned(size_kib).map_err(|_| {
+        let place = self.places.take(submission.tenant, size).ok_or_else(|| {
             self.metrics.ingest.refused.inc();
-            IngestError::Full { limit_kib: self.queue_kib }
+            IngestError::Full { limit_kib: self.places.total_kib() }
         })?;
         self.metrics.ingest.queued_kib.set(self.load().0.into());
         let (answer, verdict) = oneshot::channel();
@@ -177,7 +197,6 @@ impl Ingest {
 
     /// Kibibytes that wait or are under way, and how many may.
     pub fn load(&self) -> (u32, u32) {
-        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
-        (self.queue_kib.saturating_sub(free), self.queue_kib)
+        (self.places.taken_kib(), self.places.total_kib())
     }
 }

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    store::ledger::statements::Known,
+    store::ledger::statements::{Id, Known, id_of},
     xapi::{Violations, prepare::Prepared},
 };
 
 /// One caller's verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Fate<R> {
     /// For each statement, whether it is to be written; the others are already there (or were erased).
     Accepted(Vec<bool>),
     Conflict {
@@ -20,26 +20,34 @@ pub(super) enum Fate {
         id: Uuid,
         pointer: &'static str,
     },
+    Refused(R),
+}
+
+/// Why a caller's statements are not stored together with those of other tenants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Only a transaction of the tenant's own can tell.
+    Apart,
     Against(Violations),
 }
 
 /// Goes through the callers in order. Each sees what the ones before it will store; a caller in conflict stores nothing,
-/// and neither does one whose new statements `judge` refuses.
-pub(super) fn plan(
+/// and neither does one to whose new statements `judge` does not agree.
+pub(super) fn plan<R>(
     callers: &[&[Prepared]],
-    known: &HashMap<Uuid, Known>,
-    mut judge: impl FnMut(usize, &[bool]) -> Result<(), Violations>,
-) -> Vec<Fate> {
-    let mut claimed: HashMap<Uuid, Claim<'_>> = HashMap::new();
+    known: &HashMap<Id, Known>,
+    mut judge: impl FnMut(usize, &[bool]) -> Result<(), R>,
+) -> Vec<Fate<R>> {
+    let mut claimed: HashMap<Id, Claim<'_>> = HashMap::new();
     let mut fates = Vec::with_capacity(callers.len());
     for (caller, statements) in callers.iter().enumerate() {
         let mut fate = decide(statements, known, &mut claimed);
         if let Fate::Accepted(new) = &fate
-            && let Err(violations) = judge(caller, new)
+            && let Err(refusal) = judge(caller, new)
         {
             let mine = statements.iter().zip(new).filter(|(_, new)| **new);
-            mine.for_each(|(statement, _)| _ = claimed.remove(&statement.id));
-            fate = Fate::Against(violations);
+            mine.for_each(|(statement, _)| _ = claimed.remove(&id_of(statement)));
+            fate = Fate::Refused(refusal);
         }
         fates.push(fate);
     }
@@ -51,15 +59,15 @@ struct Claim<'a> {
     occurred: Option<DateTime<Utc>>,
 }
 
-fn decide<'a>(
+fn decide<'a, R>(
     statements: &'a [Prepared],
-    known: &HashMap<Uuid, Known>,
-    claimed: &mut HashMap<Uuid, Claim<'a>>,
-) -> Fate {
+    known: &HashMap<Id, Known>,
+    claimed: &mut HashMap<Id, Claim<'a>>,
+) -> Fate<R> {
     let mut new = Vec::with_capacity(statements.len());
-    let mut mine: Vec<Uuid> = Vec::new();
+    let mut mine: Vec<Id> = Vec::new();
     for (index, statement) in statements.iter().enumerate() {
-        let id = statement.id;
+        let id = id_of(statement);
         let occurred = statement.has_timestamp.then_some(statement.timestamp);
         let difference = match (known.get(&id), claimed.get(&id)) {
             (Some(known), _) if known.erased => Some(None),
@@ -78,7 +86,7 @@ fn decide<'a>(
                 for id in mine {
                     claimed.remove(&id);
                 }
-                return Fate::Conflict { index, id, pointer };
+                return Fate::Conflict { index, id: statement.id, pointer };
             }
         }
     }
@@ -108,21 +116,38 @@ mod tests {
     use super::*;
     use crate::xapi::{Author, Limits, Version, prepare, read};
 
+    /// A statement under one id that any tenant may use.
+    fn statement(tenant: u128, verb: &str) -> Vec<Prepared> {
+        let agent = json!({"mbox": "mailto:a@b.c"});
+        let author = Author::new(Uuid::from_u128(tenant), agent.as_object().unwrap(), Version::V1_0_3);
+        let body = json!({"id": "ec531277-b57b-4c15-8d91-d292c5b2b8f7", "actor": agent, "verb": {"id": verb},
+            "object": {"id": "a:1"}});
+        let batch = read::statements(body.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
+        vec![prepare(batch.unwrap().statements.remove(0), &author, Uuid::nil, DateTime::UNIX_EPOCH)]
+    }
+
+    #[test]
+    fn an_id_of_one_tenant_is_nothing_to_another() {
+        let [one, another, third] = [statement(1, "v:v"), statement(2, "v:other"), statement(2, "v:v")];
+        let taken =
+            Known { digest: vec![], erased: false, stored: DateTime::UNIX_EPOCH, occurred: None, is_away: false };
+        let callers: [&[Prepared]; 3] = [&one, &another, &third];
+        let agree = |_, _: &[bool]| Ok::<_, Refusal>(());
+        let fates = plan(&callers, &HashMap::new(), agree);
+        assert_eq!(fates[..2], [Fate::Accepted(vec![true]), Fate::Accepted(vec![true])], "the same id, two statements");
+        assert!(matches!(fates[2], Fate::Conflict { .. }), "within a tenant it is one");
+        let known = HashMap::from([(id_of(&one[0]), taken)]);
+        let fates = plan(&callers, &known, agree);
+        assert!(matches!(fates[0], Fate::Conflict { .. }) && fates[1] == Fate::Accepted(vec![true]));
+    }
+
     #[test]
     fn what_is_refused_was_never_claimed() {
-        let agent = json!({"mbox": "mailto:a@b.c"});
-        let author = Author::new(Uuid::nil(), agent.as_object().unwrap(), Version::V1_0_3);
-        let body = json!({"id": "ec531277-b57b-4c15-8d91-d292c5b2b8f7", "actor": agent, "verb": {"id": "v:v"},
-            "object": {"id": "a:1"}});
-        let statement = |_| {
-            let batch = read::statements(body.to_string().as_bytes(), Version::V1_0_3, &Limits::default());
-            vec![prepare(batch.unwrap().statements.remove(0), &author, Uuid::nil, DateTime::UNIX_EPOCH)]
-        };
-        let statements: Vec<Vec<Prepared>> = (0..3).map(statement).collect();
+        let statements: Vec<Vec<Prepared>> = (0..3).map(|_| statement(1, "v:v")).collect();
         let callers: Vec<&[Prepared]> = statements.iter().map(Vec::as_slice).collect();
-        let refuse_the_first = |caller, _: &[bool]| if caller == 0 { Err(Violations::whole("a", "b")) } else { Ok(()) };
+        let refuse_the_first = |caller, _: &[bool]| if caller == 0 { Err(Refusal::Apart) } else { Ok(()) };
         let fates = plan(&callers, &HashMap::new(), refuse_the_first);
-        assert!(matches!(fates[0], Fate::Against(_)));
+        assert_eq!(fates[0], Fate::Refused(Refusal::Apart));
         assert_eq!(fates[1..], [Fate::Accepted(vec![true]), Fate::Accepted(vec![false])], "the second brings it");
     }
 }

@@ -3,9 +3,6 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
-
 use crate::{
     cold::{Cold, ColdError},
     model::TenantId,
@@ -14,11 +11,12 @@ use crate::{
         door::error::AsStoreError,
         ledger::{
             links::{Elsewhere, Reached},
-            statements::Known,
+            statements::{Id, Known, id_of},
         },
     },
     xapi::prepare::Prepared,
 };
+use chrono::{DateTime, Utc};
 
 /// Why a transaction stopped.
 #[derive(Debug)]
@@ -76,10 +74,10 @@ impl Recalled {
 
     /// Completes what the database knows of ids. Only a timestamp can still make a difference, and only to one of the same
     /// content that brings one.
-    pub fn complete(&self, known: &mut HashMap<Uuid, Known>, callers: &[&[Prepared]]) -> Result<(), Halt> {
+    pub fn complete(&self, known: &mut HashMap<Id, Known>, callers: &[&[Prepared]]) -> Result<(), Halt> {
         let mut unknown = Vec::new();
         for (id, known) in known.iter_mut().filter(|(_, known)| known.is_away && !known.erased) {
-            let matters = |one: &Prepared| one.id == *id && one.has_timestamp && one.digest[..] == known.digest[..];
+            let matters = |one: &Prepared| id_of(one) == *id && one.has_timestamp && one.digest[..] == known.digest[..];
             match self.occurred.get(&known.stored) {
                 Some(occurred) => known.occurred = *occurred,
                 None if callers.iter().copied().flatten().any(matters) => unknown.push(known.stored),

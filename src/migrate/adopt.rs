@@ -219,7 +219,7 @@ impl Runner {
             .iter()
             .map(|m| {
                 let (file, checksum) = (m.file.as_str(), m.checksum.as_str());
-                let row = NewRow { schema, file, category: category(file), checksum, by: &by };
+                let row = NewRow { schema, file, category: category(file), checksum, by: &by, promised: None };
                 Adopted { row, at: m.applied_at, checksum: m.legacy_checksum.as_deref(), label: &m.legacy }
             })
             .collect();

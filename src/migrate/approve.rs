@@ -9,6 +9,7 @@ use super::{
     modules::{File, Module},
     person::check_approver,
     plan::{self, Known},
+    promise,
     report::Event,
     run::{self, Listener, Runner},
 };
@@ -146,6 +147,7 @@ async fn write(session: &Session, module: &Module, file: &File, force: &Force) -
             category: file.category().name(),
             checksum: &file.checksum,
             by: &force.by,
+            promised: promise::made_by(module, file),
         };
         record::baseline(session, row, &[]).await?;
     }

@@ -12,6 +12,7 @@ use super::{
     concurrent,
     modules::{File, Module},
     names::{Category, Name},
+    promise,
     report::{self, Done, Event, Failure},
 };
 use crate::store::{
@@ -174,6 +175,7 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         category: file.category().name(),
         checksum: &file.checksum,
         by: context.by,
+        promised: promise::made_by(module, file),
     };
     let blocked =
         |tries, blockers: &[Blocker]| report::tell_blocked(context.progress, &module.name, &name, tries, blockers);

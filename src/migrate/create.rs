@@ -45,7 +45,9 @@ pub fn template(new: &NewFile<'_>) -> String {
     let mode = if new.no_transaction { "-- progress: no-transaction\n" } else { "" };
     let manual = if new.category.is_automatic() { "no" } else { "yes" };
     let words = new.description.trim().replace('_', " ");
-    format!("-- Description: {words}\n-- Breaking: no\n-- Manual: {manual}\n-- Lock: none\n{mode}\n")
+    format!(
+        "-- Description: {words}\n-- Breaking: no\n-- Previous: serves\n-- Manual: {manual}\n-- Lock: none\n{mode}\n"
+    )
 }
 
 /// Writes the file and its rollback script into the module's folder; neither may be there yet.

@@ -3,6 +3,8 @@
 //! A line is `-- Key: value` or `-- @key value`, in any case; yes and no may be called true and false. A block comment
 //! at the top says the same, a line of it at a time.
 
+use serde::Serialize;
+
 use super::lint::lock::{LockClass, UnknownLockClass};
 
 /// What a file says about itself.
@@ -19,6 +21,24 @@ pub struct Head {
     pub no_transaction: bool,
     /// The files this one takes the place of (a squash), with their checksums.
     pub supersedes: Vec<Superseded>,
+    /// `TABLE by COLUMN, …`: walked batch by batch beside the running work, by a job.
+    pub backfill: Option<String>,
+    /// Which rows of that table still have to be done: a condition.
+    pub remains: Option<String>,
+    /// Whether the release before can live with it; absent where the file does not say.
+    pub previous: Option<Previous>,
+    /// This release serves without it too: while it waits for a person, no node waits in maintenance.
+    pub can_wait: bool,
+}
+
+/// What the release before does once a file is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Previous {
+    /// Serves on, and starts.
+    Serves,
+    /// Stops, and refuses to start.
+    Stops,
 }
 
 /// One `-- Supersedes: FILE CHECKSUM` line.
@@ -72,6 +92,20 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
             .filter(|(key, _)| *key == "Supersedes")
             .map(|(_, text)| superseded(text))
             .collect::<Result<_, _>>()?,
+        backfill: one("Backfill").map(str::to_owned),
+        remains: one("Remains").map(str::to_owned),
+        previous: match one("Previous") {
+            None => None,
+            Some(said) if said.eq_ignore_ascii_case("serves") => Some(Previous::Serves),
+            Some(said) if said.eq_ignore_ascii_case("stops") => Some(Previous::Stops),
+            Some(other) => return Err(value("Previous", other, "serves or stops")),
+        },
+        can_wait: match one("Needed") {
+            None => false,
+            Some(said) if said.eq_ignore_ascii_case("now") => false,
+            Some(said) if said.eq_ignore_ascii_case("later") => true,
+            Some(other) => return Err(value("Needed", other, "now or later")),
+        },
     })
 }
 
@@ -102,7 +136,18 @@ pub fn comments(text: &str) -> impl Iterator<Item = (u32, &str)> {
     lines.filter(|(_, said)| !said.is_empty())
 }
 
-const KEYS: [&str; 6] = ["Description", "Breaking", "Manual", "Lock", "progress", "Supersedes"];
+const KEYS: [&str; 10] = [
+    "Description",
+    "Breaking",
+    "Manual",
+    "Lock",
+    "progress",
+    "Supersedes",
+    "Backfill",
+    "Remains",
+    "Previous",
+    "Needed",
+];
 
 /// The head's lines as (key, value). A comment that looks like neither form ends nothing and means nothing.
 fn lines(text: &str) -> Result<Vec<(&str, &str)>, HeadError> {
@@ -171,12 +216,14 @@ mod tests {
         let sum = format!("sha256:{}", "ab".repeat(32));
         let text = format!(
             "-- progress: no-transaction\n-- a remark\n-- Description: x: y\n-- Breaking: yes\n-- Manual: yes\n\
-             -- Lock: share-update\n-- Supersedes: 001_a.sql {sum}\n-- Supersedes: 100_b.sql {sum}\n"
+             -- Lock: share-update\n-- Previous: stops\n-- Needed: later\n\
+             -- Supersedes: 001_a.sql {sum}\n-- Supersedes: 100_b.sql {sum}\n"
         );
         let head = parse(&text).unwrap();
         assert_eq!(head.description, "x: y");
         assert!(head.breaking && head.manual && head.no_transaction);
         assert_eq!(head.lock, Some(LockClass::ShareUpdate));
+        assert_eq!((head.previous, head.can_wait), (Some(Previous::Stops), true));
         assert_eq!(head.supersedes[1], Superseded { file: "100_b.sql".into(), checksum: sum });
     }
 
@@ -211,7 +258,14 @@ mod tests {
         assert_eq!(parse(&PLAIN.replace("-- Manual: no\n", "")), Err(HeadError::Absent("Manual")));
         assert_eq!(parse(&format!("-- Breaking: no\n{PLAIN}")), Err(HeadError::Twice("Breaking".into())));
         assert_eq!(parse(&format!("-- Braking: no\n{PLAIN}")), Err(HeadError::Unknown("Braking".into())));
-        for bad in ["-- Lock: enormous", "-- progress: maybe", "-- Supersedes: 001_a.sql", "-- Supersedes: x y"] {
+        for bad in [
+            "-- Lock: enormous",
+            "-- progress: maybe",
+            "-- Supersedes: 001_a.sql",
+            "-- Supersedes: x y",
+            "-- Previous: perhaps",
+            "-- Needed: soon",
+        ] {
             assert!(matches!(parse(&format!("{bad}\n{PLAIN}")), Err(HeadError::Value { .. })), "{bad}");
         }
         let breaking = PLAIN.replacen("Breaking: no", "Breaking: perhaps", 1);

@@ -10,6 +10,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use uuid::Uuid;
 
 use super::{
+    backfill::Backfills,
     checked::{self, Checked},
     checks::{self, Check, Host, Overrides},
     error::MigrateError,
@@ -172,6 +173,12 @@ impl Jobs {
         &self.tally
     }
 
+    /// The backfills of the same files.
+    pub fn backfills(&self) -> Backfills {
+        let disk = self.host.data_directory.clone();
+        Backfills::new(&self.store, self.runner.modules(), &self.ids, &self.metrics, disk)
+    }
+
     pub fn runner(&self) -> &Runner {
         &self.runner
     }
@@ -183,12 +190,15 @@ impl Jobs {
     }
 
     pub async fn verify(&self, module: Option<String>) -> Result<Verification, JobError> {
-        let (runner, clock) = (Arc::clone(&self.runner), self.clock.clone());
+        let (runner, clock, metrics) = (Arc::clone(&self.runner), self.clock.clone(), self.metrics.clone());
         let verify = self.runtime.spawn(async move {
             let report = runner.status_of(module.as_deref()).await?;
             let looked_at = |one: &&Module| module.as_deref().is_none_or(|name| name == one.name);
             let lint: Vec<Review> = runner.modules().iter().filter(looked_at).flat_map(lint::review).collect();
             let checks = checks::gather_after(&runner, &clock).await?;
+            for check in &checks {
+                metrics.migrations.checks.with_label_values(&[check.name]).set(check.status as i64);
+            }
             let failed = checks::worst(&checks) == checks::Status::Fail;
             let sound = report.problems.is_empty()
                 && report.abandoned.is_empty()
@@ -197,6 +207,11 @@ impl Jobs {
             Ok::<_, MigrateError>(Verification { sound, report, lint, checks })
         });
         Ok(verify.await.map_err(|_| JobError::Stopping)??)
+    }
+
+    /// The checks of the whole as it is now.
+    pub async fn checks(&self) -> Result<Vec<Check>, MigrateError> {
+        checks::gather_after(&self.runner, &self.clock).await
     }
 
     /// Puts a run into the queue and answers its id at once. It is done by a node that has the same files.
@@ -259,6 +274,12 @@ impl Jobs {
         }
         self.tally.update().await;
         Ok(Performed::of(outcome))
+    }
+
+    /// Whether the run goes past a gate where files wait behind it: then what is there is worth keeping first.
+    pub async fn passes_a_gate(&self, job: &jobs::Context) -> Result<bool, JobError> {
+        let order: Order = job.parameters()?;
+        Ok(order.force && !order.dry_run && !self.runner.status_of(None).await?.gated.is_empty())
     }
 
     fn note(&self, progress: &mut RunProgress, event: Event, job: &jobs::Context) {

@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod approve;
+pub mod backfill;
 mod bridge;
 pub mod checked;
 pub mod checks;
@@ -20,6 +21,7 @@ pub mod names;
 mod note;
 mod person;
 pub mod plan;
+pub mod promise;
 mod rehearse;
 pub mod releases;
 pub mod replay;
@@ -28,6 +30,7 @@ pub mod run;
 pub mod shape;
 pub mod squash;
 pub mod stale;
+pub mod standing;
 pub mod startup;
 pub mod statements;
 pub mod tally;

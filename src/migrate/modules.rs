@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    backfill::file::{self as walked, Backfill, BackfillError},
     checksum,
     head::{self, Head, HeadError},
     lint::{
@@ -53,6 +54,8 @@ pub struct Module {
     pub name: String,
     pub schema: String,
     pub files: Vec<File>,
+    /// Data files that a job walks through beside the running work. No start waits for them.
+    pub backfills: Vec<Backfill>,
     /// Came from a plug-in directory rather than with the binary.
     pub plugin: bool,
     /// The folder of a plug-in.
@@ -73,6 +76,8 @@ pub enum ModuleError {
     Head { module: String, file: String, error: HeadError },
     #[error("{module}/{file}: {error}")]
     Shape { module: String, file: String, error: ShapeError },
+    #[error("{module}/{file}: {error}")]
+    Backfill { module: String, file: String, error: BackfillError },
     #[error("{module}: {first} and {second} have the same number")]
     DuplicateNumber { module: String, first: String, second: String },
     #[error("{module}: {file} undoes nothing: there is no file of that name without .down")]
@@ -163,8 +168,16 @@ impl Module {
             let (first, second) = (first.file(), second.file());
             return Err(ModuleError::DuplicateNumber { module: name.to_owned(), first, second });
         }
+        let (walks, read): (Vec<_>, Vec<_>) = read.into_iter().partition(|file| file.head.backfill.is_some());
+        let backfill = |file: &File| {
+            walked::read(name, &file.name, &file.head, &file.text).map_err(|error| {
+                let (module, file) = (name.to_owned(), file.file());
+                ModuleError::Backfill { module, file, error }
+            })
+        };
+        let backfills = walks.iter().map(backfill).collect::<Result<_, _>>()?;
         let (name, schema) = (name.to_owned(), name.to_owned());
-        Ok(Self { name, schema, files: read, plugin, folder: None, shipped: Vec::new() })
+        Ok(Self { name, schema, files: read, backfills, plugin, folder: None, shipped: Vec::new() })
     }
 
     pub fn find(&self, file: &str) -> Option<&File> {

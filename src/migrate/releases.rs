@@ -47,6 +47,18 @@ pub fn parse(text: &str) -> Result<Vec<Release>, ReleaseError> {
     Ok(toml::from_str::<Manifest>(text)?.release)
 }
 
+/// The newest release that lacks some of these files: the one that nodes still are while this binary takes its place. Absent
+/// where every release has them all.
+pub fn previous<'a>(releases: &'a [Release], modules: &[Module]) -> Result<Option<&'a Release>, ReleaseError> {
+    let count = |modules: &[Module]| modules.iter().map(|module| module.files.len()).sum::<usize>();
+    for release in releases.iter().rev() {
+        if count(&modules_at(release, modules)?) < count(modules) {
+            return Ok(Some(release));
+        }
+    }
+    Ok(None)
+}
+
 /// The modules as `release` shipped them. Where a file was squashed since, the squash stands for it.
 pub fn modules_at(release: &Release, modules: &[Module]) -> Result<Vec<Module>, ReleaseError> {
     let version = || release.version.clone();
@@ -125,6 +137,19 @@ mod tests {
         let supersedes = format!("-- Supersedes: 001_a.sql sha256:{sum}\n-- Supersedes: 002_b.sql sha256:{sum}");
         let all = [module(&[("003_squash.sql", supersedes.as_str()), ("004_later.sql", "")])];
         assert_eq!(names(&modules_at(&release(&["002_b.sql"]), &all).unwrap()), ["003_squash.sql"]);
+    }
+
+    #[test]
+    fn the_release_before_is_the_newest_that_lacks_a_file() {
+        let all = [module(&[("001_a.sql", ""), ("002_b.sql", ""), ("003_c.sql", "")])];
+        let releases: Vec<Release> = [("1.0.0", "001_a.sql"), ("1.1.0", "002_b.sql"), ("1.2.0", "003_c.sql")]
+            .map(|(version, last)| Release { version: version.to_owned(), ..release(&[last]) })
+            .into();
+        let before = |releases| previous(releases, &all).unwrap().map(|release| release.version.clone());
+        assert_eq!(before(&releases), Some("1.1.0".to_owned()), "the last one is this one");
+        assert_eq!(before(&releases[..2]), Some("1.1.0".to_owned()));
+        assert_eq!(before(&releases[..1]), Some("1.0.0".to_owned()));
+        assert_eq!(before(&releases[2..]), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     checks::Check,
+    head::Previous,
     lint::{self, Exemption, Review},
     modules::{File, Module},
     names::Category,
@@ -61,6 +62,10 @@ pub struct About {
     pub reversible: bool,
     /// Waits for an operator's word.
     pub gated: bool,
+    /// What the release before does once it is applied, where the head says so.
+    pub previous: Option<Previous>,
+    /// This release serves without it.
+    pub can_wait: bool,
     /// The rules of the linter that its head asks to be excused from.
     pub exemptions: Vec<Exemption>,
 }
@@ -76,6 +81,8 @@ impl About {
             transactional: !file.head.no_transaction,
             reversible: file.down.is_some(),
             gated: file.is_gated(),
+            previous: file.head.previous,
+            can_wait: file.head.can_wait,
             exemptions: lint::exemptions(&file.text),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     names::Category,
     person::check_approver,
     plan::{self, Action, Known, Plan, Step, Wish},
+    promise,
     report::{self, Described, Done, Event, Failure, Report, RunReport},
 };
 use crate::store::{
@@ -107,7 +108,7 @@ impl Runner {
             applied: count(report::State::Applied),
             pending: count(report::State::Pending),
             gated: gated(&known),
-            problems: plan::problems(&known).into_iter().map(Described::from).collect(),
+            problems: promise::for_serving(&known, plan::problems(&known)).into_iter().map(Described::from).collect(),
             abandoned: world.server.abandoned.clone(),
             neighbours: world.server.neighbours.clone(),
             server: world.server.version.clone(),
@@ -180,6 +181,9 @@ impl Runner {
         for one in known {
             if plan.steps.iter().any(|step| step.module.name == one.module.name) {
                 prepare(session, *one).await?;
+            }
+            if !one.facts.promises.is_empty() {
+                record::withdraw(session, &one.module.schema, promise::previous()).await?;
             }
         }
         'modules: for one in known {
@@ -339,8 +343,14 @@ async fn record_squash(context: &Context<'_>, one: Known<'_>, file: &File) -> Re
         approved_by: context.approved_by,
     };
     let id = record::begin(context.session, schema, attempt).await?;
-    let row =
-        NewRow { schema, file: &name, category: file.category().name(), checksum: &file.checksum, by: context.by };
+    let row = NewRow {
+        schema,
+        file: &name,
+        category: file.category().name(),
+        checksum: &file.checksum,
+        by: context.by,
+        promised: promise::made_by(one.module, file),
+    };
     record::baseline(context.session, row, &supersedes).await?;
     record::finish(context.session, schema, id, "recorded", None, None).await?;
     let module = one.module.name.clone();

@@ -186,6 +186,10 @@ mod tests {
             lock: None,
             no_transaction: false,
             supersedes: vec![],
+            backfill: None,
+            remains: None,
+            previous: None,
+            can_wait: false,
         };
         let kind = |sql, category| super::kind(sql, &head(false), category);
         assert_eq!(kind("CREATE TABLE t (a int)", Category::Startup), Effect::Additive);

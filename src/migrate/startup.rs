@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{
     error::MigrateError,
     names::Category,
-    plan::{self, Because, Known, Problem, Wish, Withheld},
+    plan::{self, Because, Known, Plan, Problem, Wish, Withheld},
+    promise,
     report::{Failure, RunReport},
     run::{self, Listener, Request, Runner, World},
 };
@@ -21,8 +22,8 @@ pub enum Verdict {
     Ready {
         applied: usize,
     },
-    /// Health and administration answer; the data plane says 503 and names these files, with the reason where it is
-    /// another than that they are for a person to start.
+    /// Something is needed that waits: health and administration answer; the data plane says 503 and names these files, with the
+    /// reason where it is another than that they are for a person to start.
     Maintenance {
         pending: Vec<String>,
         failed: Option<Failure>,
@@ -114,10 +115,15 @@ impl Runner {
                 Ok(Verdict::Maintenance { pending, failed: Some(failure) })
             }
             Some(failure) => Ok(Verdict::Refuse { why: vec![sentence(&failure)] }),
-            None if pending.is_empty() => Ok(Verdict::Ready { applied: report.done.len() }),
+            None if !needs(&plan::make(&known, &Wish::default())) => Ok(Verdict::Ready { applied: report.done.len() }),
             None => Ok(Verdict::Maintenance { pending, failed: None }),
         }
     }
+}
+
+/// Whether something waits without which this binary cannot serve.
+fn needs(plan: &Plan<'_>) -> bool {
+    plan.withheld.iter().any(|held| !held.file.head.can_wait)
 }
 
 fn sentence(failure: &Failure) -> String {
@@ -145,7 +151,7 @@ fn why(held: &Withheld<'_>) -> String {
 
 /// The verdict where a start has nothing to write.
 fn settled(known: &[Known<'_>]) -> Option<Verdict> {
-    let problems = plan::problems(known);
+    let problems = promise::for_serving(known, plan::problems(known));
     // A file that stopped half-way waits for a person, whom maintenance lets in.
     let half = |problem: &Problem| match problem {
         Problem::Unresolved { module, file } => Some(format!("{module}/{file}")),
@@ -165,7 +171,7 @@ fn settled(known: &[Known<'_>]) -> Option<Verdict> {
     if !plan.steps.is_empty() {
         return None;
     }
-    if plan.withheld.is_empty() {
+    if !needs(&plan) {
         return Some(Verdict::Ready { applied: 0 });
     }
     let first = plan::is_empty(known) || plan::is_bootstrapping(known);

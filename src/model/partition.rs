@@ -148,8 +148,10 @@ impl FromStr for Month {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let month = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map(Self);
-        let month = month.ok().filter(|month| month.to_string() == text);
+        let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok();
+        // PostgreSQL knows no year 0, and reads a year of more than four digits otherwise than it is written here.
+        let first = first.filter(|first| (1..=9999).contains(&first.year()));
+        let month = first.map(Self).filter(|month| month.to_string() == text);
         month.ok_or_else(|| format!("{text:?} is no month like 2026-03"))
     }
 }

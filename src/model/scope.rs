@@ -18,10 +18,12 @@ pub enum Scope {
     ApiStatementWrite,
     ApiStatementRead,
     ApiTranscriptRead,
+    /// To read the audit trail of one's tenant, and in the default one that of the whole installation.
+    AuditRead,
     Admin,
 }
 
-const NAMES: [(Scope, &str); 13] = [
+const NAMES: [(Scope, &str); 14] = [
     (Scope::StatementsWrite, "statements/write"),
     (Scope::StatementsRead, "statements/read"),
     (Scope::StatementsReadMine, "statements/read/mine"),
@@ -34,6 +36,7 @@ const NAMES: [(Scope, &str); 13] = [
     (Scope::ApiStatementWrite, "statement:write"),
     (Scope::ApiStatementRead, "statement:read"),
     (Scope::ApiTranscriptRead, "transcript:read"),
+    (Scope::AuditRead, "audit:read"),
     (Scope::Admin, "admin:*"),
 ];
 
@@ -118,7 +121,9 @@ fn wider(scope: Scope) -> &'static [Scope] {
         | Scope::Profile
         | Scope::AllRead => &[Scope::All],
         Scope::All | Scope::Admin => &[],
-        Scope::ApiStatementWrite | Scope::ApiStatementRead | Scope::ApiTranscriptRead => &[Scope::Admin],
+        Scope::ApiStatementWrite | Scope::ApiStatementRead | Scope::ApiTranscriptRead | Scope::AuditRead => {
+            &[Scope::Admin]
+        }
     }
 }
 

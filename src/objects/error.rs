@@ -43,11 +43,11 @@ impl ObjectsError {
 }
 
 fn trouble_of(cause: &(dyn Error + 'static)) -> Trouble {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return match error.kind() {
             PermissionDenied | ReadOnlyFilesystem => Trouble::Refused,
-            StorageFull | QuotaExceeded => Trouble::Full,
+            StorageFull | QuotaExceeded | FileTooLarge => Trouble::Full,
             _ => Trouble::Other,
         };
     }

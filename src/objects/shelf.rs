@@ -142,6 +142,23 @@ impl Shelf {
         }
     }
 
+    /// Forgets a part of a segment that is gone: nothing of it stays on this machine's disk, whether anybody has read here or not.
+    pub fn forget(&self, sha256: &str, bytes: u64) {
+        let opened = self.0.doors.get().and_then(|(_, cache)| cache.as_ref());
+        let forgotten = match (opened, &self.0.settings.cache) {
+            (Some(cache), _) => cache.forget_object(sha256, bytes).map_err(|error| error.to_string()),
+            (None, Some((folder, _))) => match std::fs::remove_dir_all(folder.join(sha256)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
+                _ => Ok(()),
+            },
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = forgotten {
+            tracing::error!(error, part = sha256, "blocks of an erased segment could not be removed from the cache");
+        }
+        self.0.open.invalidate_all();
+    }
+
     async fn doors(&self) -> Result<&(Objects, Option<Cache>), ShelfError> {
         let inner = Arc::clone(&self.0);
         let opened = self.0.doors.get_or_try_init(|| async move {

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::{
     model::{
         partition::{Bounds, Month},
-        scheme::Scheme,
+        scheme::{self, Scheme},
     },
     store::{
         Store, StoreError,
@@ -24,6 +26,10 @@ const TRIES: u32 = 12;
 pub enum ReschemeError {
     #[error("the copy of {0} is not what the month is, so it was not put in place: {1}")]
     Differs(Month, String),
+    #[error("there is no partition {0}; `progress-service partitions list` prints them")]
+    Unknown(Month),
+    #[error("{month} is {state}: one is divided anew that is sealed, detached, or archived with its table here")]
+    NotStill { month: Month, state: String },
     #[error("{0} is not being divided anew")]
     Idle(Month),
     #[error("stopped; begun again it goes on")]
@@ -42,8 +48,45 @@ pub enum Step {
     Swapped,
 }
 
+impl Step {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Copied(_) => "copied",
+            Self::Indexed => "indexed",
+            Self::Compared(_) => "compared",
+            Self::Swapped => "swapped",
+        }
+    }
+
+    /// Which part of the month it was about.
+    pub fn part(self) -> Option<Bounds> {
+        match self {
+            Self::Copied(part) | Self::Compared(part) => Some(part),
+            Self::Begun | Self::Indexed | Self::Swapped => None,
+        }
+    }
+}
+
+/// What would be divided: those among `only`, each of which has to be one that can be, or all that can be.
+pub fn plan(all: &[Divided], to: Scheme, only: &[Month]) -> Result<Vec<Divided>, ReschemeError> {
+    for month in only {
+        let one = all.iter().find(|one| one.month == *month).ok_or(ReschemeError::Unknown(*month))?;
+        if one.scheme != to && fitting(std::slice::from_ref(one), to, &[]).is_empty() {
+            return Err(ReschemeError::NotStill { month: *month, state: one.state.clone() });
+        }
+    }
+    Ok(fitting(all, to, only))
+}
+
+/// What would be done to a month, in a line.
+pub fn line(one: &Divided, to: Scheme) -> Value {
+    let parts: Vec<String> = to.parts(one.month).into_iter().map(scheme::name).collect();
+    json!({ "name": one.month, "state": one.state, "from": one.scheme.to_string(), "to": to.to_string(), "parts": parts })
+}
+
 /// The months that can be divided like this and are not: all of them, or those among `only`.
-pub fn fitting(all: &[Divided], scheme: Scheme, only: &[Month]) -> Vec<Divided> {
+fn fitting(all: &[Divided], scheme: Scheme, only: &[Month]) -> Vec<Divided> {
     let is_meant = |one: &&Divided| only.is_empty() || only.contains(&one.month);
     let fits = |one: &&Divided| one.scheme != scheme && STILL.contains(&one.state.as_str());
     all.iter().filter(is_meant).filter(fits).cloned().collect()

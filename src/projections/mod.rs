@@ -20,3 +20,4 @@ pub mod silence;
 pub mod units;
 
 pub use close::{CloseError, CloseRequest, ClosedByHand, close_attempt};
+pub use error::ProjectionError;

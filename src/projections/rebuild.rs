@@ -221,7 +221,7 @@ async fn follow(
     let mut touched = Vec::new();
     let Some((_, live)) = positions.iter().find(|(tenant, _)| *tenant == of.tenant) else { return Ok(touched) };
     loop {
-        let done = run::project(tx, of, pseudonyms, *live + TimeDelta::microseconds(1)).await?;
+        let done = run::project(tx, of, pseudonyms, *live + TimeDelta::microseconds(1), run::BATCH).await?;
         touched.extend(done.touched);
         if done.read == 0 {
             return Ok(touched);

@@ -1,17 +1,21 @@
 //! The step: what the ledger has gained since the last one, folded; state, events and cursor in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use super::{batch, effects::EFFECTS, error::ProjectionError, facts::AttemptFact, fold};
 use crate::{
-    model::{Pseudonyms, TenantId},
+    model::{Pseudonyms, Rounds, TenantId},
     store::{
         As, Store, StoreError, Tx,
         ledger::{statements, tables::Tables},
-        platform::leases,
+        platform::{leases, tenants},
         progress::{
             closures,
             projections::{self as rows, Of, Side, Standing},
@@ -23,23 +27,94 @@ use crate::{
 /// Statements of one tenant read in one transaction.
 pub const BATCH: usize = 1_000;
 
+/// Tenants that are read in one transaction.
+const TOGETHER: usize = 16;
+/// Statements of each of them, so that the transaction stays a short one.
+const OF_EACH: usize = 100;
+
 /// Reads one batch of every tenant that has something new; answers how much that was. Two nodes may do it at once: a
 /// tenant's cursor row lets one of them in at a time.
 pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
+    round(store, &Rounds::default()).await
+}
+
+/// Does a step, and remembers who had something: of many tenants not all are asked each time.
+pub async fn round(store: &Store, rounds: &Rounds) -> Result<usize, ProjectionError> {
     let bound = bound(store).await?;
-    let tenants = store
-        .run_tx("tenants_behind", As::Worker, |tx| Box::pin(async move { rows::tenants_behind(tx, bound).await }))
-        .await?;
+    let tenants = behind(store, rounds, bound).await?;
     if tenants.is_empty() {
         return Ok(0);
     }
     let pseudonyms = &pseudonyms(store).await?;
-    let mut read = 0;
-    for tenant in tenants {
-        let of = Of { tenant, side: Side::Live };
-        read += store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, of, pseudonyms, bound))).await?.read;
+    let (mut read, mut failed) = (0, None);
+    for some in tenants.chunks(TOGETHER) {
+        let alone = match together(store, some, pseudonyms, bound).await {
+            Ok(more) => {
+                read += more;
+                continue;
+            }
+            // Somebody's trouble: one by one, only that one has it.
+            Err(_) if some.len() > 1 => some.chunks(1),
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        };
+        for one in alone {
+            match together(store, one, pseudonyms, bound).await {
+                Ok(more) => read += more,
+                Err(error) => _ = failed.get_or_insert(error),
+            }
+        }
     }
-    Ok(read)
+    match failed {
+        // The others go on at their pace; it is tried again with them.
+        Some(error) if read > 0 => {
+            tracing::error!(%error, "the projections of a tenant cannot be brought up to date");
+            Ok(read)
+        }
+        Some(error) => Err(error),
+        None => Ok(read),
+    }
+}
+
+/// The tenants with something new: of all, or of those that had something lately.
+async fn behind(store: &Store, rounds: &Rounds, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
+    let among = &rounds.whom(Instant::now());
+    let (tenants, all) = store
+        .run_tx("tenants_behind", As::Worker, |tx| {
+            Box::pin(async move {
+                let behind = rows::tenants_behind(tx, bound, among.as_deref()).await?;
+                Ok((behind, if among.is_none() { tenants::count(tx).await? } else { 0 }))
+            })
+        })
+        .await?;
+    rounds.found(tenants.iter().copied(), Instant::now());
+    if among.is_none() {
+        rounds.visited_everybody(all, Instant::now());
+    }
+    Ok(tenants)
+}
+
+/// A batch of each of the tenants, in one transaction. Their statements go to the database side by side, so that they wait for
+/// its answers together.
+async fn together(
+    store: &Store,
+    tenants: &[TenantId],
+    pseudonyms: &Pseudonyms,
+    bound: DateTime<Utc>,
+) -> Result<usize, ProjectionError> {
+    let most = if tenants.len() == 1 { BATCH } else { OF_EACH };
+    let done: Vec<Done> = store
+        .run_tx("project", As::Worker, |tx| {
+            let each = tenants.iter().map(move |tenant| {
+                let of = Of { tenant: *tenant, side: Side::Live };
+                project(tx, of, pseudonyms, bound, most)
+            });
+            Box::pin(try_join_all(each))
+        })
+        .await?;
+    Ok(done.iter().map(|done| done.read).sum())
 }
 
 /// Reads what a tenant has up to `until`, as far as it is final; answers whether that was all.
@@ -47,11 +122,25 @@ pub async fn catch_up(store: &Store, tenant: TenantId, until: DateTime<Utc>) -> 
     let (bound, pseudonyms) = (bound(store).await?, &pseudonyms(store).await?);
     let of = Of { tenant, side: Side::Live };
     loop {
-        let done = store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, of, pseudonyms, bound))).await?;
+        let done =
+            store.run_tx("project", As::Worker, |tx| Box::pin(project(tx, of, pseudonyms, bound, BATCH))).await?;
         if done.read == 0 || done.position >= until {
             return Ok(done.position >= until);
         }
     }
+}
+
+/// Folds attempts of a tenant again, as far as the projections have come: something that was said of them is gone.
+pub async fn fold_again(store: &Store, tenant: TenantId, attempts: &[String]) -> Result<(), ProjectionError> {
+    let of = Of { tenant, side: Side::Live };
+    let folding = store.run_tx("fold_again", As::Worker, |tx| {
+        Box::pin(async move {
+            leases::check(tx).await?;
+            let position = rows::lock_cursor(tx, of, EFFECTS.version).await?;
+            batch::settle(tx, of, attempts, position).await
+        })
+    });
+    folding.await
 }
 
 async fn bound(store: &Store) -> Result<DateTime<Utc>, StoreError> {
@@ -71,19 +160,20 @@ pub(super) struct Done {
     pub touched: Vec<String>,
 }
 
-/// One batch of one tenant: what comes after its cursor and before `bound`.
+/// One batch of one tenant: at most so many statements after its cursor and before `bound`.
 pub(super) async fn project(
     tx: &Tx<'_>,
     of: Of,
     pseudonyms: &Pseudonyms,
     bound: DateTime<Utc>,
+    most: usize,
 ) -> Result<Done, ProjectionError> {
     leases::check(tx).await?;
     let position = rows::lock_cursor(tx, of, EFFECTS.version).await?;
-    let lines = rows::ledger_lines(tx, of.tenant, Tables::Hot, (position, bound), BATCH as i64).await?;
+    let lines = rows::ledger_lines(tx, of.tenant, Tables::Hot, (position, bound), most as i64).await?;
     let last = lines.last().map(|line| line.stored);
     // Beyond a full batch there may be statements that come before the next closing.
-    let is_full = lines.len() == BATCH;
+    let is_full = lines.len() == most;
     let closures = closures::between(tx, of.tenant, position, last.filter(|_| is_full).unwrap_or(bound)).await?;
     let Some(until) = last.max(closures.last().map(|(_, stored)| *stored)) else {
         return Ok(Done { position, read: 0, touched: Vec::new() });

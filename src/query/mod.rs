@@ -1,9 +1,11 @@
 //! Reads of the ledger: one statement, a page of them, an activity, a person, an attachment. Never writes.
 
 mod bounds;
+pub mod export;
 pub mod more;
 mod people;
 mod read;
+mod summary;
 
 use std::{collections::HashSet, sync::Arc};
 

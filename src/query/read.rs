@@ -8,7 +8,7 @@ use crate::{
     cold::{Cold, ColdError, TRIES, moments},
     model::TenantId,
     store::{
-        As,
+        As, StoreError,
         ledger::{
             away::{Keeper, Kept, Whereabouts},
             pages::{self, Answer, Filter, Span},
@@ -86,19 +86,35 @@ impl Reader {
         };
         let found = self.wherever(tenant, &filter, &span).await?.found;
         if let Some(reading) = reading {
-            let entry = reading.entry(tenant, user, found.len());
-            let entry = &entry;
-            self.store
-                .run_once("note_reading", As::Tenant(tenant), |tx| {
-                    Box::pin(async move { audit::append(tx, entry).await })
-                })
-                .await?;
+            self.note_reading(tenant, user, reading, found.len()).await?;
         }
         Ok(end(found, most, self.page_bytes))
     }
 
+    /// Leaves the entry of having read so many things about somebody.
+    pub(super) async fn note_reading(
+        &self,
+        tenant: TenantId,
+        user: &str,
+        reading: &Reading,
+        count: usize,
+    ) -> Result<(), StoreError> {
+        let entry = reading.entry(tenant, user, count);
+        let entry = &entry;
+        self.store
+            .run_once("note_reading", As::Tenant(tenant), |tx| {
+                Box::pin(async move { audit::append(tx, entry).await.map(drop) })
+            })
+            .await
+    }
+
     /// What answers, from the hot tables and from elsewhere, with the bound from before all of it.
-    async fn wherever(&self, tenant: TenantId, filter: &Filter, span: &Span) -> Result<Answer<Vec<Found>>, ColdError> {
+    pub(super) async fn wherever(
+        &self,
+        tenant: TenantId,
+        filter: &Filter,
+        span: &Span,
+    ) -> Result<Answer<Vec<Found>>, ColdError> {
         let mut tries = 0;
         loop {
             let seen = self.bounds.seen();

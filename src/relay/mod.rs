@@ -6,7 +6,7 @@
 mod outbox;
 mod stored;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OnceCell;
@@ -16,12 +16,12 @@ pub use stored::STATEMENT_STORED;
 
 use crate::{
     bus::{connection::BusError, producer::Producer},
-    model::{Clock, Event, Lease, Pseudonyms, TenantId, event::DEAD_LETTER},
+    model::{Clock, Event, Lease, Pseudonyms, Rounds, TenantId, event::DEAD_LETTER},
     store::{
         Store, StoreError,
         progress::{
             outbox::Told,
-            relay::{Outgoing, Position},
+            relay::{Move, Outgoing, Position},
         },
     },
     telemetry::Metrics,
@@ -31,6 +31,10 @@ use crate::{
 pub const SHARES: i32 = 4;
 /// Events in one go: enough to keep the brokers busy, little enough to send again.
 const BATCH: i64 = 5_000;
+/// Tenants whose statements are read, sent and noted as sent together.
+const TOGETHER: usize = 16;
+/// Statements of each of them in one go.
+const OF_EACH: i64 = BATCH / TOGETHER as i64;
 /// Batches of one tenant before the next tenant's turn.
 const IN_A_ROW: usize = 8;
 /// Events made before other work of the node gets its turn.
@@ -64,11 +68,13 @@ pub struct Relay {
     metrics: Metrics,
     clock: Clock,
     pseudonyms: Arc<OnceCell<Pseudonyms>>,
+    /// By share.
+    rounds: Arc<[Rounds; SHARES as usize]>,
 }
 
 impl Relay {
     pub fn new(store: Store, producer: Producer, metrics: Metrics, clock: Clock) -> Self {
-        Self { store, producer: Arc::new(producer), metrics, clock, pseudonyms: Arc::default() }
+        Self { store, producer: Arc::new(producer), metrics, clock, pseudonyms: Arc::default(), rounds: Arc::default() }
     }
 
     /// The same relay for a step under this lease: it sends nothing more, and moves on nowhere, once another node has it.
@@ -92,12 +98,54 @@ impl Relay {
 
     async fn statements(&self, share: Share) -> Result<bool, RelayError> {
         let pseudonyms = self.pseudonyms.get_or_try_init(|| self.pseudonyms()).await?;
-        let positions = self.store.relay_positions(share).await?;
-        let oldest = positions.iter().map(|position| position.oldest).min();
-        self.lag("ledger", share, oldest);
+        let positions = self.positions(share).await?;
         let mut more = false;
-        for position in positions {
-            more |= self.tenant(position, pseudonyms).await?;
+        for some in positions.chunks(TOGETHER) {
+            more |= match some {
+                [one] => self.tenant(*one, pseudonyms).await?,
+                several => self.together(several, pseudonyms).await?,
+            };
+        }
+        Ok(more)
+    }
+
+    /// The tenants with something to send: of all, or of those that had something lately.
+    async fn positions(&self, share: Share) -> Result<Vec<Position>, StoreError> {
+        let rounds = usize::try_from(share.index).ok().and_then(|index| self.rounds.get(index));
+        let among = rounds.and_then(|rounds| rounds.whom(Instant::now()));
+        let (positions, tenants) = self.store.relay_positions(share, among.as_deref()).await?;
+        if let Some(rounds) = rounds {
+            rounds.found(positions.iter().map(|position| position.tenant), Instant::now());
+            if among.is_none() {
+                rounds.visited_everybody(tenants, Instant::now());
+            }
+        }
+        if among.is_none() || !positions.is_empty() {
+            self.lag("ledger", share, positions.iter().map(|position| position.oldest).min());
+        }
+        Ok(positions)
+    }
+
+    /// Sends a little of each of several tenants, all at once, and of whom that was not all some more.
+    async fn together(&self, several: &[Position], pseudonyms: &Pseudonyms) -> Result<bool, RelayError> {
+        let asked: Vec<_> = several.iter().map(|position| (position.tenant, position.after)).collect();
+        let batches = self.store.relay_batches(&asked, OF_EACH).await?;
+        let (mut events, mut known, mut moves, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (position, batch) in several.iter().zip(&batches) {
+            let Some(last) = batch.last() else { continue };
+            moves.push(Move { tenant: position.tenant, from: position.after, to: last.stored });
+            left.push(i64::try_from(batch.len()) == Ok(OF_EACH));
+            known.extend(batch.iter().map(|one| one.stored));
+            events.extend(events_of(position.tenant, batch, pseudonyms).await);
+        }
+        self.send(&events, known.into_iter()).await?;
+        let moved = self.store.relay_advance(&moves).await?;
+        let mut more = false;
+        for ((Move { tenant, to, .. }, moved), left) in moves.into_iter().zip(moved).zip(left) {
+            // Another relay that has moved the cursor meanwhile goes on from there.
+            if left && moved {
+                more |= self.tenant(Position { tenant, after: to, oldest: to }, pseudonyms).await?;
+            }
         }
         Ok(more)
     }
@@ -109,23 +157,28 @@ impl Relay {
     /// Sends some batches of one tenant; while the brokers take one, the next is read.
     async fn tenant(&self, from: Position, pseudonyms: &Pseudonyms) -> Result<bool, RelayError> {
         let (tenant, mut after) = (from.tenant, from.after);
-        let mut batch = self.store.relay_batch(tenant, after, BATCH).await?;
+        let mut batch = self.batch(tenant, after).await?;
         for turn in 1..=IN_A_ROW {
             let Some(last) = batch.last().map(|one| one.stored) else { return Ok(false) };
             let is_full = i64::try_from(batch.len()) == Ok(BATCH);
             let reading = async {
                 let goes_on = is_full && turn < IN_A_ROW;
-                if goes_on { self.store.relay_batch(tenant, last, BATCH).await } else { Ok(Vec::new()) }
+                if goes_on { self.batch(tenant, last).await } else { Ok(Vec::new()) }
             };
             let (next, sent) = tokio::join!(reading, self.send_stored(tenant, &batch, pseudonyms));
             sent?;
             // Another relay that has moved the cursor meanwhile goes on from there.
-            if !self.store.relay_advance(tenant, after, last).await? || !is_full {
+            let moved = self.store.relay_advance(&[Move { tenant, from: after, to: last }]).await?;
+            if moved != [true] || !is_full {
                 return Ok(is_full);
             }
             (after, batch) = (last, next?);
         }
         Ok(true)
+    }
+
+    async fn batch(&self, tenant: TenantId, after: DateTime<Utc>) -> Result<Vec<Outgoing>, StoreError> {
+        Ok(self.store.relay_batches(&[(tenant, after)], BATCH).await?.pop().unwrap_or_default())
     }
 
     async fn send_stored(
@@ -134,11 +187,7 @@ impl Relay {
         batch: &[Outgoing],
         pseudonyms: &Pseudonyms,
     ) -> Result<(), RelayError> {
-        let mut events = Vec::with_capacity(batch.len());
-        for some in batch.chunks(AT_ONCE) {
-            events.extend(some.iter().map(|one| stored::event(tenant, one, pseudonyms)));
-            tokio::task::yield_now().await;
-        }
+        let events = events_of(tenant, batch, pseudonyms).await;
         self.send(&events, batch.iter().map(|one| one.stored)).await
     }
 
@@ -183,6 +232,15 @@ impl Relay {
         let lag = oldest.map_or(0.0, |oldest| seconds(self.clock.now() - oldest));
         self.metrics.relay.lag_seconds.with_label_values(&[source, &share.index.to_string()]).set(lag);
     }
+}
+
+async fn events_of(tenant: TenantId, batch: &[Outgoing], pseudonyms: &Pseudonyms) -> Vec<Event> {
+    let mut events = Vec::with_capacity(batch.len());
+    for some in batch.chunks(AT_ONCE) {
+        events.extend(some.iter().map(|one| stored::event(tenant, one, pseudonyms)));
+        tokio::task::yield_now().await;
+    }
+    events
 }
 
 /// A metric of seconds needs no more digits than milliseconds have.

@@ -31,7 +31,7 @@ pub use door::{
 /// Everything needed to open the door.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// The service's own login: a member of `progress_service` and `progress_worker`, owner of nothing.
+    /// The service's own login: a member of the group roles, owner of nothing.
     pub service: Endpoint,
     /// The login that owns the schema; the same as `service` where the operator gave only one.
     pub owner: Endpoint,
@@ -40,7 +40,7 @@ pub struct StoreSettings {
     pub worker_connections: usize,
 }
 
-/// Two pools, one per group role, and the way to an owner session.
+/// Two pools, for requests and for everything else, and the way to an owner session.
 #[derive(Clone)]
 pub struct Store {
     service: Pool,

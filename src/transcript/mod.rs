@@ -6,6 +6,7 @@ mod fonts;
 pub mod model;
 mod pages;
 mod pdf;
+mod receipt;
 mod setting;
 pub mod short;
 
@@ -20,14 +21,14 @@ use cosmic_text::fontdb::Database;
 pub use model::{Attempt, Completion, Course, EnrollmentProgress, Learner, OverallState, Transcript, UnitProgress};
 use setting::Setter;
 
-use crate::telemetry::Metrics;
+use crate::{audit::Receipt, telemetry::Metrics};
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
     #[error("the document cannot be written: {0}")]
     Document(String),
-    #[error("the PDF was not done within {0:?}; send this again, or ask for the transcript as JSON (format=json)")]
+    #[error("the PDF was not done within {0:?}; send this again, or ask for the document as JSON (format=json)")]
     Late(Duration),
 }
 
@@ -55,9 +56,21 @@ impl Press {
 
     /// The transcript as a PDF. Keeps this thread busy for as long as it takes, but no longer than the deadline.
     pub fn print(&self, transcript: Transcript) -> Result<Vec<u8>, PrintError> {
+        self.set(|setter, until| pdf::write(transcript, setter, until))
+    }
+
+    /// The receipt of an entry of the audit trail as a PDF, on the same terms.
+    pub fn print_receipt(&self, receipt: &Receipt) -> Result<Vec<u8>, PrintError> {
+        self.set(|setter, until| receipt::write(receipt, setter, until))
+    }
+
+    fn set(
+        &self,
+        write: impl FnOnce(&mut Setter, Instant) -> Result<(Vec<u8>, usize), pdf::Unwritten>,
+    ) -> Result<Vec<u8>, PrintError> {
         let _timer = self.metrics.transcript.seconds.start_timer();
         let mut setter = self.setter();
-        let printed = pdf::write(transcript, &mut setter, Instant::now() + self.deadline);
+        let printed = write(&mut setter, Instant::now() + self.deadline);
         self.kept().idle.push(setter);
         let (pdf, missing) = printed.map_err(|error| match error {
             pdf::Unwritten::Late => {
@@ -68,7 +81,7 @@ impl Press {
         })?;
         if missing > 0 {
             self.metrics.transcript.missing_glyphs.inc_by(missing as u64);
-            tracing::warn!(characters = missing, "a transcript has characters that no installed font can show");
+            tracing::warn!(characters = missing, "a document has characters that no installed font can show");
         }
         Ok(pdf)
     }

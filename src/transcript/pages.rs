@@ -19,10 +19,10 @@ const TEXT: f32 = WIDTH - 2.0 * MARGIN;
 /// Room below the last row for the foot of the page.
 const FOOT: f32 = 30.0;
 
-const TITLE: Style = Style { size: 20.0, is_bold: true };
-const HEADING: Style = Style { size: 12.0, is_bold: true };
+pub const TITLE: Style = Style { size: 20.0, is_bold: true };
+pub const HEADING: Style = Style { size: 12.0, is_bold: true };
 const LABEL: Style = Style { size: 9.0, is_bold: false };
-const VALUE: Style = Style { size: 10.0, is_bold: false };
+pub const VALUE: Style = Style { size: 10.0, is_bold: false };
 const NAME: Style = Style { size: 14.0, is_bold: false };
 const HEAD: Style = Style { size: 8.5, is_bold: true };
 const CELL: Style = Style { size: 9.0, is_bold: false };
@@ -70,7 +70,7 @@ pub type Page = Vec<(f32, Row)>;
 
 /// All pages of a transcript, unless time runs out before they are done. What is not on them, they say.
 pub fn lay_out(transcript: &Transcript, is_cut: bool, setter: &mut Setter, until: Instant) -> Option<Vec<Page>> {
-    let mut pages = Pages { done: Vec::new(), page: Vec::new(), at: MARGIN };
+    let mut pages = Pages::new();
     about(transcript, &mut pages, setter);
     if is_cut {
         pages.add(
@@ -123,15 +123,20 @@ fn about(transcript: &Transcript, pages: &mut Pages, setter: &mut Setter) {
     pages.add(labelled("Generated", &moment(transcript.generated_at), VALUE, setter), setter);
 }
 
-struct Pages {
+/// Pages that are being filled.
+pub struct Pages {
     done: Vec<Page>,
     page: Page,
     at: f32,
 }
 
 impl Pages {
+    pub fn new() -> Self {
+        Self { done: Vec::new(), page: Vec::new(), at: MARGIN }
+    }
+
     /// Adds a row, on a new page where this one is full. A table goes on under its head.
-    fn add(&mut self, row: Row, setter: &mut Setter) {
+    pub fn add(&mut self, row: Row, setter: &mut Setter) {
         if self.at + row.height > HEIGHT - MARGIN - FOOT && !self.page.is_empty() {
             self.done.push(std::mem::take(&mut self.page));
             self.at = MARGIN;
@@ -148,17 +153,18 @@ impl Pages {
         self.page.push((top, row));
     }
 
-    fn gap(&mut self, height: f32) {
+    pub fn gap(&mut self, height: f32) {
         self.at += height;
     }
 
-    fn finish(mut self) -> Vec<Page> {
+    pub fn finish(mut self) -> Vec<Page> {
         self.done.push(self.page);
         self.done
     }
 }
 
-fn whole(role: Role, text: &str, style: Style, setter: &mut Setter) -> Row {
+/// A paragraph over the whole width.
+pub fn whole(role: Role, text: &str, style: Style, setter: &mut Setter) -> Row {
     let lines = setter.set(text, style, TEXT);
     let height = stack(&lines, style) + 4.0;
     let cell = Cell { x: MARGIN, baseline: style.size, style, is_faint: false, lines };
@@ -166,14 +172,14 @@ fn whole(role: Role, text: &str, style: Style, setter: &mut Setter) -> Row {
 }
 
 /// A sentence about what is not shown.
-fn note(text: &str, setter: &mut Setter) -> Row {
+pub fn note(text: &str, setter: &mut Setter) -> Row {
     let mut row = whole(Role::Paragraph, text, LABEL, setter);
     row.cells.iter_mut().for_each(|cell| cell.is_faint = true);
     row
 }
 
 /// What a value is, and the value beside it.
-fn labelled(label: &str, value: &str, style: Style, setter: &mut Setter) -> Row {
+pub fn labelled(label: &str, value: &str, style: Style, setter: &mut Setter) -> Row {
     const INDENT: f32 = 115.0;
     let lines = setter.set(value, style, TEXT - INDENT);
     let height = stack(&lines, style) + 3.0;

@@ -41,13 +41,19 @@ pub fn write(mut transcript: Transcript, setter: &mut Setter, until: Instant) ->
     let laid_out = pages::lay_out(&transcript, is_cut, setter, until);
     let missing = setter.take_missing();
     let laid_out = laid_out.ok_or(Unwritten::Late)?;
-    let feet = feet(&transcript, laid_out.len(), setter);
+    let about = format!("Enrollment {} · {}", transcript.enrollment_id, pages::moment(transcript.generated_at));
+    let feet = feet(&about, laid_out.len(), setter);
+    Ok((bind(&laid_out, &feet, metadata(&transcript), until)?, missing))
+}
+
+/// Pages with their feet, as one document.
+pub fn bind(laid_out: &[Page], feet: &[[Cell; 2]], metadata: Metadata, until: Instant) -> Result<Vec<u8>, Unwritten> {
     let configuration = ConfigurationBuilder::new().with_archival_validator(Archival::A2_A).finish();
     let configuration = configuration.map_err(|error| Unwritten::Document(format!("{error:?}")))?;
     let settings = SerializeSettings { configuration, enable_tagging: true, ..SerializeSettings::default() };
     let mut document = Document::new_with(settings);
     let mut tags = Tags::default();
-    for (page, foot) in laid_out.iter().zip(&feet) {
+    for (page, foot) in laid_out.iter().zip(feet) {
         let size = PageSettings::from_wh(WIDTH, HEIGHT)
             .ok_or_else(|| Unwritten::Document("the page has no size".to_owned()))?;
         if Instant::now() > until {
@@ -60,13 +66,18 @@ pub fn write(mut transcript: Transcript, setter: &mut Setter, until: Instant) ->
         sheet.finish();
     }
     document.set_tag_tree(tags.finish());
-    document.set_metadata(metadata(&transcript));
-    let pdf = document.finish().map_err(|error| Unwritten::Document(format!("{error:?}")))?;
-    Ok((pdf, missing))
+    document.set_metadata(metadata);
+    document.finish().map_err(|error| Unwritten::Document(format!("{error:?}")))
 }
 
 fn metadata(transcript: &Transcript) -> Metadata {
-    let at = transcript.generated_at;
+    let course = transcript.course.title.as_deref().unwrap_or(&transcript.course.course_id);
+    let (title, at) = (format!("Transcript: {course}"), transcript.generated_at);
+    described(title, format!("{} {}", transcript.enrollment_id, at.timestamp_micros()), at)
+}
+
+/// What a document says of itself.
+pub fn described(title: String, id: String, at: chrono::DateTime<chrono::Utc>) -> Metadata {
     let part = |value: u32| u8::try_from(value).unwrap_or_default();
     let date = DateTime::new(u16::try_from(at.year()).unwrap_or_default())
         .month(part(at.month()))
@@ -76,26 +87,24 @@ fn metadata(transcript: &Transcript) -> Metadata {
         .second(part(at.second()))
         .utc_offset_hour(0)
         .utc_offset_minute(0);
-    let course = transcript.course.title.as_deref().unwrap_or(&transcript.course.course_id);
     Metadata::new()
-        .title(format!("Transcript: {course}"))
+        .title(title)
         .language("en".to_owned())
         .creator(concat!("progress-service ", env!("CARGO_PKG_VERSION")).to_owned())
-        .document_id(format!("{} {}", transcript.enrollment_id, at.timestamp_micros()))
+        .document_id(id)
         .creation_date(date)
 }
 
-/// The foot of each page: whose transcript it is, and which page of how many.
-fn feet(transcript: &Transcript, pages: usize, setter: &mut Setter) -> Vec<[Cell; 2]> {
+/// The foot of each page: what it is about, and which page of how many.
+pub fn feet(about: &str, pages: usize, setter: &mut Setter) -> Vec<[Cell; 2]> {
     let text = WIDTH - 2.0 * MARGIN;
-    let about = format!("Enrollment {} · {}", transcript.enrollment_id, pages::moment(transcript.generated_at));
     let mut cell = |x: f32, content: &str, width: f32| {
         let mut lines = setter.set(content, FOOT, width);
         lines.truncate(1);
         Cell { x: MARGIN + x, baseline: FOOT.size, style: FOOT, is_faint: true, lines }
     };
     (1..=pages)
-        .map(|page| [cell(0.0, &about, text - 90.0), cell(text - 80.0, &format!("Page {page} of {pages}"), 80.0)])
+        .map(|page| [cell(0.0, about, text - 90.0), cell(text - 80.0, &format!("Page {page} of {pages}"), 80.0)])
         .collect()
 }
 

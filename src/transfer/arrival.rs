@@ -1,6 +1,9 @@
 //! A statement as another ledger gives it away, read by the rules that hold for every statement. Computes, and never waits.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde::Deserialize;
@@ -10,7 +13,9 @@ use uuid::Uuid;
 use super::LoadError;
 use crate::{
     model::TenantId,
-    xapi::{Author, Limits, Statement, Version, prepare, prepare::Prepared, read, syntax::timestamp},
+    xapi::{
+        Author, Limits, Statement, Version, prepare, prepare::Prepared, query::DocumentScope, read, syntax::timestamp,
+    },
 };
 
 /// Authorities that are kept at hand: few have more than some.
@@ -22,6 +27,18 @@ pub struct Arrival {
     pub statement: Prepared,
     /// The microsecond at which the other ledger stored it.
     pub stored: DateTime<Utc>,
+}
+
+/// What became known of a batch before it is taken.
+#[derive(Debug, Default)]
+pub struct Outlook {
+    pub same: HashSet<Uuid>,
+    /// When those that are known were stored here.
+    pub moments: HashSet<DateTime<Utc>>,
+    /// Of somebody who was erased, or erased itself: it never comes back.
+    pub erased: HashSet<Uuid>,
+    /// What would be refused, and why.
+    pub refused: Vec<(Uuid, LoadError)>,
 }
 
 /// Reads the statements of one tenant.
@@ -79,6 +96,24 @@ fn said<'d>(doc: &'d Map<String, Value>, name: &str) -> Option<&'d str> {
 /// Whole microseconds, as the ledger has them.
 fn moment(text: &str) -> Option<DateTime<Utc>> {
     timestamp::parse(text)?.duration_trunc(TimeDelta::microseconds(1)).ok()
+}
+
+/// A document with the moment at which it was written.
+#[derive(Clone, Debug)]
+pub struct PastDocument {
+    pub scope: DocumentScope,
+    pub id: String,
+    pub content_type: String,
+    pub content: Vec<u8>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The bytes of an attachment, and under which authority they came.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    pub sha2: Vec<u8>,
+    pub content: Vec<u8>,
+    pub authority: Uuid,
 }
 
 #[cfg(test)]

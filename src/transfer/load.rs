@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Arrival, LoadError};
+use super::{
+    Arrival, LoadError,
+    arrival::{Brought, Outlook, PastDocument},
+    quiet::Quiet,
+};
 use crate::{
     model::{TenantId, partition::Month},
     store::{
@@ -17,14 +21,15 @@ use crate::{
         ledger::{
             attachments::{self, PIECE_BYTES},
             documents::{self, Document, DocumentPlace},
+            erased,
             fills::{self, Fill, Parents},
-            loads,
+            loads, partitions,
             remember::remember,
             seen::{Seen, Written},
-            statements::NewStatement,
+            statements::{self, NewStatement},
         },
     },
-    xapi::{document::etag, prepare::Prepared, query::DocumentScope},
+    xapi::{document::etag, prepare::Prepared},
 };
 
 /// What became of a batch.
@@ -33,24 +38,6 @@ pub struct Loaded {
     pub new: u64,
     /// The same statement was there already.
     pub same: u64,
-}
-
-/// A document with the moment at which it was written.
-#[derive(Clone, Debug)]
-pub struct PastDocument {
-    pub scope: DocumentScope,
-    pub id: String,
-    pub content_type: String,
-    pub content: Vec<u8>,
-    pub updated_at: DateTime<Utc>,
-}
-
-/// The bytes of an attachment, and under which authority they came.
-#[derive(Clone, Debug)]
-pub struct Brought {
-    pub sha2: Vec<u8>,
-    pub content: Vec<u8>,
-    pub authority: Uuid,
 }
 
 /// Where the statements of a month go.
@@ -63,7 +50,7 @@ enum Target {
 
 /// What is known of a tenant.
 struct Known {
-    quiet_until: DateTime<Utc>,
+    quiet: Quiet,
     seen: Seen,
 }
 
@@ -73,12 +60,14 @@ pub struct Load {
     effects_version: i32,
     tenants: HashMap<TenantId, Known>,
     months: BTreeMap<Month, Target>,
+    /// Months that were looked at, with their state where nothing can be added to them.
+    looked: BTreeMap<Month, Option<String>>,
 }
 
 impl Load {
     /// Begins a load. The store should be a patient one; `effects_version` is what the projections' cursors are made with.
     pub fn begin(store: Store, effects_version: i32) -> Self {
-        Self { store, effects_version, tenants: HashMap::new(), months: BTreeMap::new() }
+        Self { store, effects_version, tenants: HashMap::new(), months: BTreeMap::new(), looked: BTreeMap::new() }
     }
 
     /// Takes some statements of a tenant, all that belong to one month in one transaction: a few thousand at a time are best.
@@ -108,24 +97,118 @@ impl Load {
         Ok(loaded)
     }
 
+    /// Looks whether these statements would be taken, each of them once among them. None of them is written.
+    pub async fn look(&mut self, tenant: TenantId, batch: &[Arrival]) -> Result<Outlook, LoadError> {
+        self.meet(tenant).await?;
+        let until = self.quiet_until(tenant, batch.iter().map(|arrival| arrival.stored).max()).await?;
+        let (known, gone, taken) = self.asked(tenant, batch).await?;
+        let known: HashMap<Uuid, loads::Claimed> = known.into_iter().map(|known| (known.id, known)).collect();
+        let mut outlook = Outlook::default();
+        for Arrival { statement, stored } in batch {
+            let id = statement.id;
+            match known.get(&id) {
+                Some(known) if known.erased => _ = outlook.erased.insert(id),
+                Some(known) if is_another(statement, &known.digest, known.occurred) => {
+                    outlook.refused.push((id, LoadError::Conflict { id, there: known.stored }));
+                }
+                Some(known) => {
+                    outlook.same.insert(id);
+                    outlook.moments.insert(known.stored);
+                }
+                None if statement.agent_key.is_some_and(|key| gone.contains(&key)) => _ = outlook.erased.insert(id),
+                None if *stored > until => {
+                    outlook.refused.push((id, LoadError::Told { id, tenant, stored: *stored, until }));
+                }
+                None if taken == Some(*stored) => {
+                    outlook.refused.push((id, LoadError::SameMoment { tenant, stored: *stored }));
+                }
+                None => {
+                    if let Some(state) = self.closed(Month::of(*stored)).await? {
+                        outlook.refused.push((id, LoadError::Closed(Month::of(*stored), state)));
+                    }
+                }
+            }
+        }
+        Ok(outlook)
+    }
+
+    /// Those of these moments at which the tenant has something in the hot tables.
+    pub async fn taken(
+        &self,
+        tenant: TenantId,
+        moments: &[DateTime<Utc>],
+    ) -> Result<HashSet<DateTime<Utc>>, LoadError> {
+        let asked = self.store.run_tx("load_taken", As::Tenant(tenant), |tx| {
+            Box::pin(async move { loads::all_taken(tx, tenant, moments).await })
+        });
+        Ok(asked.await?)
+    }
+
+    /// What is known of the ids, which of the actors were erased, and a moment that is taken.
+    async fn asked(
+        &self,
+        tenant: TenantId,
+        batch: &[Arrival],
+    ) -> Result<(Vec<loads::Claimed>, HashSet<Uuid>, Option<DateTime<Utc>>), LoadError> {
+        let ids: Vec<Uuid> = batch.iter().map(|arrival| arrival.statement.id).collect();
+        let actors: Vec<Uuid> = batch.iter().filter_map(|arrival| arrival.statement.agent_key).collect();
+        let asked = self.store.run_tx("load_look", As::Tenant(tenant), |tx| {
+            let (ids, actors) = (ids.clone(), actors.clone());
+            Box::pin(async move {
+                let known = loads::known(tx, tenant, &ids).await?;
+                let had: HashSet<Uuid> = known.iter().map(|known| known.id).collect();
+                let new = batch.iter().filter(|arrival| !had.contains(&arrival.statement.id));
+                let moments: Vec<DateTime<Utc>> = new.map(|arrival| arrival.stored).collect();
+                let gone = erased::arriving(tx, tenant, &actors).await?;
+                Ok::<_, LoadError>((known, gone, loads::taken(tx, tenant, &moments).await?))
+            })
+        });
+        asked.await
+    }
+
+    /// The state of a month to which nothing is added any more.
+    async fn closed(&mut self, month: Month) -> Result<Option<String>, LoadError> {
+        if let Some(state) = self.looked.get(&month) {
+            return Ok(state.clone());
+        }
+        let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
+        let state = state.filter(|state| state != "open");
+        self.looked.insert(month, state.clone());
+        Ok(state)
+    }
+
     /// Learns what must be known of a tenant before anything of it is taken.
     async fn meet(&mut self, tenant: TenantId) -> Result<(), LoadError> {
         if !self.tenants.contains_key(&tenant) {
-            let version = self.effects_version;
-            let asked =
-                self.store.run_tx("quiet_until", As::Worker, |tx| Box::pin(loads::quiet_until(tx, tenant, version)));
-            let known = Known { quiet_until: asked.await?, seen: Seen::default() };
+            let quiet = Quiet::of(&self.store, tenant, self.effects_version).await?;
+            let known = Known { quiet, seen: Seen::default() };
             self.tenants.insert(tenant, known);
         }
         Ok(())
     }
 
-    async fn target(&mut self, month: Month) -> Result<Target, LoadError> {
+    async fn quiet_until(
+        &mut self,
+        tenant: TenantId,
+        newest: Option<DateTime<Utc>>,
+    ) -> Result<DateTime<Utc>, LoadError> {
+        let Some(known) = self.tenants.get_mut(&tenant) else { return Ok(DateTime::UNIX_EPOCH) };
+        known.quiet.until(&self.store, newest.unwrap_or(DateTime::UNIX_EPOCH)).await
+    }
+
+    /// A month that is not over, as far as `until` tells, is no month to fill beside the others: it is made, open.
+    async fn target(&mut self, month: Month, until: DateTime<Utc>) -> Result<Target, LoadError> {
         if let Some(target) = self.months.get(&month) {
             return Ok(*target);
         }
         let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
         let target = match state.as_deref() {
+            None if until < month.end() => {
+                let made =
+                    self.store.run_tx("ensure_month", As::Worker, |tx| Box::pin(partitions::ensure(tx, month.begin())));
+                made.await?;
+                Target::Open
+            }
             None => Target::Fill(self.store.begin_month(month, Parents::Hot).await?),
             Some("open") => Target::Open,
             Some(other) => return Err(LoadError::Closed(month, other.to_owned())),
@@ -136,9 +219,7 @@ impl Load {
 
     /// Writes statements of one month; answers how many were new.
     async fn write(&mut self, tenant: TenantId, month: Month, entries: &[NewStatement<'_>]) -> Result<u64, LoadError> {
-        let target = self.target(month).await?;
-        let Some(known) = self.tenants.get(&tenant) else { return Ok(0) };
-        let until = known.quiet_until;
+        let until = self.quiet_until(tenant, entries.iter().map(|entry| entry.stored).max()).await?;
         if let Some(entry) = entries.iter().find(|entry| entry.stored > until) {
             return Err(LoadError::Told { id: entry.statement.id, tenant, stored: entry.stored, until });
         }
@@ -146,6 +227,8 @@ impl Load {
         if let Some(entry) = entries.iter().find(|entry| !moments.insert(entry.stored)) {
             return Err(LoadError::SameMoment { tenant, stored: entry.stored });
         }
+        let target = self.target(month, until).await?;
+        let Some(known) = self.tenants.get(&tenant) else { return Ok(0) };
         let batch = Batch { tenant, month, entries, target, seen: &known.seen };
         let written = self.store.run_once("load", As::Worker, |tx| Box::pin(batch.write(tx))).await?;
         known.seen.note(written.words);
@@ -154,19 +237,26 @@ impl Load {
 
     /// Puts documents as they were; one that is there and newer stays. Answers how many were put.
     pub async fn documents(&mut self, tenant: TenantId, past: &[PastDocument]) -> Result<u64, LoadError> {
+        let placed = past.iter().map(|one| {
+            let document = Document {
+                content_type: one.content_type.clone(),
+                length: one.content.len(),
+                content: Some(one.content.clone()),
+                etag: etag(&one.content),
+                updated_at: one.updated_at,
+            };
+            (DocumentPlace::of(tenant, &one.scope, one.id.clone()), document)
+        });
+        self.placed(tenant, &placed.collect::<Vec<_>>()).await
+    }
+
+    /// The same of documents whose places are known.
+    pub async fn placed(&self, tenant: TenantId, past: &[(DocumentPlace, Document)]) -> Result<u64, LoadError> {
         let put = self.store.run_tx("load_documents", As::Tenant(tenant), |tx| {
             Box::pin(async move {
                 let mut put = 0;
-                for one in past {
-                    let place = DocumentPlace::of(tenant, &one.scope, one.id.clone());
-                    let document = Document {
-                        content_type: one.content_type.clone(),
-                        length: one.content.len(),
-                        content: Some(one.content.clone()),
-                        etag: etag(&one.content),
-                        updated_at: one.updated_at,
-                    };
-                    put += u64::from(documents::put_past(tx, tenant, &place, &document).await?);
+                for (place, document) in past {
+                    put += u64::from(documents::put_past(tx, tenant, place, document).await?);
                 }
                 Ok(put)
             })
@@ -175,7 +265,7 @@ impl Load {
     }
 
     /// Keeps contents that statements of a tenant name, each of them once.
-    pub async fn attachments(&mut self, tenant: TenantId, brought: &[Brought]) -> Result<(), LoadError> {
+    pub async fn attachments(&self, tenant: TenantId, brought: &[Brought]) -> Result<(), LoadError> {
         let kept = self.store.run_tx("load_attachments", As::Tenant(tenant), |tx| {
             Box::pin(async move {
                 for Brought { sha2, content, authority } in brought {
@@ -235,6 +325,13 @@ struct New {
 impl Batch<'_> {
     async fn write(&self, tx: &Tx<'_>) -> Result<New, LoadError> {
         loads::for_tenant(tx, self.tenant).await?;
+        statements::now(tx).await?;
+        let actors: Vec<Uuid> = self.entries.iter().filter_map(|entry| entry.statement.agent_key).collect();
+        let gone = erased::arriving(tx, self.tenant, &actors).await?;
+        let is_gone = |entry: &&NewStatement<'_>| entry.statement.agent_key.is_some_and(|key| gone.contains(&key));
+        if let Some(entry) = self.entries.iter().find(is_gone) {
+            return Err(LoadError::Erased(entry.statement.id));
+        }
         let had = loads::claim(tx, self.tenant, self.entries).await?;
         let same = self.same(&had)?;
         let new: Vec<NewStatement<'_>> =
@@ -243,7 +340,7 @@ impl Batch<'_> {
             return Ok(New { new: 0, words: Written::default() });
         }
         let (unseen, words) = self.seen.unseen(new.iter().map(|entry| entry.statement));
-        remember(tx, self.tenant, unseen).await?;
+        remember(tx, unseen).await?;
         match self.target {
             Target::Fill(fill) => loads::into_fill(tx, self.tenant, &fill, &new).await?,
             Target::Open => self.append(tx, &new).await?,

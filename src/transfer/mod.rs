@@ -1,11 +1,28 @@
-//! Statements that come with their past: from another ledger, from an export, or made up.
+//! A tenant's data out and in: exports, imports, and what differs between two; statements that come with their past, from another
+//! ledger, from an export, or made up.
 //!
-//! This is the one way into the ledger that keeps `stored` and the authority. It is open to commands alone, never to a request.
+//! `load` is the one way into the ledger that keeps `stored` and the authority. It is open to commands alone, never to a request.
 
 mod arrival;
+pub mod check;
+pub mod compare;
+mod document;
 mod error;
+pub mod export;
+pub mod fault;
+pub mod foreign;
+pub mod import;
+pub mod kind;
+mod lines;
 pub mod load;
+pub mod pull;
+mod quiet;
+pub mod remote;
+mod upgrade;
+pub mod validate;
 
-pub use arrival::{Arrival, Reader};
+pub use arrival::{Arrival, Brought, PastDocument, Reader};
 pub use error::LoadError;
-pub use load::{Brought, Load, Loaded, PastDocument};
+pub use fault::TransferError;
+pub use kind::Kind;
+pub use load::{Load, Loaded};

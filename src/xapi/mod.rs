@@ -18,6 +18,7 @@ mod payload;
 pub mod prepare;
 pub mod query;
 pub mod read;
+pub mod redact;
 pub mod relations;
 pub mod rules;
 pub mod schema;

@@ -45,7 +45,7 @@ impl Author {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     pub id: Uuid,
-    pub tenant: Uuid,
+    tenant: Uuid,
     /// The client's timestamp, or the time of preparing where it gave none.
     pub timestamp: DateTime<Utc>,
     /// Whether the payload holds a timestamp; if not, a reader sees `stored` in its place.
@@ -79,6 +79,13 @@ pub struct Prepared {
     pub activities: Vec<SeenActivity>,
     pub attachments: Vec<AttachmentRef>,
     _proof: Proof,
+}
+
+impl Prepared {
+    /// Whose it is: the tenant of its author, in which all its keys mean something. It cannot become another.
+    pub fn tenant(&self) -> Uuid {
+        self.tenant
+    }
 }
 
 /// Nobody else can make one, so nobody else can make a [`Prepared`].

@@ -3,6 +3,7 @@
 mod clones;
 mod command;
 mod damage;
+mod full;
 mod kills;
 mod schedule;
 mod sweeps;

@@ -1,9 +1,10 @@
 //! Months that leave the tables and come back: no query can tell, whatever refers to what across the border.
 
 mod border;
-mod history;
+pub mod history;
 mod questions;
 mod troubles;
+mod year;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use self::{
 use crate::support::{app::TestApp, months, segments::folder_store};
 
 /// Where a test's service keeps archived months.
-fn objects(app: &TestApp) -> Objects {
+pub fn objects(app: &TestApp) -> Objects {
     let folder = app.data().join("archive");
     std::fs::create_dir_all(&folder).unwrap();
     Objects::over(folder_store(&folder))

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// The installed client's major version. It reads servers up to its own, and writes what these understand.
-fn client() -> u32 {
+pub fn client() -> u32 {
     let output = Command::new("pg_dump").arg("--version").output().expect("pg_dump: scripts/install-tools test");
     let text = String::from_utf8(output.stdout).unwrap();
     let number = text.split_once(") ").expect("pg_dump (PostgreSQL) 15.1").1;

@@ -42,7 +42,7 @@ on_each_server! {
         assert_eq!(spoiled(&before(&fresh).await), [""; 0]);
         let after = after(&fresh).await;
         assert_eq!(spoiled(&after), [""; 0], "{after:?}");
-        assert_eq!(after.len(), 8);
+        assert_eq!(after.len(), 9);
         let service = fresh.store_settings().service;
         let rights = gather_rights(&runner(&fresh), &service).await.unwrap();
         assert_eq!(spoiled(&rights), [""; 0], "{rights:?}");

@@ -166,6 +166,23 @@ on_each_server! {
         assert_eq!(count(&eyes, "ledger.statements").await, 502);
     }
 
+    async fn what_went_to_the_archive_is_not_cleared(db: TestDatabase) {
+        let (eyes, folder) = (db.superuser().await, tempfile::tempdir().unwrap());
+        done(&db, &seed(&["--apply"]));
+        let mut variables = variables(&db);
+        variables.insert("PROGRESS_ARCHIVE_URL".to_owned(), format!("file://{}", folder.path().display()));
+        for verb in ["partitions seal", "archive run"] {
+            let arguments: Vec<&str> = verb.split(' ').chain(["--month", "2026-02", "--apply"]).collect();
+            let output = command(&arguments, &variables).output().unwrap();
+            assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        for arguments in [&["demo", "clear", "--apply"][..], &["demo", "clear"]] {
+            let why = refused(&db, arguments);
+            assert!(why.contains("2026-02 went to the archive") && why.contains("nothing is cleared"), "{why}");
+        }
+        assert_eq!(count(&eyes, "ledger.statement_ids").await, 2_500);
+    }
+
     async fn who_is_killed_on_the_way_goes_on(db: TestDatabase) {
         let eyes = db.superuser().await;
         let arguments = seed(&["--apply"]);

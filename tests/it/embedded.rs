@@ -34,7 +34,13 @@ fn folder() -> TempDir {
 
 fn options(data_dir: &Path) -> Options {
     let programs = Some(PathBuf::from(settings::required("TEST_PG_PROGRAMS")));
-    Options { data_dir: data_dir.to_owned(), programs, cache_dir: data_dir.join("programs"), port: None }
+    Options {
+        data_dir: data_dir.to_owned(),
+        programs,
+        cache_dir: data_dir.join("programs"),
+        port: None,
+        keeps_log: false,
+    }
 }
 
 async fn try_start(data_dir: &Path) -> Result<Embedded, EmbeddedError> {

@@ -49,9 +49,13 @@ pub async fn fill(app: &TestApp, name: &str, first: u128, statements: u128) {
 
 /// Waits until attempts and references are past all that was posted.
 pub async fn settled(app: &TestApp) {
+    settled_by(&app.db.superuser().await).await;
+}
+
+/// The same by a superuser's session.
+pub async fn settled_by(client: &tokio_postgres::Client) {
     let sql = "SELECT NOT EXISTS (SELECT FROM ledger.refs WHERE NOT settled) AND NOT EXISTS (SELECT FROM ledger.links_due)
         AND coalesce((SELECT min(position) FROM progress.projection_cursors), 'epoch') >= (SELECT max(stored) FROM ledger.statements)";
-    let client = app.db.superuser().await;
     patience::until("everybody has read it", async || {
         if client.query_one(sql, &[]).await.unwrap().get(0) { Ok(()) } else { Err("not yet") }
     })
@@ -68,7 +72,7 @@ async fn described(db: &TestDatabase, table: &str) -> Vec<String> {
                FROM pg_class WHERE oid = $1::text::regclass
                UNION ALL SELECT format('reads %s %s', rolname, pg_get_expr(polqual, polrelid))
                FROM pg_policy JOIN pg_roles r ON r.oid = ANY (polroles)
-               WHERE polrelid = $1::text::regclass AND rolname LIKE 'progress!_%' ESCAPE '!' AND rolname NOT LIKE '%owner'
+               WHERE polrelid = $1::text::regclass AND polcmd <> 'a' AND rolname LIKE 'progress!_%' ESCAPE '!' AND rolname NOT LIKE '%owner'
                UNION ALL SELECT format('guarded %s', pg_get_triggerdef(t.oid) ~ 'TRUNCATE')
                FROM pg_trigger t WHERE tgrelid = $1::text::regclass AND NOT tgisinternal ORDER BY 1";
     let rows = db.superuser().await.query(sql, &[&table]).await.unwrap();

@@ -7,6 +7,7 @@ pub mod crashes;
 mod fill;
 mod fixture;
 mod places;
+mod promises;
 mod refuses;
 mod reverse;
 mod runs;

@@ -101,8 +101,9 @@ on_each_server! {
         let bouncer = PgBouncer::start(&db, "transaction", "default_pool_size = 3").await;
         let store = Store::open(&bouncer.store_settings(&db)).unwrap();
         let other = TenantId(uuid::Uuid::from_u128(7));
-        let whoms = [As::Worker, As::Tenant(TenantId::DEFAULT), As::Nobody, As::Tenant(other)];
-        let clients = whoms.iter().cycle().take(12).map(async |whom| {
+        let whoms = [As::Worker, As::Tenant(TenantId::DEFAULT), As::Nobody, As::Group, As::Tenant(other), As::Eraser(other),
+            As::Retention(TenantId::DEFAULT)];
+        let clients = whoms.iter().cycle().take(14).map(async |whom| {
             let mut seen = Vec::new();
             for _ in 0..40 {
                 // A prepared statement may be gone: that is why such poolers are refused.
@@ -115,6 +116,9 @@ on_each_server! {
             let wanted = match whom {
                 As::Worker => ("progress_worker".to_owned(), String::new()),
                 As::Nobody => ("progress_service".to_owned(), String::new()),
+                As::Eraser(tenant) => ("progress_eraser".to_owned(), tenant.to_string()),
+                As::Retention(tenant) => ("progress_retention".to_owned(), tenant.to_string()),
+                As::Group => ("progress_ingest".to_owned(), String::new()),
                 As::Tenant(tenant) => ("progress_service".to_owned(), tenant.to_string()),
             };
             let wrong: Vec<_> = seen.iter().filter(|seen| **seen != wanted).collect();

@@ -18,6 +18,7 @@ use crate::{
     fills::{copy, ledger, tables},
     support::{
         app::TestApp,
+        cut::cut_off,
         patience,
         pg::TestDatabase,
         process::{Process, command},
@@ -122,6 +123,32 @@ on_each_server! {
         assert!(matches!(abort(&store, month()).await, Err(ReschemeError::Idle(_))));
     }
 
+    async fn wherever_a_process_dies_the_month_is_whole_and_the_next_one_divides_it(db: TestDatabase) {
+        let (store, eyes) = (sealed(&db).await, db.superuser().await);
+        let before = read(&eyes).await;
+        let mut cuts = 0;
+        for (turn, waits) in (0..).step_by(11).enumerate() {
+            let to: Scheme = TO[turn % 2].parse().unwrap();
+            let dying = db.store();
+            let done = cut_off(rescheme(&dying, month(), to, "a test", &go_on), waits).await;
+            drop(dying);
+            assert_eq!(read(&eyes).await, before, "{waits} waits");
+            if let Some(done) = done {
+                done.unwrap();
+                break;
+            }
+            // It may have been done already: only its answer was not heard.
+            if let Err(error) = rescheme(&store, month(), to, "a test", &go_on).await {
+                assert!(error.to_string().contains("already"), "{waits} waits: {error}");
+            }
+            assert_eq!(read(&eyes).await, before, "gone on after {waits} waits");
+            assert_eq!(store.divided_months().await.unwrap()[0].scheme, to, "{waits} waits");
+            assert!(tables(&eyes).await.is_empty(), "{waits} waits");
+            cuts += 1;
+        }
+        assert!(cuts > 10, "{cuts} cuts");
+    }
+
     async fn killed_on_the_way_it_goes_on(db: TestDatabase) {
         let (_, eyes) = (sealed(&db).await, db.superuser().await);
         let before = read(&eyes).await;
@@ -135,7 +162,11 @@ on_each_server! {
             String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
         let plan = said(&["--dry-run"]);
-        assert_eq!((plan.len(), &plan[0]["from"], &plan[0]["parts"][1]), (1, &"monthly".into(), &"2026-W06".into()));
+        assert_eq!((&plan[0]["from"], &plan[0]["parts"][1]), (&"monthly".into(), &"2026-W06".into()));
+        assert_eq!((plan.len(), &plan[1]["months"], &plan[1]["applied"]), (2, &1.into(), &false.into()));
+        let other = command(&[&arguments[..], &["--apply", "--plan", "0123"]].concat(), &variables).output().unwrap();
+        let why = String::from_utf8(other.stderr).unwrap();
+        assert!(other.status.code() == Some(1) && why.contains(&format!("but {}", plan[1]["plan"].as_str().unwrap())), "{why}");
         assert_eq!(leaves(&eyes).await.len(), 2, "a plan divides nothing");
         for word in ["begun", "2026-02-01", "2026-02-09", "indexed", "\"compared\"", "swapped"] {
             let mut process = Process::start(command(&[&arguments[..], &["--apply"]].concat(), &variables));

@@ -30,7 +30,7 @@ async fn postgresql_over_tls_for_who_trusts_its_authority() {
     let (authority, other) = (Authority::new(), Authority::new());
     let server = PgServer::encrypted(&authority.sign()).await;
     let plain = server.client().await;
-    plain.batch_execute("CREATE ROLE progress_service; CREATE ROLE progress_worker").await.unwrap();
+    plain.batch_execute("CREATE ROLE progress_service; CREATE ROLE progress_worker; CREATE ROLE progress_eraser; CREATE ROLE progress_retention").await.unwrap();
     let endpoint = |ca_file: Option<PathBuf>| {
         let url = Secret::new(format!("{}?sslmode=require", server.url()));
         Endpoint { url, ca_file }

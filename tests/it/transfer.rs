@@ -106,7 +106,7 @@ on_each_server! {
         assert_eq!(ids(&[("since", "2026-02-15T00:00:00Z"), ("until", "2026-03-05T09:00:00.123456Z")]).await, [id(4), id(3)]);
 
         // Silence: neither the relay nor an event hears of it; the attempts come with a rebuild.
-        assert!(store.relay_positions(Share::WHOLE).await.unwrap().is_empty());
+        assert!(store.relay_positions(Share::WHOLE, None).await.unwrap().0.is_empty());
         let rebuild = Rebuild::begin(&cold(&store), Some(TENANT)).await.unwrap();
         rebuild.build(&|_| ()).await.unwrap();
         assert!(!rebuild.compare(TENANT).await.unwrap().is_empty());

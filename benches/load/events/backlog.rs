@@ -28,7 +28,7 @@ pub async fn run(
     place.stop_service().await?;
     fill::run(place, stock, options.backlog).await?;
     heading(&format!("A backlog of {} statements", options.backlog), "                    a second   seconds");
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     dearest::reset(&owner).await?;
     projections(place, &owner, options, report).await?;
     dearest::print(&owner, "the projections").await?;

@@ -47,7 +47,7 @@ async fn cost(
     for round in 0..2 {
         for (with, rate) in rates.iter_mut().enumerate() {
             place.serve((with == 1).then_some(&broker.address)).await?;
-            let owner = place.owner().await?;
+            let owner = place.superuser().await?;
             until(&owner, |standing| if with == 1 { standing.is_all_out() } else { standing.is_projected() }).await?;
             print!("{:<8} ", ["no", "yes"][with]);
             let mut figures = write::measure(place, stock, &scenario, options.seconds).await?;

@@ -126,16 +126,16 @@ async fn make_tables(owner: &Client) -> anyhow::Result<()> {
 }
 
 async fn measure(place: &Place, parts: &Arc<Vec<Part>>, way: Way) -> anyhow::Result<Found> {
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     make_tables(&owner).await?;
     let (wal, begun) = (wal_bytes(&owner).await?, Instant::now());
     let done: Arc<[AtomicUsize; SESSIONS]> = Arc::new(std::array::from_fn(AtomicUsize::new));
     let mut writers = JoinSet::new();
     for session in 0..SESSIONS {
-        writers.spawn(write(place.owner().await?, Arc::clone(parts), way, session, Arc::clone(&done)));
+        writers.spawn(write(place.superuser().await?, Arc::clone(parts), way, session, Arc::clone(&done)));
     }
     let total = parts.iter().map(|part| part.chunk.statements).sum();
-    let reader = tokio::spawn(read(place.owner().await?, Arc::clone(parts), way, total, done));
+    let reader = tokio::spawn(read(place.superuser().await?, Arc::clone(parts), way, total, done));
     while let Some(written) = writers.join_next().await {
         written??;
     }

@@ -45,7 +45,7 @@ struct Plan {
 }
 
 pub async fn run(place: &Place, broker: &Broker, options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let owner = place.owner().await?;
+    let owner = place.superuser().await?;
     until(&owner, Standing::is_all_out).await?;
     let (watch, before) = (broker.watch(COMPLETIONS).await?, completions(&owner).await?);
     let stop = CancellationToken::new();

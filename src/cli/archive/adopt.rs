@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
 use super::{Apply, Desk};
 use crate::archive::{adopt::Adoption, jobs};
 
@@ -15,7 +13,7 @@ pub async fn run(desk: &Desk<'_>, apply: &Apply) -> anyhow::Result<ExitCode> {
             "installation {installation}, epoch {epoch}, {}",
             if *is_here { "begun in this database" } else { "begun in another database" }
         );
-        if !begins && segments.is_empty() {
+        if adoption.is_done() {
             say!("the archive is this database's already");
             return Ok(ExitCode::SUCCESS);
         }
@@ -24,6 +22,5 @@ pub async fn run(desk: &Desk<'_>, apply: &Apply) -> anyhow::Result<ExitCode> {
         }
         say!("{} segments become this database's", segments.len());
     }
-    let plan = json!({ "installation": installation, "epoch": epoch, "begins": begins, "segments": segments.len() });
-    desk.perform(jobs::ADOPT, None, &plan, apply).await
+    desk.perform(jobs::ADOPT, None, &adoption.to_json(), apply).await
 }

@@ -16,18 +16,19 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{access::BY, beside::with_database, exit, jobs::see_through};
 use crate::{
     app::{self, Database},
-    archive::{Archive, jobs::Order, plan::digest},
+    archive::Archive,
     config::{Config, Loaded},
-    model::{Clock, Ids, job::State, partition::Month},
-    store::{
-        As, Store,
-        platform::jobs::{self, Job, NewJob},
+    model::{
+        Clock, Ids,
+        job::State,
+        partition::Month,
+        plan::{digest, must_be_the_one},
     },
+    store::{Store, platform::jobs::Job},
     telemetry::Metrics,
 };
 
@@ -152,39 +153,19 @@ impl Desk<'_> {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        if let Some(seen) = apply.plan.as_ref().filter(|seen| **seen != digest) {
-            anyhow::bail!("the plan is not {seen} any more, but {digest}: look at it again");
-        }
+        must_be_the_one(apply.plan.as_deref(), &digest).map_err(anyhow::Error::msg)?;
         let job = self.follow(kind, month, &digest).await?;
         Ok(if job.state == State::Succeeded { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
     }
 
     /// Puts a job and watches it to its end.
     async fn follow(&self, kind: &'static str, month: Option<Month>, plan: &str) -> anyhow::Result<Job> {
-        let (id, parameters) = (Ids::random().uuid(), Order::of(month));
-        let job = &NewJob { id, kind, tenant: None, by: BY, approved_by: None, parameters, plan_digest: Some(plan) };
-        let other = self.store.run_once("put_archive_job", As::Worker, |tx| Box::pin(jobs::put_alone(tx, job))).await?;
-        let id = match other {
-            None => id,
-            Some(other) => self.the_same(other, job).await?,
-        };
+        let id = self.archive.ask_for(kind, month, plan, BY).await?;
         let done = see_through(self.config, self.database, &self.store, id, self.json).await?;
         if let Some(outcome) = done.outcome.as_ref().filter(|outcome| !self.json && !outcome.is_null()) {
             say!("{}", words(outcome));
         }
         Ok(done)
-    }
-}
-
-impl Desk<'_> {
-    /// One that asks for the very same, and that perhaps nobody does any more, is gone on with.
-    async fn the_same(&self, other: Uuid, job: &NewJob<'_>) -> anyhow::Result<Uuid> {
-        let found = self.store.run_tx("get_job", As::Worker, |tx| Box::pin(jobs::get(tx, other))).await?;
-        if found.is_some_and(|found| found.parameters == job.parameters) {
-            return Ok(other);
-        }
-        let kind = job.kind;
-        anyhow::bail!("another {kind} is not over yet: `progress-service jobs follow {other}` shows it");
     }
 }
 

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::{Desk, exit};
 use crate::{
-    archive::{jobs, plan::digest},
-    model::{job::State, partition::Month},
+    archive::jobs,
+    model::{job::State, partition::Month, plan::digest},
 };
 
 pub async fn run(desk: &Desk<'_>, month: Option<Month>) -> anyhow::Result<ExitCode> {

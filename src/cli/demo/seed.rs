@@ -259,7 +259,8 @@ async fn note(store: &Store, outline: &Outline, new: u64) -> anyhow::Result<()> 
             audit::append(tx, &Entry { tenant: None, actor: BY, action, subject, detail: detail.clone() }).await
         })
     });
-    Ok(noted.await?)
+    noted.await?;
+    Ok(())
 }
 
 fn spinner(words: &'static str) -> anyhow::Result<ProgressBar> {

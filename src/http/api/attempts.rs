@@ -34,7 +34,7 @@ endpoints! {
 }
 
 /// Attempts and progress are open to whoever may read statements or transcripts.
-pub(super) const SCOPES: [Scope; 2] = [Scope::ApiTranscriptRead, Scope::ApiStatementRead];
+pub const SCOPES: [Scope; 2] = [Scope::ApiTranscriptRead, Scope::ApiStatementRead];
 
 const ENROLLMENT: &str = "filter[enrollmentId]";
 const OUTCOME: &str = "filter[outcome]";

@@ -53,15 +53,8 @@ async fn get_progress(
     eid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &SCOPES, api.trail.pseudonyms().await?)?;
     Parameters::read(req.query_string(), &[])?;
-    let found = api.store.enrollment(caller.tenant, &usual_id(&eid), None).await?;
-    let mut progress = EnrollmentProgress::from(within(found, &reach)?);
-    if let Some(latest) = &progress.latest_attempt {
-        let units = units::of_attempt(&api.store, caller.tenant, &latest.id).await?;
-        progress.units = units.into_iter().map(shown).collect();
-    }
-    Ok(HttpResponse::Ok().json(progress))
+    Ok(HttpResponse::Ok().json(progress(&caller, &api, &eid).await?))
 }
 
 fn shown((activity_id, unit): (String, Unit)) -> UnitProgress {
@@ -92,25 +85,24 @@ async fn get_transcript(
     eid: Path<String>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let reach = Reach::of(&caller, &[Scope::ApiTranscriptRead], api.trail.pseudonyms().await?)?;
     let parameters = Parameters::read(req.query_string(), &[FORMAT])?;
     let format = parameters.one_of(FORMAT, &["json", "pdf"])?;
     let is_pdf = match format.as_deref() {
         Some(format) => format == "pdf",
         None => prefers_pdf(text(&req, &header::ACCEPT)),
     };
-    let reading = match reach.is_of_others() {
-        true => Some(api.trail.reading(caller.credential.audit_name(), READ_TRANSCRIPT).await?),
-        false => None,
-    };
-    let found = within(api.store.enrollment(caller.tenant, &usual_id(&eid), reading.as_ref()).await?, &reach)?;
     let languages = Languages::parse(text(&req, &header::ACCEPT_LANGUAGE));
-    let transcript = compose(&api, caller.tenant, found, &languages).await?;
+    let transcript = transcript(&caller, &api, &eid, &languages).await?;
     if !is_pdf {
         return Ok(HttpResponse::Ok().json(transcript));
     }
+    Ok(on_paper(&api, caller.tenant, transcript).await?)
+}
+
+/// A transcript as a PDF.
+pub async fn on_paper(api: &Api, tenant: TenantId, transcript: Transcript) -> Result<HttpResponse, HttpError> {
     let press = api.press.clone();
-    let printed = api.work.run(caller.tenant, move || press.print(transcript)).await?;
+    let printed = api.work.run(tenant, move || press.print(transcript)).await?;
     let pdf = printed.map_err(|error| match error {
         PrintError::Late(_) => HttpError::Unavailable { why: error.to_string(), retry_after: Duration::from_secs(5) },
         PrintError::Document(_) => HttpError::internal(error),
@@ -119,6 +111,34 @@ async fn get_transcript(
         .content_type("application/pdf")
         .insert_header((header::CONTENT_DISPOSITION, "inline; filename=\"transcript.pdf\""))
         .body(pdf))
+}
+
+/// The transcript of an enrollment, for who may read it; that it was read stands in the trail.
+pub async fn transcript(
+    caller: &Caller,
+    api: &Api,
+    enrollment: &str,
+    languages: &Languages,
+) -> Result<Transcript, HttpError> {
+    let reach = Reach::of(caller, &[Scope::ApiTranscriptRead], api.trail.pseudonyms().await?)?;
+    let reading = match reach.is_of_others() {
+        true => Some(api.trail.reading(caller.credential.audit_name(), READ_TRANSCRIPT).await?),
+        false => None,
+    };
+    let found = within(api.store.enrollment(caller.tenant, &usual_id(enrollment), reading.as_ref()).await?, &reach)?;
+    compose(api, caller.tenant, found, languages).await
+}
+
+/// How far a learner is in a course, for who may read it.
+pub async fn progress(caller: &Caller, api: &Api, enrollment: &str) -> Result<EnrollmentProgress, HttpError> {
+    let reach = Reach::of(caller, &SCOPES, api.trail.pseudonyms().await?)?;
+    let found = api.store.enrollment(caller.tenant, &usual_id(enrollment), None).await?;
+    let mut progress = EnrollmentProgress::from(within(found, &reach)?);
+    if let Some(latest) = &progress.latest_attempt {
+        let units = units::of_attempt(&api.store, caller.tenant, &latest.id).await?;
+        progress.units = units.into_iter().map(shown).collect();
+    }
+    Ok(progress)
 }
 
 /// The enrollment, if it is there for this caller.

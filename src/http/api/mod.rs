@@ -2,40 +2,70 @@
 //! described by the annotation of its handler, and mounted from that same description.
 
 pub mod access;
-mod admin;
-mod attempts;
+pub mod admin;
+pub mod attempts;
+pub mod audit;
 pub mod body;
 mod courses;
 pub mod cursor;
 pub mod described;
 pub mod endpoint;
-mod enrollments;
+pub mod enrollments;
+mod erasures;
 mod exact;
 pub mod openapi;
 mod path;
 pub mod query;
 mod registries;
+pub mod retention;
 pub mod shown;
 pub mod stamp;
 mod texts;
-mod users;
+pub mod users;
 
 use actix_web::web::{Data, ServiceConfig};
 
-pub use self::admin::jobs::{Shown as ShownJob, Streams};
 use self::endpoint::Endpoint;
+pub use self::{
+    admin::jobs::{Shown as ShownJob, Streams},
+    path::path_id,
+    stamp::API_VERSION,
+};
 use super::{Work, fetch::FetchUrls};
-use crate::{model::Clock, query::Reader, store::Store, trail::Trail, transcript::Press};
+use crate::{
+    archive::{Archive, plan::Schedule},
+    audit::Audit,
+    erasure::Erasures,
+    model::{Clock, scheme::Scheme},
+    query::Reader,
+    retention::Retention,
+    store::Store,
+    trail::Trail,
+    transcript::Press,
+};
 
 /// What the handlers work with.
 pub struct Api {
     pub store: Store,
     pub reader: Reader,
     pub trail: Trail,
+    pub audit: Audit,
     pub press: Press,
     pub work: Work,
     pub clock: Clock,
     pub fetch_urls: FetchUrls,
+    pub retention: Retention,
+    pub erasures: Erasures,
+}
+
+/// What the handlers of months work with.
+pub struct Months {
+    pub archive: Archive,
+    pub schedule: Schedule,
+    /// How new months are divided.
+    pub scheme: Scheme,
+    /// Whether there are brokers that statements go to.
+    pub has_brokers: bool,
 }
 
 /// Every endpoint there is.
@@ -45,11 +75,20 @@ pub fn endpoints() -> Vec<Endpoint> {
         enrollments::Enrollments::endpoints(),
         courses::Courses::endpoints(),
         users::Users::endpoints(),
+        erasures::Requests::endpoints(),
         registries::Registries::endpoints(),
+        audit::entries::Entries::endpoints(),
+        retention::Retention::endpoints(),
         admin::credentials::Credentials::endpoints(),
         admin::tenants::Tenants::endpoints(),
+        admin::backfills::BackfillsOfFiles::endpoints(),
+        admin::flags::FlagsOfTenants::endpoints(),
         admin::jobs::Jobs::endpoints(),
         admin::migrations::Migrations::endpoints(),
+        admin::partitions::Partitions::endpoints(),
+        admin::archive::Archive::endpoints(),
+        admin::rollouts::Rollouts::endpoints(),
+        admin::residency::Moves::endpoints(),
         openapi::Description::endpoints(),
     ]
     .into_iter()
@@ -62,5 +101,6 @@ pub fn routes(api: Data<Api>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 's
     move |cfg| {
         cfg.app_data(api.clone()).app_data(Data::new(api.store.clone()));
         endpoint::mount(cfg, endpoints());
+        audit::log::mount(cfg);
     }
 }

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::{
     OpenApi,
     openapi::{
-        self, Components, ComponentsBuilder, ContentBuilder, HeaderBuilder, Info, InfoBuilder, Ref, RefOr, Required,
-        ResponseBuilder, SecurityRequirement,
+        self, Components, ComponentsBuilder, ContentBuilder, Deprecated, HeaderBuilder, Info, InfoBuilder, Ref, RefOr,
+        Required, ResponseBuilder, SecurityRequirement,
         path::{Operation, Parameter, ParameterIn},
         schema::{ObjectBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -13,8 +13,13 @@ use utoipa::{
 };
 
 use super::{
-    admin, attempts, courses, endpoint::endpoints, enrollments, exact, query::Parameters, registries,
-    stamp::API_VERSION, users,
+    admin, attempts, audit, courses,
+    endpoint::endpoints,
+    enrollments, erasures, exact,
+    query::Parameters,
+    registries,
+    stamp::{API_VERSION, RENAMED},
+    users,
 };
 use crate::http::{
     Problem,
@@ -60,16 +65,26 @@ pub fn document() -> openapi::OpenApi {
         enrollments::Enrollments::openapi(),
         courses::Courses::openapi(),
         users::Users::openapi(),
+        erasures::Requests::openapi(),
         registries::Registries::openapi(),
+        audit::entries::Entries::openapi(),
+        super::retention::Retention::openapi(),
         admin::credentials::Credentials::openapi(),
         admin::tenants::Tenants::openapi(),
+        admin::backfills::BackfillsOfFiles::openapi(),
+        admin::flags::FlagsOfTenants::openapi(),
         admin::jobs::Jobs::openapi(),
         admin::migrations::Migrations::openapi(),
+        admin::partitions::Partitions::openapi(),
+        admin::archive::Archive::openapi(),
+        admin::rollouts::Rollouts::openapi(),
+        admin::residency::Moves::openapi(),
         Description::openapi(),
     ] {
         whole.merge(part);
     }
     whole.info = info();
+    old_names(&mut whole);
     let schemes = ComponentsBuilder::new()
         .schema_from::<ProblemDocument>()
         .schema_from::<ViolationDocument>()
@@ -92,6 +107,20 @@ pub fn document() -> openapi::OpenApi {
     }
     exact::components(&mut whole);
     whole
+}
+
+/// Old names stay in the description until they go, as deprecated operations of the new ones.
+fn old_names(whole: &mut openapi::OpenApi) {
+    for renamed in RENAMED {
+        let Some(mut item) = whole.paths.paths.get(renamed.new).cloned() else { continue };
+        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+            operation.deprecated = Some(Deprecated::True);
+            operation.operation_id = operation.operation_id.as_ref().map(|name| format!("{name}ByOldName"));
+            let gone = renamed.sunset().unwrap_or_default();
+            operation.description = Some(format!("The old name of {}, until {gone}.", renamed.new));
+        }
+        whole.paths.paths.insert(renamed.old.to_owned(), item);
+    }
 }
 
 fn info() -> Info {
@@ -139,15 +168,20 @@ fn complete(operation: &mut Operation) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use actix_web::http::Method;
+
     use super::*;
     use crate::http::api;
 
     #[test]
     fn every_endpoint_is_described_and_nothing_else() {
-        let mounted: BTreeSet<(String, String)> = api::endpoints()
-            .iter()
-            .map(|endpoint| (endpoint.path.clone(), endpoint.method.as_str().to_lowercase()))
-            .collect();
+        let place = |path: &str, method: &Method| (path.to_owned(), method.as_str().to_lowercase());
+        let mut mounted = BTreeSet::new();
+        for endpoint in api::endpoints() {
+            mounted.insert(place(&endpoint.path, &endpoint.method));
+            let old = RENAMED.iter().filter(|renamed| renamed.new == endpoint.path);
+            mounted.extend(old.map(|renamed| place(renamed.old, &endpoint.method)));
+        }
         let document = serde_json::to_value(document()).unwrap();
         let mut described = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {

@@ -13,6 +13,8 @@ use actix_web::{
     },
     middleware::Next,
 };
+use chrono::{DateTime, Months};
+use prometheus::IntCounterVec;
 
 const VERSION: HeaderName = HeaderName::from_static("x-api-version");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
@@ -30,15 +32,32 @@ pub struct Renamed {
     pub new: &'static str,
     /// When it was renamed, in seconds of Unix time (RFC 9745).
     pub since: i64,
-    /// When it goes, as an HTTP date (RFC 8594).
-    pub sunset: &'static str,
+    /// How many months it stays.
+    pub months: u32,
 }
 
-/// Paths with new names; so far every one has its first. To rename one: change its endpoint, and let a line stand here
-/// until its sunset.
-pub const RENAMED: &[Renamed] = &[];
+/// How long an old name stays unless there is a reason for another time.
+pub const MONTHS: u32 = 6;
+
+/// Paths with new names. To rename one: change its endpoint, and let a line stand here until its sunset; the description shows the
+/// old name as deprecated by itself.
+pub const RENAMED: &[Renamed] = &[
+    // A run is begun where runs are: 2026-11-28.
+    Renamed {
+        old: "/api/v1/admin/migrations/run",
+        new: "/api/v1/admin/migrations/runs",
+        since: 1_795_824_000,
+        months: MONTHS,
+    },
+];
 
 impl Renamed {
+    /// When it goes, as an HTTP date (RFC 8594).
+    pub fn sunset(&self) -> Option<String> {
+        let gone = DateTime::from_timestamp(self.since, 0)?.checked_add_months(Months::new(self.months))?;
+        Some(gone.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
+
     /// The path as it is called now, if this is its old name.
     fn renew(&self, path: &str) -> Option<String> {
         let rest = path.strip_prefix(self.old)?;
@@ -47,8 +66,8 @@ impl Renamed {
 
     fn warn(&self, headers: &mut HeaderMap, now: &str) {
         let link = format!("<{now}>; rel=\"successor-version\"");
-        for (name, value) in [(DEPRECATION, format!("@{}", self.since)), (SUNSET, self.sunset.to_owned()), (LINK, link)]
-        {
+        let sunset = self.sunset().unwrap_or_default();
+        for (name, value) in [(DEPRECATION, format!("@{}", self.since)), (SUNSET, sunset), (LINK, link)] {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }
@@ -56,9 +75,10 @@ impl Renamed {
     }
 }
 
-/// The middleware around everything: `renamed` is [`RENAMED`], but for tests.
+/// The middleware around everything: `renamed` is [`RENAMED`], but for tests. Who still calls by an old name is counted.
 pub async fn pass(
     renamed: Arc<[Renamed]>,
+    asked: IntCounterVec,
     mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -75,6 +95,7 @@ pub async fn pass(
     headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
     if let Some((renamed, new)) = found {
         renamed.warn(headers, &new);
+        asked.with_label_values(&[renamed.old]).inc();
     }
     Ok(response)
 }
@@ -97,21 +118,18 @@ mod tests {
 
     use super::*;
 
-    const OLD: Renamed = Renamed {
-        old: "/api/v1/tries",
-        new: "/api/v1/attempts",
-        since: 1_767_225_600,
-        sunset: "Fri, 01 Jan 2027 00:00:00 GMT",
-    };
+    const OLD: Renamed = Renamed { old: "/api/v1/tries", new: "/api/v1/attempts", since: 1_767_225_600, months: 12 };
 
     async fn ask(path: &str) -> (u16, HeaderMap, String) {
+        let metrics = crate::telemetry::Metrics::new().unwrap();
+        let asked = metrics.http.old_names.clone();
         let renamed: Arc<[Renamed]> = Arc::from([OLD]);
         let echo = |req: HttpRequest| async move {
             HttpResponse::Ok().body(format!("{}?{} {}", req.path(), req.query_string(), &req.match_info()["id"]))
         };
         let app = test::init_service(
             App::new()
-                .wrap(from_fn(move |req, next| pass(renamed.clone(), req, next)))
+                .wrap(from_fn(move |req, next| pass(renamed.clone(), asked.clone(), req, next)))
                 .route("/api/v1/attempts/{id}", web::get().to(echo)),
         )
         .await;
@@ -126,9 +144,20 @@ mod tests {
         let (status, headers, body) = ask("/api/v1/tries/7%2F8?a=b").await;
         assert_eq!((status, body.as_str()), (200, "/api/v1/attempts/7%2F8?a=b 7%2F8"));
         assert_eq!(headers.get("deprecation").unwrap(), "@1767225600");
-        assert_eq!(headers.get("sunset").unwrap(), OLD.sunset);
+        assert_eq!(headers.get("sunset").unwrap(), "Fri, 01 Jan 2027 00:00:00 GMT");
         assert_eq!(headers.get("link").unwrap(), "</api/v1/attempts/7%2F8>; rel=\"successor-version\"");
         assert_eq!(headers.get("x-api-version").unwrap(), API_VERSION);
+    }
+
+    #[actix_web::test]
+    async fn every_old_name_leads_to_an_endpoint_is_none_and_stays_for_half_a_year() {
+        let endpoints = crate::http::api::endpoints();
+        for renamed in RENAMED {
+            assert!(endpoints.iter().any(|endpoint| endpoint.path == renamed.new), "{} leads nowhere", renamed.old);
+            assert!(!endpoints.iter().any(|endpoint| endpoint.path == renamed.old), "{}", renamed.old);
+            assert!(renamed.months >= MONTHS, "{}", renamed.old);
+        }
+        assert_eq!(RENAMED[0].sunset().unwrap(), "Fri, 28 May 2027 00:00:00 GMT");
     }
 
     #[actix_web::test]

@@ -3,11 +3,12 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
-    web::{Data, Path},
+    web::{Bytes, Data, Path},
 };
 use chrono::DateTime;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::{sync::mpsc, task::JoinHandle};
 use utoipa::ToSchema;
 
 use super::{
@@ -23,7 +24,10 @@ use crate::{
     http::{HttpError, Problem, xapi::ARCHIVED},
     identity::Caller,
     model::Scope,
-    query::Found,
+    query::{
+        Found,
+        export::{AHEAD, ExportError, Wish},
+    },
     store::{platform::audit::Reading, progress::reads::EnrollmentPage},
     transcript::Transcript,
     xapi::{format::Stored, language::Languages},
@@ -32,6 +36,7 @@ use crate::{
 endpoints! {
     /// People.
     Users: list_transcripts as __path_list_transcripts, list_statements as __path_list_statements,
+        export as __path_export,
 }
 
 const READ_STATEMENTS: &str = "read.statements";
@@ -111,6 +116,74 @@ async fn list_statements(
     let data = page.found.iter().map(shown).collect::<Result<_, _>>()?;
     let archived = page.found.iter().filter(|found| found.is_archived).count();
     Ok(HttpResponse::Ok().insert_header((ARCHIVED, archived)).json(Statements { data, links: Links { next } }))
+}
+
+const EXPORT: &str = "read.export";
+
+/// Everything about a person as a zip: statements, attempts, completions, scores, documents, attachments, and a page that says what
+/// is there. With `mentions=true`, for administrators alone, also what others said that names them.
+#[utoipa::path(get, path = "/api/v1/users/{uid}/export", tag = "statements", operation_id = "exportUser",
+    params(
+        ("uid" = String, Path, description = "the user's id, as in attempts"),
+        ("mentions" = Option<bool>, Query, description = "also what others said that names them"),
+    ),
+    responses((status = 200, description = "the archive", content_type = "application/zip", body = Vec<u8>)))]
+async fn export(caller: Caller, api: Data<Api>, uid: Path<String>, req: HttpRequest) -> Result<HttpResponse, Problem> {
+    let parameters = Parameters::read(req.query_string(), &["mentions"])?;
+    let mentions = parameters.one_of("mentions", &["true", "false"])?.is_some_and(|text| text == "true");
+    let user = usual_id(&uid);
+    Ok(everything_about(&caller, &api, user, mentions).await?)
+}
+
+/// The archive as an answer; that it was made stands in the trail before its first byte.
+pub async fn everything_about(
+    caller: &Caller,
+    api: &Api,
+    user: String,
+    mentions: bool,
+) -> Result<HttpResponse, HttpError> {
+    caller.require(Scope::ApiTranscriptRead)?;
+    let reach = Reach::of(caller, &[Scope::ApiStatementRead], api.trail.pseudonyms().await?)?;
+    reach.require(&user)?;
+    if mentions {
+        caller.require(Scope::Admin)?;
+    }
+    let reading = reading(caller, api, &reach, EXPORT).await?;
+    let wish = Wish { tenant: caller.tenant, user, mentions };
+    let people = api.reader.known_keys(&wish).await.map_err(|error| match error {
+        ExportError::Nobody(_) => HttpError::NotFound(error.to_string()),
+        ExportError::Cold(error) => error.into(),
+        ExportError::Store(error) => error.into(),
+        ExportError::Left => HttpError::internal(error),
+    })?;
+    let (to, from) = mpsc::channel(AHEAD);
+    let reader = api.reader.clone();
+    let work = tokio::spawn(async move { reader.export(&wish, &people, reading.as_ref(), to).await.map(drop) });
+    let named = "attachment; filename=\"export.zip\"";
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CONTENT_TYPE, "application/zip")).insert_header((header::CONTENT_DISPOSITION, named));
+    Ok(answer.streaming(pieces(from, work)))
+}
+
+/// What comes, and at the end whether that was all: an archive that broke off is no answer.
+fn pieces(
+    from: mpsc::Receiver<Vec<u8>>,
+    work: JoinHandle<Result<(), ExportError>>,
+) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
+    futures_util::stream::unfold(Some((from, work)), |state| async move {
+        let (mut from, work) = state?;
+        if let Some(piece) = from.recv().await {
+            return Some((Ok(Bytes::from(piece)), Some((from, work))));
+        }
+        match work.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an export broke off");
+                Some((Err(std::io::Error::other(error)), None))
+            }
+            Err(error) => Some((Err(std::io::Error::other(error)), None)),
+        }
+    })
 }
 
 /// What the read leaves behind, if it is of others.

@@ -87,11 +87,10 @@ async fn list(
     xapi: &Xapi,
 ) -> Result<HttpResponse, HttpError> {
     let place = DocumentPlace::of(tenant, scope, String::new());
+    let place = &place;
     let (ids, newest) = xapi
         .store
-        .run_tx("list_documents", As::Tenant(tenant), |tx| {
-            Box::pin(documents::list(tx, tenant, place.scope_key, place.registration, since))
-        })
+        .run_tx("list_documents", As::Tenant(tenant), |tx| Box::pin(documents::list(tx, tenant, place, since)))
         .await?;
     let mut response = HttpResponse::Ok();
     if let Some(newest) = newest {
@@ -142,9 +141,7 @@ async fn get(
     most: usize,
     xapi: &Xapi,
 ) -> Result<Option<Document>, StoreError> {
-    xapi.store
-        .run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place.key, most)))
-        .await
+    xapi.store.run_tx("get_document", As::Tenant(tenant), |tx| Box::pin(documents::get(tx, tenant, place, most))).await
 }
 
 /// A large document with its content, once there is room for it as it arrives and as it is kept. It may have changed by

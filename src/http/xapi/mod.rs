@@ -11,6 +11,9 @@ mod statements_read;
 mod statements_write;
 mod stream;
 
+pub(in crate::http) use self::statements_read::sight;
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{
@@ -23,8 +26,9 @@ use actix_web::{
 use self::incoming::Incoming;
 use super::{Budget, HttpError, Work, guard};
 use crate::{
+    flags::{self, Flags},
     ingest::Ingest,
-    model::{Clock, Ids},
+    model::{Clock, Ids, TenantId},
     query::Reader,
     store::Store,
     trail::Trail,
@@ -35,6 +39,9 @@ const VERSION: HeaderName = HeaderName::from_static("x-experience-api-version");
 const CONSISTENT_THROUGH: HeaderName = HeaderName::from_static("x-experience-api-consistent-through");
 /// How many of the statements of an answer came out of archived months.
 pub const ARCHIVED: HeaderName = HeaderName::from_static("x-progress-archived");
+
+/// When to come again where an operator has switched something off.
+const SWITCHED_OFF: Duration = Duration::from_secs(30);
 
 /// What the handlers work with.
 pub struct Xapi {
@@ -50,6 +57,8 @@ pub struct Xapi {
     pub ids: Ids,
     pub budget: Budget,
     pub work: Work,
+    /// What is set for the caller's tenant.
+    pub flags: Flags,
 }
 
 /// The resources, by their place under the base path.
@@ -171,6 +180,7 @@ async fn answer(
         Err(HttpError::Unauthorized(_)) if guard::is_unproved(req) => return Err(guard::refusal()),
         caller => caller?,
     };
+    require_switched_on(&incoming.method, caller.tenant, xapi)?;
     session::require_open(route, &incoming.method, &caller, xapi).await?;
     match (route, &incoming.method) {
         (Route::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
@@ -181,6 +191,19 @@ async fn answer(
         (Route::Agents, &Method::GET) => lookups::agent(&incoming, &caller, xapi).await,
         _ => Err(HttpError::Method),
     }
+}
+
+/// What an operator has switched off for the tenant comes again later.
+fn require_switched_on(method: &Method, tenant: TenantId, xapi: &Xapi) -> Result<(), HttpError> {
+    let (flag, what) = match *method {
+        Method::GET | Method::HEAD => (&flags::declared::READS, "reading"),
+        _ => (&flags::declared::WRITES, "writing"),
+    };
+    if xapi.flags.is_on(tenant, flag) {
+        return Ok(());
+    }
+    let why = format!("{what} is switched off for this tenant just now ({})", flag.name);
+    Err(HttpError::Unavailable { why, retry_after: SWITCHED_OFF })
 }
 
 fn stamp(response: &mut HttpResponse, through: chrono::DateTime<chrono::Utc>) {

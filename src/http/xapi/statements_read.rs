@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{ARCHIVED, Incoming, Xapi, http_date, stamp, stream};
 use crate::{
+    flags::declared::PAGE,
     http::HttpError,
     identity::{Caller, reach},
+    model::TenantId,
     query::{Consistent, Found, Reader, Sight, more::More},
     xapi::{
         Violations,
@@ -39,7 +41,7 @@ pub(super) async fn get(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Ht
 async fn read(incoming: &Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
     let sight = sight(caller, xapi).await?;
     let (given, after) = continued(incoming, caller, xapi).await?;
-    let answer = match understood(&given, xapi)? {
+    let answer = match understood(&given, caller.tenant, xapi)? {
         StatementQuery::One(one) => match one_statement(&one, incoming, caller, &sight, xapi).await? {
             Ok(answer) => answer,
             Err(absent) => return Ok(absent),
@@ -81,12 +83,13 @@ struct Answer {
 type Given = Vec<(String, String)>;
 
 /// What the parameters ask for.
-fn understood(given: &query::Given, xapi: &Xapi) -> Result<StatementQuery, Violations> {
+fn understood(given: &query::Given, tenant: TenantId, xapi: &Xapi) -> Result<StatementQuery, Violations> {
     let mut query = query::statements(given, &xapi.limits)?;
     if let StatementQuery::Many(many) = &mut query
         && !given.iter().any(|(name, _)| name == "limit")
     {
-        many.limit = xapi.page_default.min(xapi.limits.page).max(1);
+        let own = xapi.flags.number(tenant, &PAGE).and_then(|page| usize::try_from(page).ok());
+        many.limit = own.unwrap_or(xapi.page_default).min(xapi.limits.page).max(1);
     }
     Ok(query)
 }
@@ -107,23 +110,23 @@ async fn continued(
     let more = More::open(token, key, caller.tenant).ok_or_else(|| {
         Violations::whole("query.more", "this more link was not made here for this credential's tenant")
     })?;
-    say_the_same(&more.given, &appended, xapi)?;
+    say_the_same(&more.given, &appended, caller.tenant, xapi)?;
     Ok((more.given, Some(more.after)))
 }
 
 /// Some clients append their query to a `more` link, which holds it already. Each parameter may say what it says there,
 /// in whatever spelling; another question needs another first page.
-fn say_the_same(first: &query::Given, appended: &query::Given, xapi: &Xapi) -> Result<(), HttpError> {
+fn say_the_same(first: &query::Given, appended: &query::Given, tenant: TenantId, xapi: &Xapi) -> Result<(), HttpError> {
     if appended.is_empty() {
         return Ok(());
     }
     // What is wrong in itself is told as in every request.
     query::statements(appended, &xapi.limits)?;
-    let asked = understood(first, xapi)?;
+    let asked = understood(first, tenant, xapi)?;
     let differs = |(name, value): &&(String, String)| {
         let mut changed: Given = first.iter().filter(|(known, _)| known != name).cloned().collect();
         changed.push((name.clone(), value.clone()));
-        understood(&changed, xapi).ok().as_ref() != Some(&asked)
+        understood(&changed, tenant, xapi).ok().as_ref() != Some(&asked)
     };
     let others: Vec<&str> = appended.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
     if others.is_empty() {
@@ -208,7 +211,7 @@ async fn page(
 }
 
 /// What this caller sees, as the ledger finds it.
-async fn sight(caller: &Caller, xapi: &Xapi) -> Result<Sight, HttpError> {
+pub(in crate::http) async fn sight(caller: &Caller, xapi: &Xapi) -> Result<Sight, HttpError> {
     Ok(match reach::statements(caller)? {
         reach::Sight::Everything => Sight::Everything,
         reach::Sight::Mine(authority) => Reader::of_authority(authority),

@@ -14,7 +14,7 @@ use super::{
         report::Report,
         run::Runner,
     },
-    Backup, Check, Disk, GROUP_ROLES, Surroundings, after, before, rights, unfit,
+    Backup, Check, Disk, GROUP_ROLES, REMOVERS, Surroundings, after, before, isolation, rights, unfit,
 };
 use crate::{
     model::Clock,
@@ -74,14 +74,18 @@ pub async fn gather_before_run(
 pub async fn gather_after(runner: &Runner, clock: &Clock) -> Result<Vec<Check>, MigrateError> {
     let session = Session::connect(&runner.owner).await?;
     let facts = checks::after(&session, &schemas(runner)).await?;
+    let tried = checks::isolation(&session, &schemas(runner)).await.map_err(|error| error.to_string());
     let status = runner.status().await?;
-    Ok(after(&facts, status.pending, &problems(&status), clock.now()))
+    let mut lines = after(&facts, status.pending, &problems(&status), clock.now());
+    lines.push(isolation(tried.as_ref()));
+    Ok(lines)
 }
 
 /// The checks of the login the data plane runs with.
 pub async fn gather_rights(runner: &Runner, service: &Endpoint) -> Result<Vec<Check>, MigrateError> {
     let session = Session::connect(service).await?;
-    Ok(rights(&checks::service(&session, &schemas(runner), &GROUP_ROLES.map(str::to_owned)).await?))
+    let (groups, removers) = (GROUP_ROLES.map(str::to_owned), REMOVERS.map(str::to_owned));
+    Ok(rights(&checks::service(&session, &schemas(runner), &groups, &removers).await?))
 }
 
 fn schemas(runner: &Runner) -> Vec<String> {
@@ -93,7 +97,7 @@ fn problems(status: &Report) -> Vec<String> {
 }
 
 /// Room on the disk that holds `directory`; nothing where the system does not tell.
-fn disk(directory: &Path) -> Option<Disk> {
+pub fn disk(directory: &Path) -> Option<Disk> {
     let stat = rustix::fs::statvfs(directory).ok()?;
     Some(Disk { free: stat.f_frsize * stat.f_bavail, total: stat.f_frsize * stat.f_blocks })
 }

@@ -4,8 +4,10 @@ mod after;
 mod before;
 mod functions;
 mod gather;
+mod isolation;
 mod overrides;
 mod preconditions;
+mod projections;
 mod rights;
 
 use std::fmt;
@@ -14,16 +16,21 @@ use serde::Serialize;
 
 pub use after::after;
 pub use before::{Backup, Disk, Surroundings, before};
-pub use gather::{Host, gather_after, gather_before, gather_before_run, gather_rights};
+pub use gather::{Host, disk, gather_after, gather_before, gather_before_run, gather_rights};
+pub use isolation::isolation;
 pub use overrides::{OverrideError, Overrides};
 pub use preconditions::{preconditions, unfit};
+pub use projections::projections;
 pub use rights::rights;
 
 /// The major versions of PostgreSQL that are tried and supported.
 pub const SUPPORTED: std::ops::RangeInclusive<i32> = 15..=18;
 
 /// The roles to which the migrations grant rights.
-pub const GROUP_ROLES: [&str; 2] = ["progress_service", "progress_worker"];
+pub const GROUP_ROLES: [&str; 5] = ["progress_service", "progress_ingest", "progress_worker", REMOVERS[0], REMOVERS[1]];
+
+/// Those of them that are there to remove; none of the others may.
+pub const REMOVERS: [&str; 2] = ["progress_eraser", "progress_retention"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -38,6 +38,7 @@ pub use lock::LockClass;
 use serde::Serialize;
 
 use super::{
+    backfill::file::Backfill,
     checksum,
     modules::{File, Module},
     names::Category,
@@ -107,7 +108,9 @@ pub fn review(module: &Module) -> Vec<Review> {
         let down = file.down.as_ref().map(|down| (file.name.down_file(), self::down(module, file, &down.text)));
         std::iter::once((file.file(), self::file(module, file))).chain(down)
     });
+    let walked = module.backfills.iter().map(|one| (one.file.clone(), backfill(one)));
     named
+        .chain(walked)
         .map(|(file, findings)| Review { module: module.name.clone(), file, findings })
         .filter(|review| !review.findings.is_empty())
         .collect()
@@ -118,6 +121,13 @@ pub fn file(module: &Module, file: &File) -> Vec<Finding> {
     let mut found = lint(&Subject::up(&module.name, file));
     shipped::waive(&format!("{}/{}", module.name, file.file()), &file.checksum, &module.shipped, &mut found);
     found
+}
+
+/// What the rules say about a backfill, with the batch that its job puts before the statement.
+pub fn backfill(backfill: &Backfill) -> Vec<Finding> {
+    let (breaking, manual, lock, no_transaction) = (false, true, LockClass::default(), false);
+    let (module, script, sql) = (backfill.module.as_str(), Script::Up(Category::Data), &*backfill.whole());
+    lint(&Subject { module, script, breaking, manual, lock, no_transaction, sql })
 }
 
 /// What the rules say about the rollback script beside a migration.

@@ -108,8 +108,13 @@ impl Cache {
 
     /// Forgets an object, for instance one that an erasure has replaced: nothing of it stays on this disk.
     pub fn forget(&self, part: &super::Part) -> Result<(), ObjectsError> {
-        let object: Arc<str> = part.sha256.as_str().into();
-        for block in 0..part.bytes.div_ceil(super::digest::BLOCK) as u32 {
+        self.forget_object(&part.sha256, part.bytes)
+    }
+
+    /// The same by the hash and the length of the object.
+    pub fn forget_object(&self, sha256: &str, bytes: u64) -> Result<(), ObjectsError> {
+        let object: Arc<str> = sha256.into();
+        for block in 0..bytes.div_ceil(super::digest::BLOCK) as u32 {
             self.blocks.invalidate(&(object.clone(), block));
         }
         self.blocks.run_pending_tasks();

@@ -73,12 +73,20 @@ impl StoreError {
         self.code() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
     }
 
+    /// Whether a policy refused it because the tenant is not at home here now: it is written elsewhere, or here in a moment.
+    pub fn is_of_a_move(&self) -> bool {
+        let is_policy = self.code() == Some(SqlState::INSUFFICIENT_PRIVILEGE.code());
+        is_policy && matches!(self, Self::Database { message, .. } if message.contains("\"at_home"))
+    }
+
     /// Whether the data plane should answer 503 with `Retry-After` rather than 500.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Busy | Self::Unreachable(_) | Self::Silent { .. } | Self::InDoubt { .. } => true,
             Self::Database { code, .. } => {
-                outcome_of(code) != Outcome::Final || matches!(code.get(..2), Some("53" | "57" | "58"))
+                outcome_of(code) != Outcome::Final
+                    || matches!(code.get(..2), Some("53" | "57" | "58"))
+                    || self.is_of_a_move()
             }
             Self::Shape { .. } | Self::Fenced { .. } | Self::Config(_) | Self::MixedSessions => false,
         }

@@ -181,8 +181,8 @@ impl Store {
 
     pub(in crate::store) async fn connection(&self, name: &'static str, whom: As) -> Result<Object, StoreError> {
         let pool: &Pool = match whom {
-            As::Tenant(_) | As::Nobody => &self.service,
-            As::Worker => &self.worker,
+            As::Tenant(_) | As::Nobody | As::Group => &self.service,
+            As::Worker | As::Eraser(_) | As::Retention(_) => &self.worker,
         };
         // Each resting session that hangs takes its time to be found out, and there may be many.
         let after = self.patience.answer;

@@ -141,13 +141,18 @@ impl<'w> Tx<'w> {
         self.batch(&format!("SET LOCAL app.tenant_id = '{tenant}'")).await
     }
 
+    /// Names the tenants for which a transaction of [`As::Group`] may add rows, and how long it waits for a lock that one of
+    /// them may have caused.
+    pub async fn set_tenants(&self, tenants: &[TenantId], longest_wait: Duration) -> Result<(), StoreError> {
+        let names: Vec<String> = tenants.iter().map(TenantId::to_string).collect();
+        let (names, wait) = (names.join(","), longest_wait.as_millis());
+        self.batch(&format!("SET LOCAL app.tenant_ids = '{{{names}}}'; SET LOCAL lock_timeout = {wait}")).await
+    }
+
     /// Does the rest of this transaction on somebody else's behalf.
     pub(in crate::store) async fn act_as(&self, whom: As) -> Result<(), StoreError> {
-        let tenant = match whom {
-            As::Tenant(tenant) => format!("; SET LOCAL app.tenant_id = '{tenant}'"),
-            As::Nobody | As::Worker => "; SET LOCAL app.tenant_id = ''".to_owned(),
-        };
-        self.batch(&format!("SET LOCAL ROLE {}{tenant}", whom.role())).await
+        let tenant = whom.tenant().map(|tenant| tenant.to_string()).unwrap_or_default();
+        self.batch(&format!("SET LOCAL ROLE {}; SET LOCAL app.tenant_id = '{tenant}'", whom.role())).await
     }
 
     pub async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -268,10 +273,7 @@ impl<'w> Tx<'w> {
 /// a bound that is read first is true of the data only where each statement sees what is committed by then.
 fn begin(whom: As, longest: Option<Duration>) -> String {
     let role = whom.role();
-    let tenant = match whom {
-        As::Tenant(tenant) => format!("; SET LOCAL app.tenant_id = '{tenant}'"),
-        As::Nobody | As::Worker => String::new(),
-    };
+    let tenant = whom.tenant().map(|tenant| format!("; SET LOCAL app.tenant_id = '{tenant}'")).unwrap_or_default();
     let longest = longest.map(|longest| format!("; SET LOCAL statement_timeout = {}", longest.as_millis()));
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE {role}; SET LOCAL search_path = pg_catalog, pg_temp{tenant}{}",

@@ -1,9 +1,14 @@
 //! State and profile documents.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::store::{StoreError, Tx, door::tx::column};
+use crate::store::{
+    StoreError, Tx,
+    door::tx::column,
+    ledger::{erased, statements},
+};
 use crate::{
     model::TenantId,
     xapi::query::{DocumentScope, Resource},
@@ -19,13 +24,20 @@ pub struct DocumentPlace {
     pub scope_key: Uuid,
     pub registration: Option<Uuid>,
     pub document_id: String,
+    /// The lookup key of the agent whose it is.
+    pub agent_key: Option<Uuid>,
+    /// The activity it is of, by its id.
+    pub activity: Option<String>,
+    /// The agent whose it is, by its identifier as JSON.
+    pub agent: Option<String>,
 }
 
 impl DocumentPlace {
     pub fn of(tenant: TenantId, scope: &DocumentScope, id: String) -> Self {
-        let registration = match scope {
-            DocumentScope::State { registration, .. } => *registration,
-            _ => None,
+        let (activity, agent, registration) = match scope {
+            DocumentScope::State { activity, agent, registration } => (Some(activity), Some(agent), *registration),
+            DocumentScope::ActivityProfile { activity } => (Some(activity), None, None),
+            DocumentScope::AgentProfile { agent } => (None, Some(agent), None),
         };
         let kind = match scope.resource() {
             Resource::State => DocumentKind::State,
@@ -38,6 +50,9 @@ impl DocumentPlace {
             scope_key: scope.scope_key(tenant.0),
             registration,
             document_id: id,
+            agent_key: scope.agent_key(tenant.0),
+            activity: activity.cloned(),
+            agent: agent.map(|agent| Value::Object(agent.to_map()).to_string()),
         }
     }
 }
@@ -50,7 +65,9 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    fn as_str(self) -> &'static str {
+    pub const ALL: [Self; 3] = [Self::State, Self::ActivityProfile, Self::AgentProfile];
+
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::State => "state",
             Self::ActivityProfile => "activity_profile",
@@ -79,15 +96,21 @@ pub async fn lock(tx: &Tx<'_>, key: Uuid) -> Result<(), StoreError> {
         .map(drop)
 }
 
-/// A document, with its content if that has no more than `most` bytes.
-pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Result<Option<Document>, StoreError> {
+/// A document, with its content if that has no more than `most` bytes. One of somebody who is hidden is not there.
+pub async fn get(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    place: &DocumentPlace,
+    most: usize,
+) -> Result<Option<Document>, StoreError> {
     let most = i32::try_from(most).unwrap_or(i32::MAX);
     let row = tx
         .query_opt(
             "/* documents::get_document */ SELECT content_type, octet_length(content) AS length,
                  CASE WHEN octet_length(content) <= $3 THEN content END AS content, etag, updated_at
-             FROM ledger.documents WHERE tenant_id = $1 AND key = $2",
-            &[&tenant.0, &key, &most],
+             FROM ledger.documents WHERE tenant_id = $1 AND key = $2
+               AND NOT EXISTS (SELECT FROM ledger.hidden_persons h WHERE h.tenant_id = $1 AND h.agent_key = $4)",
+            &[&tenant.0, &place.key, &most, &place.agent_key],
         )
         .await?;
     row.map(|row| {
@@ -102,6 +125,7 @@ pub async fn get(tx: &Tx<'_>, tenant: TenantId, key: Uuid, most: usize) -> Resul
     .transpose()
 }
 
+/// Writes a document; answers false, and writes nothing, where it is of somebody who is erased on arrival.
 pub async fn put(
     tx: &Tx<'_>,
     tenant: TenantId,
@@ -109,13 +133,17 @@ pub async fn put(
     content_type: &str,
     content: &[u8],
     etag: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
+    if is_of_the_erased(tx, tenant, place).await? {
+        return Ok(false);
+    }
     tx.execute(
         "/* documents::put_document */ INSERT INTO ledger.documents
-             (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag, agent_key, activity, agent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (tenant_id, key) DO UPDATE SET content_type = excluded.content_type,
-             content = excluded.content, etag = excluded.etag, updated_at = clock_timestamp()",
+             content = excluded.content, etag = excluded.etag, updated_at = clock_timestamp(), agent_key = excluded.agent_key,
+             activity = excluded.activity, agent = excluded.agent",
         &[
             &tenant.0,
             &place.key,
@@ -126,10 +154,20 @@ pub async fn put(
             &content_type,
             &content,
             &etag,
+            &place.agent_key,
+            &place.activity,
+            &place.agent,
         ],
     )
     .await
-    .map(drop)
+    .map(|_| true)
+}
+
+async fn is_of_the_erased(tx: &Tx<'_>, tenant: TenantId, place: &DocumentPlace) -> Result<bool, StoreError> {
+    let Some(agent) = place.agent_key else { return Ok(false) };
+    // The erasure waits for whoever has asked: see `erased::arriving`.
+    statements::now(tx).await?;
+    Ok(!erased::arriving(tx, tenant, &[agent]).await?.is_empty())
 }
 
 /// Puts a document as it was at another time; one that is there and newer stays. Answers whether it was put.
@@ -139,13 +177,19 @@ pub async fn put_past(
     place: &DocumentPlace,
     document: &Document,
 ) -> Result<bool, StoreError> {
+    if is_of_the_erased(tx, tenant, place).await? {
+        return Ok(false);
+    }
     let put = tx
         .execute(
             "/* documents::put_past */ INSERT INTO ledger.documents AS there
-                 (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                 (tenant_id, key, kind, scope_key, registration, document_id, content_type, content, etag, updated_at,
+                  agent_key, activity, agent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (tenant_id, key) DO UPDATE SET content_type = excluded.content_type,
-                 content = excluded.content, etag = excluded.etag, updated_at = excluded.updated_at
+                 content = excluded.content, etag = excluded.etag, updated_at = excluded.updated_at,
+                 agent_key = excluded.agent_key, activity = coalesce(excluded.activity, there.activity),
+                 agent = coalesce(excluded.agent, there.agent)
                  WHERE there.updated_at < excluded.updated_at",
             &[
                 &tenant.0,
@@ -158,6 +202,9 @@ pub async fn put_past(
                 &document.content.as_deref().unwrap_or_default(),
                 &document.etag,
                 &document.updated_at,
+                &place.agent_key,
+                &place.activity,
+                &place.agent,
             ],
         )
         .await?;
@@ -178,8 +225,7 @@ pub async fn delete(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<bool, St
 pub async fn list(
     tx: &Tx<'_>,
     tenant: TenantId,
-    scope_key: Uuid,
-    registration: Option<Uuid>,
+    place: &DocumentPlace,
     since: Option<DateTime<Utc>>,
 ) -> Result<(Vec<String>, Option<DateTime<Utc>>), StoreError> {
     let rows = tx
@@ -187,8 +233,9 @@ pub async fn list(
             "/* documents::list_documents */ SELECT document_id, updated_at FROM ledger.documents
              WHERE tenant_id = $1 AND scope_key = $2 AND ($3::uuid IS NULL OR registration = $3)
                AND ($4::timestamptz IS NULL OR updated_at > $4)
+               AND NOT EXISTS (SELECT FROM ledger.hidden_persons h WHERE h.tenant_id = $1 AND h.agent_key = $5)
              ORDER BY document_id",
-            &[&tenant.0, &scope_key, &registration, &since],
+            &[&tenant.0, &place.scope_key, &place.registration, &since, &place.agent_key],
         )
         .await?;
     let mut ids: Vec<String> = rows.iter().map(|row| column(row, "document_id")).collect::<Result<_, _>>()?;

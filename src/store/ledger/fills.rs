@@ -93,7 +93,19 @@ pub async fn begin(tx: &Tx<'_>, month: Month, parents: Parents) -> Result<Fill, 
 
 /// The months that somebody has begun to fill and not finished.
 pub async fn all(tx: &Tx<'_>) -> Result<Vec<Fill>, StoreError> {
-    let rows = tx.query(FILLS, &[]).await?;
+    read(tx, FILLS).await
+}
+
+const EVERY: &str = "/* fills::every */
+    SELECT month::timestamp AT TIME ZONE 'UTC' AS begins, number, parents, statements FROM ledger.month_fills ORDER BY month";
+
+/// As [`all`], with the copies of months that are divided anew.
+pub async fn every(tx: &Tx<'_>) -> Result<Vec<Fill>, StoreError> {
+    read(tx, EVERY).await
+}
+
+async fn read(tx: &Tx<'_>, sql: &str) -> Result<Vec<Fill>, StoreError> {
+    let rows = tx.query(sql, &[]).await?;
     let fill = |row: &tokio_postgres::Row| {
         Ok(Fill {
             month: Month::of(column(row, "begins")?),
@@ -103,6 +115,24 @@ pub async fn all(tx: &Tx<'_>) -> Result<Vec<Fill>, StoreError> {
         })
     };
     rows.iter().map(fill).collect()
+}
+
+/// Whether something was copied for a month that is by these actors, or under these keys.
+pub async fn has(
+    tx: &Tx<'_>,
+    fill: &Fill,
+    tenant: TenantId,
+    (actors, relations): (&[Uuid], &[Uuid]),
+) -> Result<bool, StoreError> {
+    let name = fill.month.begin().format("%Y_%m");
+    let sql = format!(
+        "/* fills::has */
+         SELECT EXISTS (SELECT FROM ledger.filling_statements_{name} s
+                        WHERE s.tenant_id = $1 /* tenant */ AND s.agent_key = ANY ($2 /* actors */))
+             OR EXISTS (SELECT FROM ledger.filling_relations_{name} r
+                        WHERE r.tenant_id = $1 AND r.key = ANY ($3 /* relations */)) AS has"
+    );
+    column(&tx.query_one(&sql, &[&tenant.0, &actors, &relations]).await?, "has")
 }
 
 const COUNT: &str = "/* fills::count */

@@ -53,7 +53,12 @@ pub async fn claim(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) 
     }
     let new = claimed.iter().map(|row| column(row, "id")).collect::<Result<HashSet<Uuid>, _>>()?;
     let others: Vec<Uuid> = ids.into_iter().filter(|id| !new.contains(id)).collect();
-    let rows = tx.query(KNOWN, &[&tenant.0, &others]).await?;
+    known(tx, tenant, &others).await
+}
+
+/// Those of the ids that somebody has had.
+pub async fn known(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<Vec<Claimed>, StoreError> {
+    let rows = tx.query(KNOWN, &[&tenant.0, &ids]).await?;
     rows.iter()
         .map(|row| {
             Ok(Claimed {
@@ -129,11 +134,24 @@ pub async fn taken(
     tx.query_opt(TAKEN, &[&tenant.0, &stored]).await?.map(|row| column(&row, "stored")).transpose()
 }
 
+const ALL_TAKEN: &str = "/* loads::all_taken */
+    SELECT wanted.stored FROM unnest($2 /* stored */::timestamptz[]) AS wanted (stored)
+    CROSS JOIN LATERAL (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 /* tenant */ AND s.stored = wanted.stored LIMIT 1) s";
+
+/// The moments among these at which the ledger has a statement of the tenant already.
+pub async fn all_taken(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    stored: &[DateTime<Utc>],
+) -> Result<HashSet<DateTime<Utc>>, StoreError> {
+    tx.query(ALL_TAKEN, &[&tenant.0, &stored]).await?.iter().map(|row| column(row, "stored")).collect()
+}
+
 /// Appends statements whose ids are claimed to a month that is there.
 pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     // From here on whoever settles references waits for this transaction, as it does for everybody who stores.
     statements::now(tx).await?;
-    statements::append_claimed(tx, tenant, entries).await?;
+    statements::append_claimed(tx, entries).await?;
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.statement.id).collect();
     links::look_again(tx, tenant, &ids, &[]).await
 }

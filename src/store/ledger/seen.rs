@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::model::TenantId;
 use crate::xapi::{
     prepare::Prepared,
     relations::{SeenActivity, SeenAgent},
@@ -28,11 +29,12 @@ struct Memories {
     verbs: Memory<(Uuid, u64), ()>,
 }
 
-/// What of a group is not known to be written, in the order of its statements.
+/// What of a group is not known to be written, in the order of its statements. The memories hold no tenant: each key is one
+/// of its tenant alone.
 #[derive(Default)]
 pub struct Unseen<'a> {
-    pub agents: Vec<&'a SeenAgent>,
-    pub activities: Vec<&'a SeenActivity>,
+    pub agents: Vec<(TenantId, &'a SeenAgent)>,
+    pub activities: Vec<(TenantId, &'a SeenActivity)>,
     /// Statements whose verb it is.
     pub verbs: Vec<&'a Prepared>,
 }
@@ -47,11 +49,13 @@ pub struct Written {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self(Mutex::new(Memories {
-            activities: Memory::new(100_000),
-            agents: Memory::new(200_000),
-            verbs: Memory::new(10_000),
-        }))
+        Self(Mutex::new(Memories::new()))
+    }
+}
+
+impl Memories {
+    fn new() -> Self {
+        Self { activities: Memory::new(100_000), agents: Memory::new(200_000), verbs: Memory::new(10_000) }
     }
 }
 
@@ -61,6 +65,7 @@ impl Seen {
         let (mut unseen, mut written) = (Unseen::default(), Written::default());
         let mut memories = self.lock();
         for statement in statements {
+            let tenant = TenantId(statement.tenant());
             let languages = statement.verb.display.iter().flat_map(Map::keys);
             let entry = (statement.verb_key, fingerprint(|hasher| languages.for_each(|tag| tag.hash(hasher))));
             if memories.verbs.get(&entry).is_none() {
@@ -70,7 +75,7 @@ impl Seen {
             for agent in &statement.agents {
                 let entry = (agent.key, fingerprint(|hasher| agent.name.hash(hasher)));
                 if memories.agents.get(&entry).is_none() {
-                    unseen.agents.push(agent);
+                    unseen.agents.push((tenant, agent));
                     written.agents.push(entry);
                 }
             }
@@ -79,7 +84,7 @@ impl Seen {
                 // Without a definition there is nothing to merge once the row exists.
                 let known = memories.activities.get(&activity.key);
                 if known.is_none_or(|known| definition.is_some_and(|definition| definition != known)) {
-                    unseen.activities.push(activity);
+                    unseen.activities.push((tenant, activity));
                     written.activities.push((activity.key, definition));
                 }
             }
@@ -102,6 +107,11 @@ impl Seen {
                 memories.activities.put(key, 0);
             }
         }
+    }
+
+    /// Forgets everything: rows were removed beneath it.
+    pub fn clear(&self) {
+        *self.lock() = Memories::new();
     }
 
     fn lock(&self) -> MutexGuard<'_, Memories> {

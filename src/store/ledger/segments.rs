@@ -9,6 +9,7 @@ use crate::model::{TenantId, partition::Month};
 use crate::store::{
     StoreError,
     door::tx::{Tx, column},
+    ledger::erasures,
     platform::leases,
 };
 
@@ -148,10 +149,21 @@ const PUBLISH: &str = "/* segments::publish */
     WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */
       AND state IN ('staged', 'published')";
 
-/// Says that a segment answers for its month from now on: it is published and proven.
-pub async fn publish(tx: &Tx<'_>, name: &Name, contents: &Contents) -> Result<(), StoreError> {
+const CLEAN: &str = "/* segments::clean */
+    SELECT erasure_stamp FROM ledger.segments
+    WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */";
+
+/// Says that a segment answers for its month from now on: it is published and proven. Answers false, and says nothing, where
+/// somebody was erased from the month since its rows were read.
+pub async fn publish(tx: &Tx<'_>, name: &Name, contents: &Contents) -> Result<bool, StoreError> {
     leases::check(tx).await?;
     let (tenant, month, revision) = keys(name)?;
+    erasures::share(tx).await?;
+    let stamp = tx.query_opt(CLEAN, &[&tenant, &month, &revision]).await?;
+    let stamp = stamp.map(|row| column(&row, "erasure_stamp")).transpose()?.unwrap_or(0);
+    if erasures::was_since(tx, name.tenant, stamp, name.month).await? {
+        return Ok(false);
+    }
     tx.execute(STEP_ASIDE, &[&tenant, &month, &revision]).await?;
     let Contents { rows, bytes, first_stored, last_stored, digest, verbs } = contents;
     let done = tx
@@ -161,7 +173,19 @@ pub async fn publish(tx: &Tx<'_>, name: &Name, contents: &Contents) -> Result<()
         let detail = format!("revision {revision} of {} is not staged", name.month);
         return Err(StoreError::Shape { name: "segments", detail });
     }
-    Ok(())
+    Ok(true)
+}
+
+const MARK: &str = "/* segments::mark */
+    UPDATE ledger.segments SET state = 'marked', marked_at = clock_timestamp()
+    WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */
+      AND state = 'published'";
+
+/// Says that a segment answers for nothing any more, and none in its place: nothing is left of it.
+pub async fn mark(tx: &Tx<'_>, name: &Name) -> Result<(), StoreError> {
+    leases::check(tx).await?;
+    let (tenant, month, revision) = keys(name)?;
+    tx.execute(MARK, &[&tenant, &month, &revision]).await.map(drop)
 }
 
 const PUBLISHED: &str = concat!(
@@ -196,7 +220,7 @@ pub async fn list(tx: &Tx<'_>, month: Option<Month>) -> Result<Vec<Segment>, Sto
 }
 
 const REMOVED: &str = "/* segments::removed */
-    UPDATE ledger.segments SET state = 'removed', removed_at = clock_timestamp()
+    UPDATE ledger.segments SET state = 'removed', removed_at = clock_timestamp(), verbs = '{}'
     WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */
       AND state = 'marked'";
 

@@ -3,7 +3,7 @@
 //! Ids are looked up one by one (`LATERAL … OFFSET 0`): `= ANY` may become a walk over all ids of the tenant for each
 //! of them, as it does on PostgreSQL 15 while nothing is known of the table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -23,10 +23,17 @@ pub struct Known {
     /// Erased for good: nothing under this id may come back.
     pub erased: bool,
     pub stored: DateTime<Utc>,
-    /// The sender's own timestamp, where it gave one and the hot tables hold the statement.
+    /// The sender's own timestamp, where it gave one and the hot tables hold the statement: [`recall`] reads it.
     pub occurred: Option<DateTime<Utc>>,
     /// The hot tables do not hold it.
     pub is_away: bool,
+}
+
+/// An id means something only within its tenant.
+pub type Id = (TenantId, Uuid);
+
+pub fn id_of(statement: &Prepared) -> Id {
+    (TenantId(statement.tenant()), statement.id)
 }
 
 /// What the first round trip of a write learns.
@@ -34,61 +41,58 @@ pub struct Known {
 pub struct Beforehand {
     /// The first of the reserved microseconds.
     pub first_micros: i64,
-    pub known: HashMap<Uuid, Known>,
+    pub known: HashMap<Id, Known>,
     /// Those of the ids that somebody already refers to.
-    pub awaited: Vec<Uuid>,
+    pub awaited: HashSet<Id>,
 }
 
 /// Reserves a microsecond for each id, then reads what is known of them; in this order, so that whoever refers to
 /// one of them and is not seen here will see this transaction when it settles.
-pub async fn beforehand(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<Beforehand, StoreError> {
+pub async fn beforehand(tx: &Tx<'_>, ids: &[Id]) -> Result<Beforehand, StoreError> {
     let wanted = ids.len() as i64;
-    let (reserve, lookup): ([Param<'_>; 1], [Param<'_>; 2]) = ([&wanted], [&tenant.0, &ids]);
+    let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(tenant, id)| (tenant.0, id)).unzip();
+    let (reserve, lookup): ([Param<'_>; 1], [Param<'_>; 2]) = ([&wanted], [&tenants, &ids]);
     let (reserved, known, awaited) = futures_util::try_join!(
         tx.query_one("/* statements::reserve */ SELECT ledger.reserve($1) AS first", &reserve),
         tx.query(
-            "/* statements::known_ids */ SELECT s.* FROM unnest($2::uuid[]) AS wanted (id)
-             CROSS JOIN LATERAL (SELECT id, digest, erased, stored FROM ledger.statement_ids s
-                                 WHERE s.tenant_id = $1 AND s.id = wanted.id OFFSET 0) s",
+            "/* statements::known_ids */ SELECT s.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (tenant_id, id)
+             CROSS JOIN LATERAL (SELECT tenant_id, id, digest, erased, stored FROM ledger.statement_ids s
+                                 WHERE s.tenant_id = wanted.tenant_id AND s.id = wanted.id OFFSET 0) s",
             &lookup,
         ),
         tx.query(
-            "/* statements::awaited_ids */ SELECT wanted.id FROM unnest($2::uuid[]) AS wanted (id)
+            "/* statements::awaited_ids */ SELECT wanted.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (tenant_id, id)
              CROSS JOIN LATERAL (SELECT FROM ledger.refs r
-                                 WHERE r.tenant_id = $1 AND r.target_id = wanted.id LIMIT 1) r",
+                                 WHERE r.tenant_id = wanted.tenant_id AND r.target_id = wanted.id LIMIT 1) r",
             &lookup,
         ),
     )?;
-    let mut all = HashMap::with_capacity(known.len());
-    for row in &known {
-        let stored: DateTime<Utc> = column(row, "stored")?;
-        let occurred = occurred(tx, tenant, stored).await?;
-        let known = Known {
-            digest: column(row, "digest")?,
-            erased: column(row, "erased")?,
-            stored,
-            occurred: occurred.flatten(),
-            is_away: occurred.is_none(),
-        };
-        all.insert(column(row, "id")?, known);
-    }
-    let awaited = awaited.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    Ok(Beforehand { first_micros: column(&reserved, "first")?, known: all, awaited })
+    let id = |row| Ok((TenantId(column(row, "tenant_id")?), column(row, "id")?));
+    let (occurred, is_away) = (None, false);
+    let known = known.iter().map(|row| {
+        let (digest, erased, stored) = (column(row, "digest")?, column(row, "erased")?, column(row, "stored")?);
+        Ok((id(row)?, Known { digest, erased, stored, occurred, is_away }))
+    });
+    Ok(Beforehand {
+        first_micros: column(&reserved, "first")?,
+        known: known.collect::<Result<_, StoreError>>()?,
+        awaited: awaited.iter().map(id).collect::<Result<_, StoreError>>()?,
+    })
 }
 
-/// `None`: the hot tables do not hold what was stored then.
-async fn occurred(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    stored: DateTime<Utc>,
-) -> Result<Option<Option<DateTime<Utc>>>, StoreError> {
-    let row = tx
-        .query_opt(
-            "/* statements::occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
-            &[&tenant.0, &stored],
-        )
-        .await?;
-    row.map(|row| column(&row, "occurred")).transpose()
+/// Reads what the statements that are known say of when they occurred.
+pub async fn recall(tx: &Tx<'_>, known: &mut HashMap<Id, Known>) -> Result<(), StoreError> {
+    for ((tenant, _), known) in known {
+        let row = tx
+            .query_opt(
+                "/* statements::occurred */ SELECT occurred FROM ledger.statements WHERE tenant_id = $1 AND stored = $2",
+                &[&tenant.0, &known.stored],
+            )
+            .await?;
+        known.is_away = row.is_none();
+        known.occurred = row.map(|row| column(&row, "occurred")).transpose()?.flatten();
+    }
+    Ok(())
 }
 
 /// A new statement with the microsecond it got.
@@ -98,31 +102,36 @@ pub struct NewStatement<'a> {
     pub stored: DateTime<Utc>,
 }
 
+impl NewStatement<'_> {
+    fn tenant(&self) -> Uuid {
+        self.statement.tenant()
+    }
+}
+
 /// Writes the entries with the guard rows and relations they need, in one flight. A unique violation means that
 /// another transaction stored one of the ids meanwhile: the caller reads again and plans anew.
-pub async fn append(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
+///
+/// Each row says the tenant that its statement was prepared for, together with all its keys: there is no other label that a
+/// row could get by mistake.
+pub async fn append(tx: &Tx<'_>, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
-    let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes = [columns.ids(), columns.statements(), relations.write(), refs.write()];
     let writes = writes.iter().flatten().map(|write| tx.execute(write.sql, &write.params));
     try_join_all(writes).await.map(drop)
 }
 
 /// Does what `append` does and commits, all in one flight. Nothing may follow in this transaction.
-pub async fn append_last(tx: &Tx<'_>, tenant: TenantId, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
+pub async fn append_last(tx: &Tx<'_>, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
-    let writes = [columns.ids(&tenant), columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes = [columns.ids(), columns.statements(), relations.write(), refs.write()];
     let writes: Vec<_> = writes.iter().flatten().map(|write| (write.sql, write.params.as_slice())).collect();
     tx.last(&writes).await.map(drop)
 }
 
 /// Does what `append` does for entries whose ids are claimed.
-pub(in crate::store) async fn append_claimed(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    entries: &[NewStatement<'_>],
-) -> Result<(), StoreError> {
+pub(in crate::store) async fn append_claimed(tx: &Tx<'_>, entries: &[NewStatement<'_>]) -> Result<(), StoreError> {
     let (columns, relations, refs) = (Columns::of(entries), Relations::of(entries), Refs::of(entries));
-    let writes = [columns.statements(&tenant), relations.write(&tenant), refs.write(&tenant)];
+    let writes = [columns.statements(), relations.write(), refs.write()];
     let writes = writes.iter().flatten().map(|write| tx.execute(write.sql, &write.params));
     try_join_all(writes).await.map(drop)
 }
@@ -135,6 +144,7 @@ struct Write<'a> {
 
 /// The entries as arrays, one for each column.
 struct Columns<'a> {
+    tenants: Vec<Uuid>,
     ids: Vec<Uuid>,
     stored: Vec<DateTime<Utc>>,
     digests: Vec<&'a [u8]>,
@@ -151,6 +161,7 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(entries: &'a [NewStatement<'_>]) -> Self {
         Self {
+            tenants: entries.iter().map(NewStatement::tenant).collect(),
             ids: entries.iter().map(|e| e.statement.id).collect(),
             stored: entries.iter().map(|e| e.stored).collect(),
             digests: entries.iter().map(|e| e.statement.digest.as_slice()).collect(),
@@ -166,28 +177,28 @@ impl<'a> Columns<'a> {
     }
 
     /// Sorted by id, so that two groups that share ids wait for each other instead of deadlocking.
-    fn ids<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+    fn ids(&self) -> Option<Write<'_>> {
         (!self.ids.is_empty()).then(|| Write {
             sql:
                 "/* statements::insert_statement_ids */ INSERT INTO ledger.statement_ids (tenant_id, id, stored, digest)
-                  SELECT $1, new.id, new.stored, new.digest
-                  FROM unnest($2::uuid[], $3::timestamptz[], $4::bytea[]) AS new (id, stored, digest) ORDER BY new.id",
-            params: vec![&tenant.0, &self.ids, &self.stored, &self.digests],
+                  SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bytea[])
+                      AS new (tenant_id, id, stored, digest) ORDER BY new.tenant_id, new.id",
+            params: vec![&self.tenants, &self.ids, &self.stored, &self.digests],
         })
     }
 
-    fn statements<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+    fn statements(&self) -> Option<Write<'_>> {
         (!self.ids.is_empty()).then(|| Write {
             sql: "/* statements::insert_statements */ INSERT INTO ledger.statements
                       (tenant_id, id, stored, occurred, verb_key, agent_key, activity_key, registration_key,
                        refers_to, voiding, converts, payload)
-                  SELECT $1, new.id, new.stored, new.occurred, new.verb, new.agent, new.activity, new.registration,
+                  SELECT new.tenant_id, new.id, new.stored, new.occurred, new.verb, new.agent, new.activity, new.registration,
                       new.refers_to, new.voiding, false, new.payload
-                  FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::uuid[],
-                      $8::uuid[], $9::uuid[], $10::bool[], $11::text[])
-                      AS new (id, stored, occurred, verb, agent, activity, registration, refers_to, voiding, payload)",
+                  FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::uuid[],
+                      $7::uuid[], $8::uuid[], $9::uuid[], $10::bool[], $11::text[])
+                      AS new (tenant_id, id, stored, occurred, verb, agent, activity, registration, refers_to, voiding, payload)",
             params: vec![
-                &tenant.0,
+                &self.tenants,
                 &self.ids,
                 &self.stored,
                 &self.occurred,
@@ -204,26 +215,34 @@ impl<'a> Columns<'a> {
 }
 
 /// Agents and activities beside those in the statement's own columns.
+#[derive(Default)]
 struct Relations {
+    tenants: Vec<Uuid>,
     keys: Vec<Uuid>,
     stored: Vec<DateTime<Utc>>,
 }
 
 impl Relations {
     fn of(entries: &[NewStatement<'_>]) -> Self {
-        let related = entries.iter().flat_map(|e| relation_keys(e.statement).map(move |key| (key, e.stored)));
-        let mut all: Vec<(Uuid, DateTime<Utc>)> = related.collect();
+        let related =
+            entries.iter().flat_map(|e| relation_keys(e.statement).map(move |key| (key, e.stored, e.tenant())));
+        let mut all: Vec<(Uuid, DateTime<Utc>, Uuid)> = related.collect();
         // In the order of the index, neighbours go to the same page of it.
         all.sort_unstable();
-        let (keys, stored) = all.into_iter().unzip();
-        Self { keys, stored }
+        let mut relations = Self::default();
+        for (key, stored, tenant) in all {
+            relations.tenants.push(tenant);
+            relations.keys.push(key);
+            relations.stored.push(stored);
+        }
+        relations
     }
 
-    fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+    fn write(&self) -> Option<Write<'_>> {
         (!self.keys.is_empty()).then(|| Write {
             sql: "/* statements::insert_relations */ INSERT INTO ledger.relations (tenant_id, key, stored)
-                  SELECT $1, new.* FROM unnest($2::uuid[], $3::timestamptz[]) AS new",
-            params: vec![&tenant.0, &self.keys, &self.stored],
+                  SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS new",
+            params: vec![&self.tenants, &self.keys, &self.stored],
         })
     }
 }
@@ -234,11 +253,7 @@ pub fn relation_keys(statement: &Prepared) -> impl Iterator<Item = Uuid> {
 }
 
 /// The same of the parts: the authority first, whom every statement has, then agents, then what is merely related.
-pub(in crate::store) fn found_by(
-    other_agents: &[Uuid],
-    related: &[Uuid],
-    authority: Uuid,
-) -> impl Iterator<Item = Uuid> {
+pub fn found_by(other_agents: &[Uuid], related: &[Uuid], authority: Uuid) -> impl Iterator<Item = Uuid> {
     [authority_form(authority)]
         .into_iter()
         .chain(other_agents.iter().copied())
@@ -259,6 +274,7 @@ pub fn authority_form(key: Uuid) -> Uuid {
 /// Statements whose object is another statement.
 #[derive(Default)]
 struct Refs {
+    tenants: Vec<Uuid>,
     targets: Vec<Uuid>,
     referrers: Vec<Uuid>,
     stored: Vec<DateTime<Utc>>,
@@ -271,6 +287,7 @@ impl Refs {
         let mut all = Self::default();
         for NewStatement { statement, stored } in entries {
             if let Some(target) = statement.refers_to {
+                all.tenants.push(statement.tenant());
                 all.targets.push(target);
                 all.referrers.push(statement.id);
                 all.stored.push(*stored);
@@ -281,12 +298,13 @@ impl Refs {
         all
     }
 
-    fn write<'p>(&'p self, tenant: &'p TenantId) -> Option<Write<'p>> {
+    fn write(&self) -> Option<Write<'_>> {
         (!self.targets.is_empty()).then(|| Write {
             sql: "/* statements::insert_refs */ INSERT INTO ledger.refs (tenant_id, target_id, referrer_id, stored, voids, voids_only_of)
-                  SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[], $6::uuid[]) AS new",
+                  SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bool[], $6::uuid[])
+                      AS new",
             params: vec![
-                &tenant.0,
+                &self.tenants,
                 &self.targets,
                 &self.referrers,
                 &self.stored,

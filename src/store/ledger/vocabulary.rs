@@ -29,26 +29,29 @@ impl Gathered {
         match self {
             Self::Definitions => {
                 "/* vocabulary::insert_activities */ INSERT INTO ledger.activities (tenant_id, key, iri)
-                 SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
-                 ON CONFLICT DO NOTHING"
+                 SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS new (tenant_id, key, iri)
+                 ORDER BY new.tenant_id, new.key ON CONFLICT DO NOTHING"
             }
             Self::Displays => {
                 "/* vocabulary::insert_verbs */ INSERT INTO ledger.verbs_seen (tenant_id, key, iri)
-                 SELECT $1, new.key, new.iri FROM unnest($2::uuid[], $3::text[]) AS new (key, iri) ORDER BY new.key
-                 ON CONFLICT DO NOTHING"
+                 SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS new (tenant_id, key, iri)
+                 ORDER BY new.tenant_id, new.key ON CONFLICT DO NOTHING"
             }
         }
     }
 
+    // Each row is locked as it is found, in the order in which they are asked for.
     fn lock(self) -> &'static str {
         match self {
             Self::Definitions => {
-                "/* vocabulary::lock_activities */ SELECT key, definition AS gathered FROM ledger.activities
-                 WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
+                "/* vocabulary::lock_activities */ SELECT a.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (tenant_id, key)
+                 CROSS JOIN LATERAL (SELECT tenant_id, key, definition AS gathered FROM ledger.activities a
+                                     WHERE a.tenant_id = wanted.tenant_id AND a.key = wanted.key FOR UPDATE) a"
             }
             Self::Displays => {
-                "/* vocabulary::lock_verbs */ SELECT key, display AS gathered FROM ledger.verbs_seen
-                 WHERE tenant_id = $1 AND key = ANY($2) ORDER BY key FOR UPDATE"
+                "/* vocabulary::lock_verbs */ SELECT v.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (tenant_id, key)
+                 CROSS JOIN LATERAL (SELECT tenant_id, key, display AS gathered FROM ledger.verbs_seen v
+                                     WHERE v.tenant_id = wanted.tenant_id AND v.key = wanted.key FOR UPDATE) v"
             }
         }
     }
@@ -58,36 +61,54 @@ impl Gathered {
             Self::Definitions => {
                 "/* vocabulary::write_definitions */ UPDATE ledger.activities a
                  SET definition = new.gathered, updated_at = clock_timestamp()
-                 FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE a.tenant_id = $1 AND a.key = new.key"
+                 FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS new (tenant_id, key, gathered)
+                 WHERE a.tenant_id = new.tenant_id AND a.key = new.key"
             }
             Self::Displays => {
                 "/* vocabulary::write_displays */ UPDATE ledger.verbs_seen v SET display = new.gathered
-                 FROM unnest($2::uuid[], $3::text[]) AS new (key, gathered) WHERE v.tenant_id = $1 AND v.key = new.key"
+                 FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS new (tenant_id, key, gathered)
+                 WHERE v.tenant_id = new.tenant_id AND v.key = new.key"
             }
         }
     }
 }
 
-/// Makes a row for each unseen noun and locks them all; answers what is known of each. `nouns` is sorted by key.
+/// An activity or a verb: a key means something only within its tenant.
+pub type Noun = (TenantId, Uuid);
+
+fn apart<'t>(nouns: impl Iterator<Item = (&'t Noun, &'t str)>) -> (Vec<Uuid>, Vec<Uuid>, Vec<&'t str>) {
+    let (mut tenants, mut keys, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    for ((tenant, key), text) in nouns {
+        tenants.push(tenant.0);
+        keys.push(*key);
+        texts.push(text);
+    }
+    (tenants, keys, texts)
+}
+
+/// Makes a row for each unseen noun and locks them all; answers what is known of each. `nouns` is sorted.
 pub async fn lock(
     tx: &Tx<'_>,
-    tenant: TenantId,
     what: Gathered,
-    nouns: &[(Uuid, &str)],
-) -> Result<HashMap<Uuid, Option<Map<String, Value>>>, StoreError> {
-    let (keys, iris): (Vec<Uuid>, Vec<&str>) = nouns.iter().copied().unzip();
-    tx.execute(what.insert(), &[&tenant.0, &keys, &iris]).await?;
-    let rows = tx.query(what.lock(), &[&tenant.0, &keys]).await?;
-    rows.iter().map(|row| Ok((column(row, "key")?, gathered(column(row, "gathered")?)?))).collect()
+    nouns: &[(Noun, &str)],
+) -> Result<HashMap<Noun, Option<Map<String, Value>>>, StoreError> {
+    let (tenants, keys, iris) = apart(nouns.iter().map(|(noun, iri)| (noun, *iri)));
+    tx.execute(what.insert(), &[&tenants, &keys, &iris]).await?;
+    let rows = tx.query(what.lock(), &[&tenants, &keys]).await?;
+    let known = |row| {
+        let noun = (TenantId(column(row, "tenant_id")?), column(row, "key")?);
+        Ok((noun, gathered(column(row, "gathered")?)?))
+    };
+    rows.iter().map(known).collect()
 }
 
 /// Writes what has been gathered by now.
-pub async fn write(tx: &Tx<'_>, tenant: TenantId, what: Gathered, texts: &[(Uuid, String)]) -> Result<(), StoreError> {
+pub async fn write(tx: &Tx<'_>, what: Gathered, texts: &[(Noun, String)]) -> Result<(), StoreError> {
     if texts.is_empty() {
         return Ok(());
     }
-    let (keys, texts): (Vec<Uuid>, Vec<&str>) = texts.iter().map(|(key, text)| (*key, text.as_str())).unzip();
-    tx.execute(what.write(), &[&tenant.0, &keys, &texts]).await.map(drop)
+    let (tenants, keys, texts) = apart(texts.iter().map(|(noun, text)| (noun, text.as_str())));
+    tx.execute(what.write(), &[&tenants, &keys, &texts]).await.map(drop)
 }
 
 pub async fn activity(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Activity>, StoreError> {
@@ -127,30 +148,28 @@ fn gathered(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError
 /// An agent and the name it was seen under, if any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamedAgent {
+    pub tenant: TenantId,
     pub key: Uuid,
     pub ifi: Ifi,
     pub name: Option<String>,
 }
 
 /// Remembers agents and the names they were seen under.
-pub async fn remember_agents(tx: &Tx<'_>, tenant: TenantId, agents: &[NamedAgent]) -> Result<(), StoreError> {
-    let mut keys = Vec::with_capacity(agents.len());
-    let mut ifis = Vec::with_capacity(agents.len());
-    let mut names = Vec::with_capacity(agents.len());
-    for agent in agents {
-        keys.push(agent.key);
-        ifis.push(Value::Object(agent.ifi.to_map()).to_string());
-        names.push(agent.name.as_deref());
-    }
+pub async fn remember_agents(tx: &Tx<'_>, agents: &[NamedAgent]) -> Result<(), StoreError> {
+    let tenants: Vec<Uuid> = agents.iter().map(|agent| agent.tenant.0).collect();
+    let keys: Vec<Uuid> = agents.iter().map(|agent| agent.key).collect();
+    let ifis: Vec<String> = agents.iter().map(|agent| Value::Object(agent.ifi.to_map()).to_string()).collect();
+    let names: Vec<Option<&str>> = agents.iter().map(|agent| agent.name.as_deref()).collect();
     tx.execute(
         "/* vocabulary::remember_agents */ INSERT INTO ledger.agents AS known (tenant_id, key, ifi, names)
-         SELECT $1, new.key, min(new.ifi), array_remove(array_agg(DISTINCT new.name), NULL)
-         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (key, ifi, name) GROUP BY new.key ORDER BY new.key
+         SELECT new.tenant_id, new.key, min(new.ifi), array_remove(array_agg(DISTINCT new.name), NULL)
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS new (tenant_id, key, ifi, name)
+         GROUP BY new.tenant_id, new.key ORDER BY new.tenant_id, new.key
          ON CONFLICT (tenant_id, key) DO UPDATE
              SET names = known.names || (SELECT coalesce(array_agg(n), '{}') FROM unnest(excluded.names) n
                                          WHERE n <> ALL (known.names))
              WHERE NOT excluded.names <@ known.names",
-        &[&tenant.0, &keys, &ifis, &names],
+        &[&tenants, &keys, &ifis, &names],
     )
     .await
     .map(drop)
@@ -160,7 +179,8 @@ pub async fn remember_agents(tx: &Tx<'_>, tenant: TenantId, agents: &[NamedAgent
 pub async fn agent_names(tx: &Tx<'_>, tenant: TenantId, key: Uuid) -> Result<Option<Vec<String>>, StoreError> {
     let row = tx
         .query_opt(
-            "/* vocabulary::agent_names */ SELECT names FROM ledger.agents WHERE tenant_id = $1 AND key = $2",
+            "/* vocabulary::agent_names */ SELECT names FROM ledger.agents WHERE tenant_id = $1 AND key = $2
+               AND NOT EXISTS (SELECT FROM ledger.hidden_persons h WHERE h.tenant_id = $1 AND h.agent_key = $2)",
             &[&tenant.0, &key],
         )
         .await?;

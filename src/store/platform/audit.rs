@@ -1,16 +1,20 @@
 //! The audit trail of administration and of reading about others: who did what to what. Rows are only ever added, and hold no
 //! personal data.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::model::TenantId;
 use crate::store::{
     As, Store, StoreError,
-    door::{failure::Repeats, tx::Tx},
+    door::{
+        failure::Repeats,
+        tx::{Tx, column},
+    },
 };
 
 /// One entry. The database adds its own time.
@@ -25,14 +29,27 @@ pub struct Entry<'e> {
     pub detail: Value,
 }
 
+/// The number of an entry, by which it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EntryId(pub i64);
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 const APPEND: &str = "/* audit::append */
     INSERT INTO platform.audit (tenant_id, actor, action, subject, detail)
-    VALUES ($1 /* tenant */, $2 /* actor */, $3 /* action */, $4 /* subject */, $5 /* detail */)";
+    VALUES ($1 /* tenant */, $2 /* actor */, $3 /* action */, $4 /* subject */, $5 /* detail */)
+    RETURNING audit_id";
 
-/// Adds an entry in the transaction of the act itself, so that neither stands without the other.
-pub async fn append(tx: &Tx<'_>, entry: &Entry<'_>) -> Result<(), StoreError> {
+/// Adds an entry in the transaction of the act itself, so that neither stands without the other; answers its number.
+pub async fn append(tx: &Tx<'_>, entry: &Entry<'_>) -> Result<EntryId, StoreError> {
     let tenant = entry.tenant.map(|tenant| tenant.0);
-    tx.execute(APPEND, &[&tenant, &entry.actor, &entry.action, &entry.subject, &entry.detail]).await.map(drop)
+    let row = tx.query_one(APPEND, &[&tenant, &entry.actor, &entry.action, &entry.subject, &entry.detail]).await?;
+    column(&row, "audit_id").map(EntryId)
 }
 
 /// Somebody who reads what is said of other people, as the trail will know it.

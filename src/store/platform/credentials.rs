@@ -45,7 +45,7 @@ pub struct Found {
     pub previous_secret_hash: Option<String>,
 }
 
-fn read(row: &Row) -> Result<Credential, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Credential, StoreError> {
     let names: Vec<String> = column(row, "scopes")?;
     let scopes = Scopes::parse(&names.join(" ")).map_err(|e| shape(e.to_string()))?;
     let registration: Option<Uuid> = column(row, "registration")?;
@@ -188,6 +188,16 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Credential>, StoreError> {
     tx.query(LIST, &[&tenant.0, &after, &limit]).await?.iter().map(read).collect()
+}
+
+const GET: &str = "/* credentials::get */
+    SELECT credential_id, tenant_id, api_key, scopes, label, agent, registration, launch_actor, created_at,
+           expires_at, previous_valid_until, revoked_at
+    FROM platform.credentials WHERE tenant_id = $1 /* tenant */ AND credential_id = $2 /* id */";
+
+/// One credential of a tenant.
+pub async fn get(tx: &Tx<'_>, tenant: TenantId, id: Uuid) -> Result<Option<Credential>, StoreError> {
+    tx.query_opt(GET, &[&tenant.0, &id]).await?.as_ref().map(read).transpose()
 }
 
 const LOCK: &str = "/* credentials::lock */

@@ -104,19 +104,33 @@ pub struct NewJob<'a> {
     pub plan_digest: Option<&'a str>,
 }
 
+/// What is read of a row.
+macro_rules! columns {
+    () => {
+        "job_id, kind, tenant_id, state, asked, requested_by, approved_by, request, plan_digest, progress, checkpoint,
+         checkpoint_format, outcome, error, attempts, crashes, created_at, updated_at, started_at, finished_at,
+         updated_at > clock_timestamp() - interval '30 seconds' AS fresh"
+    };
+}
+use columns;
+
 const PUT: &str = "/* jobs::put */
     INSERT INTO platform.jobs (job_id, kind, state, requested_by, request, tenant_id, approved_by, plan_digest)
     VALUES ($1 /* id */, $2 /* kind */, 'pending', $3 /* by */, $4 /* parameters */, $5 /* tenant */,
             $6 /* approved by */, $7 /* plan */)
     ON CONFLICT (job_id) DO NOTHING";
 
-/// Puts a job into the queue, with an entry in the audit trail: a node that does its kind takes it from there.
+/// Puts a job into the queue, with an entry in the audit trail: a node that does its kind takes it from there. One that is there
+/// already is not put again.
 pub async fn put(tx: &Tx<'_>, job: &NewJob<'_>) -> Result<(), StoreError> {
     let NewJob { id, kind, tenant, by, approved_by, parameters, plan_digest } = job;
     let tenant_id = tenant.map(|tenant| tenant.0);
-    tx.execute(PUT, &[id, kind, by, parameters, &tenant_id, approved_by, plan_digest]).await?;
+    if tx.execute(PUT, &[id, kind, by, parameters, &tenant_id, approved_by, plan_digest]).await? == 0 {
+        return Ok(());
+    }
     let detail = parameters.clone();
-    audit::append(tx, &Entry { tenant: *tenant, actor: by, action: kind, subject: id.to_string(), detail }).await
+    audit::append(tx, &Entry { tenant: *tenant, actor: by, action: kind, subject: id.to_string(), detail }).await?;
+    Ok(())
 }
 
 // Two who ask at once: the second one finds the job of the first.
@@ -136,15 +150,42 @@ pub async fn put_alone(tx: &Tx<'_>, job: &NewJob<'_>) -> Result<Option<Uuid>, St
     put(tx, job).await.map(|()| None)
 }
 
-/// What is read of a row.
-macro_rules! columns {
-    () => {
-        "job_id, kind, tenant_id, state, asked, requested_by, approved_by, request, plan_digest, progress, checkpoint,
-         checkpoint_format, outcome, error, attempts, crashes, created_at, updated_at, started_at, finished_at,
-         updated_at > clock_timestamp() - interval '30 seconds' AS fresh"
-    };
+/// Which job does what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// One that was put, or that was asked for the very same before.
+    This(Uuid),
+    /// Another one of the kind is not over yet.
+    Other(Uuid),
 }
-use columns;
+
+/// As [`put_alone`], but whoever asks for what is not over yet gets the job that does it.
+pub async fn put_once(tx: &Tx<'_>, job: &NewJob<'_>) -> Result<Placed, StoreError> {
+    let Some(other) = put_alone(tx, job).await? else { return Ok(Placed::This(job.id)) };
+    let is_same = get(tx, other).await?.is_some_and(|found| found.parameters == job.parameters);
+    Ok(if is_same { Placed::This(other) } else { Placed::Other(other) })
+}
+
+const NEWEST: &str = concat!(
+    "/* jobs::newest */ SELECT ",
+    columns!(),
+    " FROM platform.jobs WHERE kind = $1 /* kind */ AND request = $2 /* parameters */
+      ORDER BY created_at DESC, job_id DESC LIMIT 1"
+);
+
+/// The last job of a kind that was asked for the very same.
+pub async fn newest(tx: &Tx<'_>, kind: &str, parameters: &Value) -> Result<Option<Job>, StoreError> {
+    tx.query_opt(NEWEST, &[&kind, &parameters]).await?.as_ref().map(job).transpose()
+}
+
+/// Puts a job into the queue, beside others of its kind, unless one that was asked for the very same is not over yet; answers that one.
+pub async fn put_or_join(tx: &Tx<'_>, job: &NewJob<'_>) -> Result<Option<Job>, StoreError> {
+    tx.execute(ALONE, &[&job.kind]).await?;
+    if let Some(other) = newest(tx, job.kind, &job.parameters).await?.filter(|found| !found.state.is_over()) {
+        return Ok(Some(other));
+    }
+    put(tx, job).await.map(|()| None)
+}
 
 fn job(row: &Row) -> Result<Job, StoreError> {
     let (state, asked): (String, Option<String>) = (column(row, "state")?, column(row, "asked")?);

@@ -1,10 +1,20 @@
 //! The schema `platform`: tenants and their keys, who may lead, long work, and who did what.
 
 pub mod audit;
+pub mod audit_log;
+pub mod backfills;
+pub mod carried;
 pub mod credentials;
 pub mod fetches;
+pub mod flags;
 pub mod installation;
 pub mod jobs;
 pub mod leases;
+pub mod leaving;
+pub mod moves;
+pub mod portable;
+pub mod residences;
+pub mod rollouts;
+pub mod sessions;
 pub mod signing_keys;
 pub mod tenants;

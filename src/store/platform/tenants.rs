@@ -1,6 +1,9 @@
 //! Tenants: who shares this service, and whether they are served.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::model::TenantId;
 use crate::store::{
@@ -101,6 +104,22 @@ const LIST: &str = "/* tenants::list */
     ORDER BY name LIMIT $2 /* limit */";
 
 /// The tenants the transaction may see, by name, from the one after `after`.
+/// Those of the tenants that hold their units to cmi5's rules.
+pub async fn strict_among(tx: &Tx<'_>, tenants: &[TenantId]) -> Result<HashSet<TenantId>, StoreError> {
+    let wanted: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+    let sql = "/* tenants::strict_among */ SELECT t.tenant_id FROM unnest($1::uuid[]) AS wanted (tenant_id)
+        CROSS JOIN LATERAL (SELECT tenant_id FROM platform.tenants t
+                            WHERE t.tenant_id = wanted.tenant_id AND t.cmi5_strict OFFSET 0) t";
+    tx.query(sql, &[&wanted]).await?.iter().map(|row| column(row, "tenant_id").map(TenantId)).collect()
+}
+
+/// How many there are.
+pub async fn count(tx: &Tx<'_>) -> Result<usize, StoreError> {
+    let row = tx.query_one("/* tenants::count */ SELECT count(*) AS tenants FROM platform.tenants", &[]).await?;
+    let tenants: i64 = column(&row, "tenants")?;
+    Ok(usize::try_from(tenants).unwrap_or(usize::MAX))
+}
+
 pub async fn list(tx: &Tx<'_>, after: Option<&str>, limit: i64) -> Result<Vec<Tenant>, StoreError> {
     tx.query(LIST, &[&after, &limit]).await?.iter().map(read).collect()
 }

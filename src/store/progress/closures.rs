@@ -150,7 +150,10 @@ pub async fn open_attempts(
     let sql =
         "/* closures::open_attempts */ SELECT a.tenant_id, a.id, last.stored, coalesce(last.is_cmi5, false) AS is_cmi5
         FROM (SELECT tenant_id, id FROM progress.attempts
-              WHERE state = 'open' AND (tenant_id, id) > ($1, $2) ORDER BY tenant_id, id LIMIT $3) a
+              WHERE state = 'open' AND (tenant_id, id) > ($1, $2)
+                -- Of who is on the way to another cell nothing is said here.
+                AND NOT EXISTS (SELECT FROM platform.residences r WHERE r.tenant_id = attempts.tenant_id AND r.standing <> 'home')
+              ORDER BY tenant_id, id LIMIT $3) a
         CROSS JOIN LATERAL (SELECT f.stored, f.is_cmi5 FROM progress.attempt_statements f
                             WHERE f.tenant_id = a.tenant_id AND f.attempt_id = a.id
                             ORDER BY f.stored DESC LIMIT 1) last

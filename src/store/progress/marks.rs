@@ -1,5 +1,8 @@
 //! What was said of cmi5 sessions and units that decides what may follow: one row for each such thing.
 
+use std::collections::HashSet;
+
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
@@ -7,6 +10,9 @@ use crate::{
     model::TenantId,
     store::{As, Store, StoreError, Tx, door::tx::column, ledger::voids::voids_at},
 };
+
+/// A mark means something only within its tenant.
+pub type Key = (TenantId, Uuid);
 
 /// Those of the marks that are there. One whose statement is voided is gone for good.
 pub async fn known(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<Vec<Mark>, StoreError> {
@@ -28,35 +34,69 @@ pub async fn known(tx: &Tx<'_>, tenant: TenantId, keys: &[Uuid]) -> Result<Vec<M
         .await?;
     let (mut marks, mut voided) = (Vec::new(), Vec::new());
     for row in &rows {
-        let verb: String = column(row, "verb")?;
-        let verb = Verb::named(&verb)
-            .ok_or_else(|| StoreError::Shape { name: "marks::known", detail: format!("unknown verb {verb:?}") })?;
-        let (key, statement, occurred) = (column(row, "key")?, column(row, "statement_id")?, column(row, "occurred")?);
-        if column(row, "voided")? { voided.push(key) } else { marks.push(Mark { key, statement, verb, occurred }) }
+        if column(row, "voided")? { voided.push(column(row, "key")?) } else { marks.push(mark(row)?) }
     }
     if !voided.is_empty() {
-        // Whoever deletes it second deletes nothing, and then meets the mark of whoever was first.
-        tx.execute(
-            "/* marks::forget */ DELETE FROM progress.cmi5_marks WHERE tenant_id = $1 AND key = ANY($2)",
-            &[&tenant.0, &voided],
-        )
-        .await?;
+        forget(tx, tenant, &voided).await?;
     }
     Ok(marks)
 }
 
+/// Those of the marks that are there, and the keys of those whose statement somebody has voided, or tried to.
+pub async fn seen(tx: &Tx<'_>, keys: &[Key]) -> Result<(Vec<Mark>, HashSet<Uuid>), StoreError> {
+    let (tenants, keys): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(tenant, key)| (tenant.0, key)).unzip();
+    let rows = tx
+        .query(
+            "/* marks::seen */ SELECT m.key, m.statement_id, m.verb, m.occurred,
+                    coalesce((SELECT true FROM ledger.refs v WHERE v.tenant_id = m.tenant_id AND v.target_id = m.statement_id
+                              AND v.voids LIMIT 1), false) AS voided
+             FROM unnest($1::uuid[], $2::uuid[]) AS wanted (tenant_id, key)
+             CROSS JOIN LATERAL (SELECT * FROM progress.cmi5_marks m
+                                 WHERE m.tenant_id = wanted.tenant_id AND m.key = wanted.key OFFSET 0) m",
+            &[&tenants, &keys],
+        )
+        .await?;
+    let (mut marks, mut doubtful) = (Vec::new(), HashSet::new());
+    for row in &rows {
+        let mark = mark(row)?;
+        if column(row, "voided")? {
+            doubtful.insert(mark.key);
+        }
+        marks.push(mark);
+    }
+    Ok((marks, doubtful))
+}
+
+fn mark(row: &Row) -> Result<Mark, StoreError> {
+    let verb: &str = column(row, "verb")?;
+    let unknown = || StoreError::Shape { name: "marks", detail: format!("unknown verb {verb:?}") };
+    Ok(Mark {
+        key: column(row, "key")?,
+        statement: column(row, "statement_id")?,
+        verb: Verb::named(verb).ok_or_else(unknown)?,
+        occurred: column(row, "occurred")?,
+    })
+}
+
+async fn forget(tx: &Tx<'_>, tenant: TenantId, voided: &[Uuid]) -> Result<(), StoreError> {
+    // Whoever deletes it second deletes nothing, and then meets the mark of whoever was first.
+    let sql = "/* marks::forget */ DELETE FROM progress.cmi5_marks WHERE tenant_id = $1 AND key = ANY($2)";
+    tx.execute(sql, &[&tenant.0, &voided]).await.map(drop)
+}
+
 /// Adds marks, sorted so that two groups that share some wait for each other instead of deadlocking. A unique violation
 /// means that another transaction added one of them meanwhile: the caller reads again and judges anew.
-pub async fn insert(tx: &Tx<'_>, tenant: TenantId, marks: &[Mark]) -> Result<(), StoreError> {
-    let keys: Vec<Uuid> = marks.iter().map(|mark| mark.key).collect();
-    let statements: Vec<Uuid> = marks.iter().map(|mark| mark.statement).collect();
-    let verbs: Vec<&str> = marks.iter().map(|mark| mark.verb.name()).collect();
-    let occurred: Vec<_> = marks.iter().map(|mark| mark.occurred).collect();
+pub async fn insert(tx: &Tx<'_>, marks: &[(TenantId, Mark)]) -> Result<(), StoreError> {
+    let tenants: Vec<Uuid> = marks.iter().map(|(tenant, _)| tenant.0).collect();
+    let keys: Vec<Uuid> = marks.iter().map(|(_, mark)| mark.key).collect();
+    let statements: Vec<Uuid> = marks.iter().map(|(_, mark)| mark.statement).collect();
+    let verbs: Vec<&str> = marks.iter().map(|(_, mark)| mark.verb.name()).collect();
+    let occurred: Vec<_> = marks.iter().map(|(_, mark)| mark.occurred).collect();
     tx.execute(
         "/* marks::insert */ INSERT INTO progress.cmi5_marks (tenant_id, key, statement_id, verb, occurred)
-         SELECT $1, new.* FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
-             AS new (key, statement_id, verb, occurred) ORDER BY new.key",
-        &[&tenant.0, &keys, &statements, &verbs, &occurred],
+         SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
+             AS new (tenant_id, key, statement_id, verb, occurred) ORDER BY new.tenant_id, new.key",
+        &[&tenants, &keys, &statements, &verbs, &occurred],
     )
     .await
     .map(drop)

@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod closures;
 pub mod courses;
+pub mod erasing;
 pub mod gates;
 pub mod inbox;
 pub mod marks;
@@ -12,4 +13,6 @@ pub mod reads;
 pub mod rebuild;
 pub mod registries;
 pub mod relay;
+pub mod sagas;
 pub mod satisfied;
+pub mod subject;

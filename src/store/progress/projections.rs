@@ -70,22 +70,28 @@ pub struct Numbered {
     pub first_stored: DateTime<Utc>,
 }
 
-/// Tenants with statements, closings by hand or silences beyond their cursor and below the bound.
-pub async fn tenants_behind(tx: &Tx<'_>, bound: DateTime<Utc>) -> Result<Vec<TenantId>, StoreError> {
+/// Tenants with statements, closings by hand or silences beyond their cursor and below the bound, of those or of all.
+pub async fn tenants_behind(
+    tx: &Tx<'_>,
+    bound: DateTime<Utc>,
+    among: Option<&[TenantId]>,
+) -> Result<Vec<TenantId>, StoreError> {
+    let among: Option<Vec<Uuid>> = among.map(|among| among.iter().map(|tenant| tenant.0).collect());
     let rows = tx
         .query(
             "/* projections::tenants_behind */ SELECT t.tenant_id FROM platform.tenants t
              LEFT JOIN progress.projection_cursors c ON c.tenant_id = t.tenant_id
              -- Not EXISTS: that may become a join with the whole ledger, this is one step into its index.
-             WHERE (SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
-                    AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1
-                    ORDER BY s.stored LIMIT 1) IS NOT NULL
-                OR EXISTS (SELECT FROM progress.attempt_closures a WHERE a.tenant_id = t.tenant_id
-                           AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
-                OR EXISTS (SELECT FROM progress.silences a WHERE a.tenant_id = t.tenant_id
-                           AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
+             WHERE ($2::uuid[] IS NULL OR t.tenant_id = ANY ($2))
+               AND ((SELECT s.stored FROM ledger.statements s WHERE s.tenant_id = t.tenant_id
+                     AND s.stored > coalesce(c.position, 'epoch') AND s.stored < $1
+                     ORDER BY s.stored LIMIT 1) IS NOT NULL
+                 OR EXISTS (SELECT FROM progress.attempt_closures a WHERE a.tenant_id = t.tenant_id
+                            AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1)
+                 OR EXISTS (SELECT FROM progress.silences a WHERE a.tenant_id = t.tenant_id
+                            AND a.stored > coalesce(c.position, 'epoch') AND a.stored < $1))
              ORDER BY t.tenant_id",
-            &[&bound],
+            &[&bound, &among],
         )
         .await?;
     rows.iter().map(|row| Ok(TenantId(column(row, "tenant_id")?))).collect()

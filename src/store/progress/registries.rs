@@ -4,10 +4,15 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::model::TenantId;
-use crate::store::{As, Store, StoreError, Tx, door::tx::column};
+use crate::store::{
+    As, Store, StoreError, Tx,
+    door::tx::column,
+    platform::audit::{self, Entry},
+};
 
 /// A registered verb, or a namespace whose extensions are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -84,9 +89,8 @@ impl Store {
                 let Registered { iri, name, vocabulary, introduced_in } = entry;
                 let added = tx.execute(registry.add(), &[iri, name, vocabulary, introduced_in]).await?;
                 if added > 0 {
-                    let sql = "/* registries::audit_registration */ INSERT INTO platform.audit (actor, action, subject)
-                               VALUES ($1, 'registry.added', $2)";
-                    tx.execute(sql, &[&actor, iri]).await?;
+                    let (action, subject, detail) = ("registry.added", iri.clone(), json!({}));
+                    audit::append(tx, &Entry { tenant: None, actor, action, subject, detail }).await?;
                 }
                 Ok(added > 0)
             })

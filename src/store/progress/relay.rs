@@ -1,10 +1,16 @@
 //! What the relay reads of the ledger, and how far it has come.
 
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use crate::model::TenantId;
-use crate::store::{As, Store, StoreError, door::tx::column, ledger::statements, platform::leases};
+use crate::store::{
+    As, Store, StoreError, Tx,
+    door::tx::column,
+    ledger::statements,
+    platform::{leases, tenants},
+};
 
 /// A part of the tenants: those whose id's last byte leaves `index` when divided by `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +45,13 @@ pub struct Position {
 }
 
 impl Store {
-    /// The tenants of the share that have something to send.
-    pub async fn relay_positions(&self, share: Share) -> Result<Vec<Position>, StoreError> {
+    /// The tenants of the share that have something to send, of those or of all, and how many tenants there are.
+    pub async fn relay_positions(
+        &self,
+        share: Share,
+        among: Option<&[TenantId]>,
+    ) -> Result<(Vec<Position>, usize), StoreError> {
+        let among: &Option<Vec<Uuid>> = &among.map(|among| among.iter().map(|tenant| tenant.0).collect());
         self.run_tx("relay_positions", As::Worker, |tx| {
             Box::pin(async move {
                 let rows = tx
@@ -52,75 +63,96 @@ impl Store {
                              WHERE tenant_id = t.tenant_id AND stored > coalesce(c.position, 'epoch')
                              ORDER BY stored LIMIT 1) s
                          WHERE get_byte(uuid_send(t.tenant_id), 15) % $2 = $1
+                           AND ($3::uuid[] IS NULL OR t.tenant_id = ANY ($3))
                          ORDER BY t.tenant_id",
-                        &[&share.index, &share.of],
+                        &[&share.index, &share.of, among],
                     )
                     .await?;
                 let position = |row| {
                     let tenant = TenantId(column(row, "tenant_id")?);
                     Ok(Position { tenant, after: column(row, "position")?, oldest: column(row, "stored")? })
                 };
-                rows.iter().map(position).collect()
+                let positions = rows.iter().map(position).collect::<Result<_, StoreError>>()?;
+                Ok((positions, if among.is_none() { tenants::count(tx).await? } else { 0 }))
             })
         })
         .await
     }
 
-    /// The next statements of a tenant in the order of the ledger, all of them final: nothing can appear before them.
-    pub async fn relay_batch(
+    /// The next statements of each of the tenants, after the moment that goes with it, in the order of the ledger, all of them
+    /// final: nothing can appear before them.
+    pub async fn relay_batches(
         &self,
-        tenant: TenantId,
-        after: DateTime<Utc>,
+        asked: &[(TenantId, DateTime<Utc>)],
         most: i64,
-    ) -> Result<Vec<Outgoing>, StoreError> {
+    ) -> Result<Vec<Vec<Outgoing>>, StoreError> {
         self.run_tx("relay_batch", As::Worker, |tx| {
             Box::pin(async move {
                 let bound = statements::safe_bound(tx).await?;
-                let rows = tx
-                    .query(
-                        "/* relay::relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements
-                         WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
-                        &[&tenant.0, &after, &bound, &most],
-                    )
-                    .await?;
-                rows.iter()
-                    .map(|row| {
-                        Ok(Outgoing {
-                            id: column(row, "id")?,
-                            stored: column(row, "stored")?,
-                            occurred: column(row, "occurred")?,
-                            agent_key: column(row, "agent_key")?,
-                            payload: column(row, "payload")?,
-                        })
-                    })
-                    .collect()
+                try_join_all(asked.iter().map(|(tenant, after)| batch(tx, *tenant, *after, bound, most))).await
             })
         })
         .await
     }
 
-    /// Moves a tenant on, unless somebody else has moved it meanwhile; answers whether it did.
-    pub async fn relay_advance(
-        &self,
-        tenant: TenantId,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    /// Moves tenants on, each unless somebody else has moved it meanwhile; answers which it did.
+    pub async fn relay_advance(&self, moves: &[Move]) -> Result<Vec<bool>, StoreError> {
         self.run_tx("relay_advance", As::Worker, |tx| {
             Box::pin(async move {
                 leases::check(tx).await?;
-                let moved = tx
-                    .execute(
-                        "/* relay::relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
-                         VALUES ($1, $2)
-                         ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
-                             WHERE c.position = $3",
-                        &[&tenant.0, &to, &from],
-                    )
-                    .await?;
-                Ok(moved > 0)
+                try_join_all(moves.iter().map(|one| advance(tx, *one))).await
             })
         })
         .await
     }
+}
+
+/// A tenant that is moved on. Several are moved in the order of their ids, so that two relays do not wait for each other in a
+/// circle.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    pub tenant: TenantId,
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+async fn batch(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    after: DateTime<Utc>,
+    bound: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<Outgoing>, StoreError> {
+    let rows = tx
+        .query(
+            "/* relay::relay_batch */ SELECT id, stored, occurred, agent_key, payload FROM ledger.statements s
+             WHERE tenant_id = $1 AND stored > $2 AND stored < $3
+               AND NOT EXISTS (SELECT FROM ledger.hidden h WHERE h.tenant_id = $1 AND h.stored = s.stored)
+             ORDER BY stored LIMIT $4",
+            &[&tenant.0, &after, &bound, &most],
+        )
+        .await?;
+    let outgoing = |row| {
+        Ok(Outgoing {
+            id: column(row, "id")?,
+            stored: column(row, "stored")?,
+            occurred: column(row, "occurred")?,
+            agent_key: column(row, "agent_key")?,
+            payload: column(row, "payload")?,
+        })
+    };
+    rows.iter().map(outgoing).collect()
+}
+
+async fn advance(tx: &Tx<'_>, Move { tenant, from, to }: Move) -> Result<bool, StoreError> {
+    let moved = tx
+        .execute(
+            "/* relay::relay_advance */ INSERT INTO progress.relay_cursors AS c (tenant_id, position)
+             VALUES ($1, $2)
+             ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+                 WHERE c.position = $3",
+            &[&tenant.0, &to, &from],
+        )
+        .await?;
+    Ok(moved > 0)
 }

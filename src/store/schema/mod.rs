@@ -5,3 +5,4 @@ pub mod checks;
 pub mod migrations;
 pub mod reindex;
 pub mod scratch;
+pub mod server;

@@ -1,8 +1,8 @@
 //! Requests: how many, how long, how many now.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
 
-use super::{SECONDS, register};
+use super::{SECONDS, clients::Clients, latencies::Latencies, register};
 
 #[derive(Debug)]
 pub struct HttpMetrics {
@@ -18,11 +18,16 @@ pub struct HttpMetrics {
     pub no_room: IntCounter,
     /// Large answers that their clients did not take to the end.
     pub untaken: IntCounter,
+    /// Requests by a name of before.
+    pub old_names: IntCounterVec,
+    /// Who calls.
+    pub clients: Clients,
 }
 
 impl HttpMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = Opts::new("progress_http_requests_total", "answered requests");
+        let old_names = Opts::new("progress_http_old_names_total", "requests by a name that is on its way out");
         let seconds = HistogramOpts::new("progress_http_request_seconds", "time to the head of the answer");
         Ok(Self {
             requests: register(registry, IntCounterVec::new(requests, &["method", "route", "status"]))?,
@@ -41,7 +46,22 @@ impl HttpMetrics {
                 registry,
                 IntCounter::new("progress_http_untaken_answers_total", "large answers not taken to their end"),
             )?,
+            old_names: register(registry, IntCounterVec::new(old_names, &["old"]))?,
+            clients: Clients::register(registry)?,
         })
+    }
+
+    /// How long requests took, of all methods and routes, since the process began.
+    pub fn latencies(&self) -> Latencies {
+        let mut all = Latencies::default();
+        for family in self.seconds.collect() {
+            for metric in family.get_metric() {
+                for (place, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
+                    all.add(place, bucket.upper_bound(), bucket.cumulative_count());
+                }
+            }
+        }
+        all
     }
 
     /// Counts one answer. `route` is the matched pattern, never the path as sent.

@@ -1,6 +1,6 @@
 //! Migrations while this process lives, whoever ran them: files by how they ended, their time, the rows they touched.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::register;
 
@@ -16,6 +16,8 @@ pub struct MigrationMetrics {
     pub rows: IntCounter,
     /// Runs: `succeeded`, `failed`, `withheld`; `stalled` of those asked for over HTTP.
     pub runs: IntCounterVec,
+    /// By the name of the check: 0 it passes, 1 nobody knows, 2 it warns, 3 it fails.
+    pub checks: IntGaugeVec,
     /// How often a file that this process ran stepped back from a lock.
     pub stepped_back: IntCounter,
 }
@@ -28,7 +30,9 @@ impl MigrationMetrics {
         let runs = Opts::new("progress_migration_runs_total", "runs of migrations, by how they ended");
         let stepped_back =
             IntCounter::new("progress_migration_stepped_back_total", "times a file stepped back from a lock")?;
+        let checks = Opts::new("progress_system_check", "0 passes, 1 is not known, 2 warns, 3 fails");
         Ok(Self {
+            checks: register(registry, IntGaugeVec::new(checks, &["check"]))?,
             files: register(registry, IntCounterVec::new(files, &["outcome"]))?,
             file_seconds: register(registry, Histogram::with_opts(seconds))?,
             rows: register(registry, rows)?,

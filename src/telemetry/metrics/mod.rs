@@ -1,13 +1,20 @@
 //! The Prometheus metrics of the service: one file per area, each a struct of typed handles.
 //!
-//! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content.
+//! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content; but for the
+//! names of clients, of which there are 100 at most.
 
 mod archive;
+mod audit;
 mod auth;
+mod backup;
+mod clients;
+mod figures;
 mod http;
 mod inbox;
 mod ingest;
 mod jobs;
+mod latencies;
+mod law;
 mod ledger;
 mod migrations;
 mod pools;
@@ -26,11 +33,16 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::{
     archive::ArchiveMetrics,
+    audit::AuditMetrics,
     auth::AuthMetrics,
+    backup::BackupMetrics,
+    figures::Figures,
     http::HttpMetrics,
     inbox::InboxMetrics,
     ingest::IngestMetrics,
     jobs::JobMetrics,
+    latencies::Latencies,
+    law::LawMetrics,
     ledger::LedgerMetrics,
     migrations::MigrationMetrics,
     pools::{PoolFigures, PoolMetrics},
@@ -54,10 +66,12 @@ pub struct Areas {
     registry: Registry,
     pub archive: ArchiveMetrics,
     pub auth: AuthMetrics,
+    pub backup: BackupMetrics,
     pub http: HttpMetrics,
     pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
     pub jobs: JobMetrics,
+    pub law: LawMetrics,
     pub ledger: LedgerMetrics,
     pub migrations: MigrationMetrics,
     pub pools: PoolMetrics,
@@ -65,6 +79,7 @@ pub struct Areas {
     pub relay: RelayMetrics,
     pub shelf: ShelfMetrics,
     pub store: StoreMetrics,
+    pub audit: AuditMetrics,
     pub trail: TrailMetrics,
     pub transcript: TranscriptMetrics,
     pub work: WorkMetrics,
@@ -85,10 +100,12 @@ impl Metrics {
         let registry = Registry::new();
         let archive = ArchiveMetrics::register(&registry)?;
         let auth = AuthMetrics::register(&registry)?;
+        let backup = BackupMetrics::register(&registry)?;
         let http = HttpMetrics::register(&registry)?;
         let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
         let jobs = JobMetrics::register(&registry)?;
+        let law = LawMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
         let migrations = MigrationMetrics::register(&registry)?;
         let pools = PoolMetrics::register(&registry)?;
@@ -96,6 +113,7 @@ impl Metrics {
         let relay = RelayMetrics::register(&registry)?;
         let shelf = ShelfMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
+        let audit = AuditMetrics::register(&registry)?;
         let trail = TrailMetrics::register(&registry)?;
         let transcript = TranscriptMetrics::register(&registry)?;
         let work = WorkMetrics::register(&registry)?;
@@ -104,10 +122,12 @@ impl Metrics {
             registry,
             archive,
             auth,
+            backup,
             http,
             inbox,
             ingest,
             jobs,
+            law,
             ledger,
             migrations,
             pools,
@@ -115,11 +135,17 @@ impl Metrics {
             relay,
             shelf,
             store,
+            audit,
             trail,
             transcript,
             work,
             worker,
         })))
+    }
+
+    /// The few values that a person looks at, as they are now.
+    pub fn figures(&self) -> Figures {
+        Figures::of(&self.registry.gather())
     }
 
     /// All values in Prometheus' text format.

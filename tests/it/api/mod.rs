@@ -1,9 +1,10 @@
 //! `/api/v1` over HTTP: what it answers, to whom, and that every answer is as its description says.
 
-mod access;
+pub mod access;
 mod bodies;
 mod contract;
 mod jobs;
+mod months;
 mod pdf;
 mod reads;
 mod trail;

@@ -106,4 +106,28 @@ on_each_server! {
         archive.keep_schedule(&on, false).await.unwrap();
         assert_eq!((queued(&app.db).await.len(), state(&app.db).await), (1, State::Sealed));
     }
+
+    async fn a_node_whose_clock_is_years_ahead_seals_nothing_that_is_still_written(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        fill(&app, MARCH, 1, 10).await;
+        app.stop_loops().await;
+        app.post_statements(&crate::xapi::identified(&crate::xapi::id(700), "ann", "a")).await.expect(200);
+        let superuser = app.db.superuser().await;
+        superuser.batch_execute("UPDATE progress.projection_cursors SET position = now()").await.unwrap();
+        let real = RealStore::Folder(tempfile::tempdir().unwrap());
+        let metrics = Metrics::new().unwrap();
+        let on = Schedule { hot_months: Some(0), seal_after: DAY, drop_after: Some(Duration::ZERO) };
+        for years in [-30, 30] {
+            let clock = Clock::stepped(Clock::system().now() + chrono::TimeDelta::days(365 * years));
+            let archive = Archive::new(&app.db.store(), &Objects::over(real.store()), &clock, &Ids::random(), &metrics);
+            archive.keep_schedule(&on, false).await.unwrap();
+            let open = "SELECT count(*) FROM ledger.partitions WHERE state = 'open' AND upper_bound > now()";
+            let ahead = "SELECT count(*) FROM ledger.partitions WHERE upper_bound > now()";
+            let count = async |sql: &str| superuser.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+            assert_eq!(count(open).await, count(ahead).await, "the database's own clock decides");
+            let wanted = if years < 0 { State::Open } else { State::Sealed };
+            assert_eq!(state(&app.db).await, wanted, "{years} years off");
+        }
+        app.post_statements(&crate::xapi::identified(&crate::xapi::id(701), "ann", "a")).await.expect(200);
+    }
 }

@@ -39,7 +39,7 @@ pub struct Answered {
 }
 
 impl Answered {
-    fn of(answer: Answer) -> Self {
+    pub fn of(answer: Answer) -> Self {
         // A boundary is made anew for each answer.
         let kind = answer.header("content-type").to_owned();
         let text = match kind.split_once("boundary=") {
@@ -60,7 +60,7 @@ impl Answered {
     }
 
     /// The address of the next page.
-    fn next(&self) -> Option<String> {
+    pub fn next(&self) -> Option<String> {
         let text = self.text();
         let json = text.split("\r\n\r\n").find(|part| part.starts_with('{')).unwrap_or(&text);
         let page: Value = serde_json::from_str(json.split("\r\n--").next()?).ok()?;

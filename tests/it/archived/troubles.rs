@@ -1,13 +1,22 @@
 //! The storage is away, slow or spoilt, or too many ask it: nothing is left out silently, and who needs no archived month does
 //! not notice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use chrono::DateTime;
 use progress_service::{
-    model::{Clock, Ids, partition::Month},
+    cold::{Cold, ColdError},
+    model::{Clock, Ids, TenantId, partition::Month},
     objects::{
         Objects,
-        shelf::{Shelf, ShelfError, ShelfSettings},
+        shelf::{Shelf, ShelfError, ShelfSettings, Wanted},
+    },
+    store::{
+        As, StoreError,
+        ledger::{
+            pages::{self, Filter, Span},
+            tables::Tables,
+        },
     },
     telemetry::Metrics,
 };
@@ -18,8 +27,9 @@ use super::{history::settle, objects};
 use crate::{
     support::{
         app::{TestApp, send},
+        faulty::{Fault, Faulty},
         months,
-        segments::folder_store,
+        segments::{self, folder_store},
     },
     xapi::{about, id, identified, ids},
 };
@@ -156,14 +166,67 @@ on_each_server! {
         let answer = app.get_statements(&[]).await.expect(200);
         assert_eq!((ids(&answer.json()), answer.header("x-progress-archived")), (all, "3"));
     }
+
+    async fn a_month_that_moves_between_two_reads_of_a_page_is_never_left_out(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        two_months(&app).await;
+        months::seal(&app.db, march()).await;
+        months::detach(&app.db, march()).await;
+        let (store, tenant) = (app.db.store(), TenantId::DEFAULT);
+        let cold = Cold::new(store.clone(), Shelf::over(objects(&app), settings(), Metrics::new().unwrap()));
+        let (filter, span) = (&Filter::default(), &Span { ascending: false, since: None, until: None, limit: 10, bytes: 1 << 20 });
+        let begun = async || {
+            let page = store.run_tx("page", As::Tenant(tenant), |tx| Box::pin(async move {
+                Ok::<_, StoreError>(pages::page(tx, tenant, filter, (Tables::Hot, span), DateTime::UNIX_EPOCH).await?.found)
+            }));
+            page.await.unwrap()
+        };
+        let end = async |hot| cold.fill(tenant, filter, span, hot, DateTime::UNIX_EPOCH).await;
+        assert_eq!(end(begun().await).await.unwrap().len(), 5);
+        // Back among the hot ones, whose part of the page was read without it.
+        let hot = begun().await;
+        months::attach(&app.db, march()).await;
+        assert!(matches!(end(hot).await, Err(ColdError::Moved)));
+        // And away for good, while the tables are thought to have it.
+        months::detach(&app.db, march()).await;
+        let hot = begun().await;
+        months::publish(&app.db, &objects(&app), march(), 0).await;
+        months::archived(&app.db, march()).await;
+        months::drop_table(&app.db, march()).await;
+        assert!(matches!(end(hot).await, Err(ColdError::Moved)));
+        assert_eq!(end(begun().await).await.unwrap().len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_storage_that_is_slow_is_late_and_named_with_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, rows) = (segments::place("2026-03"), segments::rows(segments::place("2026-03"), 40));
+    let objects = Objects::over(folder_store(folder.path()));
+    let published = segments::archive(&objects, segments::writing(place, 1), &rows, segments::SMALL).await.unwrap();
+    let wanted = &Wanted { place, digest: published.manifest().summary.digest.clone() };
+    let ask = async |pause: u64| {
+        let slow = Faulty::new(folder_store(folder.path()), Fault::Slow(Duration::from_millis(pause)));
+        let shelf = Shelf::over(Objects::over(Arc::new(slow)), settings(), Metrics::new().unwrap());
+        let visit = shelf.visit().await.unwrap();
+        visit.select(wanted, &Default::default(), &segments::everything()).await.map(|rows| rows.len())
+    };
+    assert_eq!(ask(10).await.unwrap(), 40);
+    let late = ask(6_000).await.unwrap_err();
+    assert!(
+        matches!(late, ShelfError::Late { after, .. } if after == settings().timeout) && late.is_temporary(),
+        "{late}"
+    );
+}
+
+fn settings() -> ShelfSettings {
+    ShelfSettings { cache: None, reads: 2, wait: Duration::from_millis(20), timeout: Duration::from_secs(5) }
 }
 
 #[tokio::test]
 async fn too_many_readers_are_told_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        ShelfSettings { cache: None, reads: 2, wait: Duration::from_millis(20), timeout: Duration::from_secs(5) };
-    let shelf = Shelf::over(Objects::over(folder_store(folder.path())), settings, Metrics::new().unwrap());
+    let shelf = Shelf::over(Objects::over(folder_store(folder.path())), settings(), Metrics::new().unwrap());
     let (one, two) = (shelf.visit().await.unwrap(), shelf.visit().await.unwrap());
     let Err(refused) = shelf.visit().await else { panic!("a third was let in") };
     assert!(matches!(refused, ShelfError::Busy { limit: 2 }) && refused.is_temporary());

@@ -48,7 +48,8 @@ async fn the_service_logs_in_as_a_role_that_owns_nothing() {
     let row = service
         .query_one(
             "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls,
-                    pg_has_role('progress_service', 'MEMBER') AND pg_has_role('progress_worker', 'MEMBER'),
+                    (SELECT bool_and(pg_has_role(g, 'MEMBER')) FROM unnest(ARRAY['progress_service', 'progress_worker',
+                        'progress_eraser', 'progress_retention']) AS g),
                     (SELECT count(*) FROM pg_shdepend d WHERE d.refobjid = r.oid AND d.deptype = 'o')
              FROM pg_roles r WHERE rolname = current_user",
             &[],

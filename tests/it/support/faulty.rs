@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ pub enum Fault {
     AnswerOf(usize),
     /// This one and all after it, undone.
     From(usize),
+    /// None, but each takes so long.
+    Slow(Duration),
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +56,9 @@ impl Calls {
     }
 
     async fn through<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        if let Fault::Slow(pause) = self.fault {
+            tokio::time::sleep(pause).await;
+        }
         match self.next() {
             Fate::Done => call.await,
             Fate::Undone => Err(injected()),

@@ -1,10 +1,12 @@
 //! A Kafka node of a test's own that may be killed, held still, and started again over its data.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::Headers,
 };
 use tempfile::TempDir;
 
@@ -77,8 +79,48 @@ impl Broker {
         .await;
     }
 
+    /// Where its log segments lie.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Every key, value and header of every topic, as a client gets them: decompressed.
+    pub async fn everything(&self) -> Vec<Vec<u8>> {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", &self.address).set("group.id", "a test");
+        settings.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+        tokio::task::spawn_blocking(move || read_all(&settings)).await.expect("no panic")
+    }
+
     /// `STOP` holds it still with all its connections open, `CONT` lets it go on.
     pub fn signal(&self, name: &str) {
         self.process.as_ref().expect("a running broker").signal(name);
     }
+}
+
+fn read_all(settings: &ClientConfig) -> Vec<Vec<u8>> {
+    const ANSWER: Duration = Duration::from_secs(20);
+    let consumer: BaseConsumer = settings.create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(None, ANSWER).expect("the broker answers");
+    let (mut wanted, mut left) = (TopicPartitionList::new(), 0);
+    for topic in metadata.topics() {
+        for partition in topic.partitions() {
+            wanted.add_partition_offset(topic.name(), partition.id(), Offset::Beginning).expect("an offset");
+            left += 1;
+        }
+    }
+    consumer.assign(&wanted).expect("an assignment");
+    let mut found = Vec::new();
+    while left > 0 {
+        match consumer.poll(ANSWER).expect("the broker answers") {
+            Ok(message) => {
+                found.extend([message.key(), message.payload()].into_iter().flatten().map(<[u8]>::to_vec));
+                let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+                found.extend(headers.filter_map(|header| header.value.map(<[u8]>::to_vec)));
+            }
+            Err(KafkaError::PartitionEOF(_)) => left -= 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    found
 }

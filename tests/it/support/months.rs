@@ -168,7 +168,7 @@ pub async fn restore(db: &TestDatabase, objects: &Objects, month: Month, revisio
     background::runtime().spawn(filling).await.unwrap();
 }
 
-fn full(row: &Row) -> FullRow<'_> {
+pub fn full(row: &Row) -> FullRow<'_> {
     FullRow {
         tenant: row.tenant,
         id: row.id,

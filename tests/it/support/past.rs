@@ -1,12 +1,18 @@
 //! A past: what was posted just now, as if it had been stored months ago.
 
 use progress_service::model::partition::Month;
+use tokio_postgres::Client;
 
 use super::pg::TestDatabase;
 
 /// Moves everything that is stored in the present into the days after the tenth of a month, in its order. Whoever reads the
 /// ledger must have read it before.
 pub async fn move_into(db: &TestDatabase, month: Month) {
+    move_into_by(&db.superuser().await, month).await;
+}
+
+/// The same by a superuser's session.
+pub async fn move_into_by(superuser: &Client, month: Month) {
     let begin = month.begin().to_rfc3339();
     let sql = format!(
         "SELECT ledger.ensure_month('{begin}'::timestamptz);
@@ -23,7 +29,7 @@ pub async fn move_into(db: &TestDatabase, month: Month) {
          ALTER TABLE ledger.statements ENABLE ALWAYS TRIGGER statements_are_append_only;
          ANALYZE ledger.statements, ledger.relations, ledger.statement_ids"
     );
-    db.superuser().await.batch_execute(&sql).await.unwrap();
+    superuser.batch_execute(&sql).await.unwrap();
 }
 
 /// A tenant whose name sorts behind the default one's.

@@ -258,6 +258,12 @@ impl SmallDisk {
         );
         Self(folder.to_owned())
     }
+
+    /// Gives it more room.
+    pub fn grow(&self, mebibytes: u32) {
+        let size = format!("remount,size={mebibytes}m");
+        privileged("mount", &["-o".as_ref(), size.as_ref(), self.0.as_ref()]);
+    }
 }
 
 impl Drop for SmallDisk {

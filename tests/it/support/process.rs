@@ -18,7 +18,12 @@ const READY: &str = "listening on ";
 
 /// The binary with nothing of this process's environment but what a program needs to run.
 pub fn command(arguments: &[&str], variables: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(PROGRAM);
+    command_of(PROGRAM, arguments, variables)
+}
+
+/// The same of another binary: that of an earlier release.
+pub fn command_of(program: &str, arguments: &[&str], variables: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).env_clear().stdin(Stdio::null());
     for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"] {
         command.envs(super::settings::optional(name).map(|value| (name, value)));
@@ -126,6 +131,7 @@ impl Drop for Process {
 pub struct Service {
     pub process: Process,
     pub url: String,
+    program: String,
     data: Arc<TempDir>,
     variables: BTreeMap<String, String>,
 }
@@ -136,8 +142,17 @@ impl Service {
         Self::start_in(variables, |_| ()).await
     }
 
+    /// The same of another binary.
+    pub async fn start_of(program: &str, variables: &[(&str, &str)]) -> Self {
+        Self::prepared(program, variables, |_| ()).await
+    }
+
     /// The same, with a data folder that is made ready first.
     pub async fn start_in(variables: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
+        Self::prepared(PROGRAM, variables, prepare).await
+    }
+
+    async fn prepared(program: &str, variables: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let data = Arc::new(tempfile::tempdir().expect("a folder"));
         prepare(data.path());
         let mut all = BTreeMap::from([
@@ -145,20 +160,20 @@ impl Service {
             ("PROGRESS_DATA_DIR".to_owned(), data.path().to_string_lossy().into_owned()),
         ]);
         all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self::run(data, all).await
+        Self::run(program.to_owned(), data, all).await
     }
 
-    async fn run(data: Arc<TempDir>, variables: BTreeMap<String, String>) -> Self {
-        let mut process = Process::start(command(&["serve"], &variables));
+    async fn run(program: String, data: Arc<TempDir>, variables: BTreeMap<String, String>) -> Self {
+        let mut process = Process::start(command_of(&program, &["serve"], &variables));
         let url = process.says(READY).await.trim().to_owned();
-        Self { process, url, data, variables }
+        Self { process, url, program, data, variables }
     }
 
     /// Starts it again over the same data, as after a crash.
     pub async fn again(self) -> Self {
-        let (data, variables) = (Arc::clone(&self.data), self.variables.clone());
+        let (program, data, variables) = (self.program.clone(), Arc::clone(&self.data), self.variables.clone());
         drop(self);
-        Self::run(data, variables).await
+        Self::run(program, data, variables).await
     }
 
     pub fn data(&self) -> &Path {

@@ -1,5 +1,12 @@
 //! Object storage for tests: a bucket per test, removed with everything in it.
 
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use futures_util::TryStreamExt;
 use object_store::{
     ObjectStore, ObjectStoreExt,
@@ -8,8 +15,14 @@ use object_store::{
 };
 use progress_service::model::Ids;
 use reqwest::{Method, StatusCode};
+use tempfile::TempDir;
 
-use super::{background, settings};
+use super::{
+    background, patience,
+    pgproc::{SmallDisk, free_port},
+    process::Process,
+    settings,
+};
 
 /// Where the store is and how to sign in.
 #[derive(Clone)]
@@ -31,16 +44,97 @@ impl Access {
     }
 
     /// The object store's client cannot make or remove a bucket itself; it can sign the request.
-    async fn bucket_request(&self, method: Method, bucket: &str) -> StatusCode {
+    async fn bucket_request(&self, method: Method, bucket: &str, body: &'static str) -> StatusCode {
         let url = format!("{}/{bucket}", self.endpoint);
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        let mut request = HttpRequest::new(HttpRequestBody::from(body.to_owned()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = url.parse().expect("a URL");
         let credential = AwsCredential { key_id: self.key.clone(), secret_key: self.secret.clone(), token: None };
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
         let client = super::http::client();
-        let sent = client.request(method, url).headers(request.headers().clone()).send().await;
+        let sent = client.request(method, url).headers(request.headers().clone()).body(body).send().await;
         sent.expect("the object store answers").status()
+    }
+}
+
+/// A store of a test's own, the program of the shared one over a folder. Stopped when it is dropped.
+pub struct Gateway {
+    process: Process,
+    pub access: Access,
+    folder: TempDir,
+    disk: Option<SmallDisk>,
+}
+
+impl Gateway {
+    /// One that answers; with so many mebibytes, on a disk of its own that can be filled up.
+    pub async fn start(mebibytes: Option<u32>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = mebibytes.map(|mebibytes| SmallDisk::mount(folder.path(), mebibytes));
+        let address = format!("127.0.0.1:{}", free_port());
+        let (objects, metadata) = (folder.path().join("objects"), folder.path().join("metadata"));
+        let versions = folder.path().join("versions");
+        for each in [&objects, &metadata, &versions] {
+            std::fs::create_dir(each).expect("a folder");
+        }
+        let mut command = Command::new(settings::required("TEST_S3_PROGRAM"));
+        command.env("ROOT_ACCESS_KEY", "key").env("ROOT_SECRET_KEY", "secret");
+        command.args(["--port", &address, "posix", "--versioning-dir"]).arg(versions);
+        command.arg("--sidecar").arg(metadata).arg(objects);
+        let access = Access {
+            endpoint: format!("http://{address}"),
+            region: "us-east-1".to_owned(),
+            key: "key".to_owned(),
+            secret: "secret".to_owned(),
+        };
+        let gateway = Self { process: Process::start(command), access, folder, disk };
+        patience::until("the start of the store", async || {
+            let asked = super::http::client().get(&gateway.access.endpoint).send().await;
+            asked.map(drop).map_err(|error| format!("{error}: {}", gateway.process.log.lines().join("\n")))
+        })
+        .await;
+        gateway
+    }
+
+    /// Where its objects lie, with what it knows of them.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes a bucket that keeps what is deleted or replaced, as a version that is not current.
+    pub async fn bucket_with_versions(&self, name: &str) {
+        let made = self.access.bucket_request(Method::PUT, name, "").await;
+        assert!(made.is_success(), "the bucket was not made: {made}");
+        let enabled = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
+        let made = self.access.bucket_request(Method::PUT, &format!("{name}?versioning="), enabled).await;
+        assert!(made.is_success(), "it does not keep versions: {made}");
+    }
+
+    /// What its buckets keep that is not current.
+    pub fn versions(&self) -> PathBuf {
+        self.folder.path().join("versions")
+    }
+
+    /// Leaves no room on its disk but for so many bytes.
+    pub fn fill_but(&self, bytes: u64) {
+        let mut ballast = File::create(self.ballast()).expect("a file");
+        while ballast.write_all(&[0; 4096]).is_ok() {}
+        let length = ballast.metadata().expect("a file").len();
+        ballast.set_len(length.saturating_sub(bytes)).expect("a shorter file");
+    }
+
+    pub fn free(&self) {
+        std::fs::remove_file(self.ballast()).expect("a full disk");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.path().join("ballast")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.process.kill();
+        drop(self.disk.take());
     }
 }
 
@@ -52,9 +146,13 @@ pub struct Bucket {
 
 impl Bucket {
     pub async fn new() -> Self {
-        let bucket =
-            Self { name: format!("test-{}", Ids::random().uuid().simple()), access: Access::from_environment() };
-        let status = bucket.access.bucket_request(Method::PUT, &bucket.name).await;
+        Self::at(Access::from_environment()).await
+    }
+
+    /// In a store of the test's own.
+    pub async fn at(access: Access) -> Self {
+        let bucket = Self { name: format!("test-{}", Ids::random().uuid().simple()), access };
+        let status = bucket.access.bucket_request(Method::PUT, &bucket.name, "").await;
         assert!(status.is_success(), "the bucket was not made: {status}");
         bucket
     }
@@ -101,7 +199,7 @@ impl Drop for Bucket {
             for object in objects {
                 store.delete(&object.location).await.expect("a deletion");
             }
-            access.bucket_request(Method::DELETE, &name).await
+            access.bucket_request(Method::DELETE, &name, "").await
         });
         if !std::thread::panicking() {
             assert!(status.is_some_and(|status| status.is_success()), "the bucket was not removed: {status:?}");

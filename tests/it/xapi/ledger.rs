@@ -60,7 +60,8 @@ on_each_server! {
         assert!(tables.len() >= 9, "the ledger's tables were not found");
         for row in tables {
             let table: String = row.get(0);
-            let count = format!("SELECT count(*) FROM ledger.{table}");
+            // What no tenant has, such as the rules for everybody, is nobody's secret.
+            let count = format!("SELECT count(tenant_id) FROM ledger.{table}");
             for (setting, expected_none) in [
                 ("SET ROLE progress_service; RESET app.tenant_id", true),
                 ("SET ROLE progress_service; SET app.tenant_id = '00000000-0000-4000-8000-0000000000ff'", true),

@@ -82,14 +82,14 @@ async fn fill(db: &TestDatabase) {
         store
             .run_tx("fill", As::Tenant(TENANT), |tx| {
                 Box::pin(async move {
-                    let ids: Vec<Uuid> = group.iter().map(|statement| statement.id).collect();
-                    let first = statements::moment(statements::beforehand(tx, TENANT, &ids).await?.first_micros)?;
+                    let ids: Vec<statements::Id> = group.iter().map(statements::id_of).collect();
+                    let first = statements::moment(statements::beforehand(tx, &ids).await?.first_micros)?;
                     let entry = |(offset, statement)| NewStatement {
                         statement,
                         stored: first + TimeDelta::microseconds(offset),
                     };
                     let entries: Vec<NewStatement<'_>> = (0..).zip(group).map(entry).collect();
-                    statements::append(tx, TENANT, &entries).await
+                    statements::append(tx, &entries).await
                 })
             })
             .await

@@ -141,7 +141,7 @@ async fn verify(caller: Caller, jobs: Data<Jobs>, req: HttpRequest) -> Result<Ht
 }
 
 /// Starts a run. Answers 202 with the place where it can be watched.
-#[utoipa::path(post, path = "/api/v1/admin/migrations/run", tag = "migrations", operation_id = "runMigrations",
+#[utoipa::path(post, path = "/api/v1/admin/migrations/runs", tag = "migrations", operation_id = "runMigrations",
     request_body = Option<Described>,
     responses((status = 202, description = "started", body = Document<Object>,
                headers(("Location" = String, description = "where the run can be watched"))),

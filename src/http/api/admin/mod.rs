@@ -1,6 +1,13 @@
 //! `/api/v1/admin`: what operators do over HTTP.
 
+pub mod archive;
+pub mod backfills;
 pub mod credentials;
+pub mod flags;
 pub mod jobs;
 pub mod migrations;
+pub mod partitions;
+mod planned;
+pub mod residency;
+pub mod rollouts;
 pub mod tenants;

@@ -149,7 +149,7 @@ impl Write {
         made: Option<&Merged>,
     ) -> Result<(), WriteError> {
         documents::lock(tx, place.key).await?;
-        let current = documents::get(tx, tenant, place.key, work::SMALL).await?;
+        let current = documents::get(tx, tenant, place, work::SMALL).await?;
         self.judge(current.as_ref())?;
         let (content, etag) = match (self.method, current) {
             (DocumentMethod::Delete, _) => {

@@ -3,9 +3,11 @@
 mod after;
 mod before;
 mod functions;
+mod isolation;
 mod rights;
 
 pub use after::{AfterFacts, InvalidIndex, Months, TenantTable, after};
 pub use before::{BeforeFacts, GroupRole, OldTransaction, Replica, SchemaOwner, before};
 pub use functions::Function;
+pub use isolation::{Isolation, isolation};
 pub use rights::{ServiceRights, service};

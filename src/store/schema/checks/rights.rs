@@ -28,23 +28,33 @@ const GROUPS: &str = "/* rights::checks_groups */
     SELECT w.name FROM unnest($1::text[]) AS w(name) LEFT JOIN pg_roles r ON r.rolname = w.name
     WHERE NOT coalesce(pg_has_role(r.oid, 'MEMBER'), false) ORDER BY 1";
 
-/// A role counts with all it is a member of. The owner and superusers may always; that is told by the other fields.
+/// What the login is granted itself, and all that it is a member of; what the removers are granted does not count. The owner and
+/// superusers may always; that is told by the other fields.
 const LEDGER: &str = "/* rights::checks_ledger_rights */
     SELECT p FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p
-    WHERE to_regclass('ledger.statements') IS NOT NULL AND (
-        has_table_privilege(to_regclass('ledger.statements'), p)
-        OR EXISTS (SELECT FROM pg_roles g WHERE g.rolname = ANY($1) AND pg_has_role(g.oid, 'MEMBER')
-                   AND has_table_privilege(g.oid, to_regclass('ledger.statements'), p)))";
+    WHERE to_regclass('ledger.statements') IS NOT NULL AND EXISTS (
+        SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
+        LEFT JOIN pg_roles g ON g.oid = a.grantee
+        WHERE c.oid = to_regclass('ledger.statements') AND a.privilege_type = p
+          AND (a.grantee = 0 OR pg_has_role(g.oid, 'MEMBER') AND g.rolname <> ALL ($1)))";
 
 /// Reads the rights of the login behind `session`.
-pub async fn service(session: &Session, schemas: &[String], groups: &[String]) -> Result<ServiceRights, StoreError> {
-    read(session, schemas, groups).await.map_err(|e| StoreError::from_pg("checks_rights", &e))
+///
+/// `removers` are those of the group roles `groups` that may remove: what they may is not held against the login.
+pub async fn service(
+    session: &Session,
+    schemas: &[String],
+    groups: &[String],
+    removers: &[String],
+) -> Result<ServiceRights, StoreError> {
+    read(session, schemas, groups, removers).await.map_err(|e| StoreError::from_pg("checks_rights", &e))
 }
 
 async fn read(
     session: &Session,
     schemas: &[String],
     groups: &[String],
+    removers: &[String],
 ) -> Result<ServiceRights, tokio_postgres::Error> {
     let client = session.client();
     let login = client.query_one(LOGIN, &[&schemas]).await?;
@@ -56,6 +66,6 @@ async fn read(
         owned_tables: login.get(3),
         temporary: login.get(4),
         missing_groups: names(client.query(GROUPS, &[&groups]).await?),
-        ledger_rights: names(client.query(LEDGER, &[&groups]).await?),
+        ledger_rights: names(client.query(LEDGER, &[&removers]).await?),
     })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     legacy::{self, Neighbour},
     quoted,
-    tables::{ATTEMPTS, BASELINES, HISTORY, columns},
+    tables::{ATTEMPTS, BASELINES, HISTORY, PROMISED, columns},
 };
 use crate::store::{StoreError, door::ddl::Session};
 
@@ -46,6 +46,13 @@ pub struct Superseded {
     pub checksum: String,
 }
 
+/// That a release before can live with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    pub file: String,
+    pub release: String,
+}
+
 /// What stands where the history table should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HistoryTable {
@@ -64,6 +71,7 @@ pub struct SchemaFacts {
     pub applied: Vec<Applied>,
     pub attempts: Vec<Attempt>,
     pub superseded: Vec<Superseded>,
+    pub promises: Vec<Promise>,
     /// Tables, views and sequences in the schema that are not the runner's own.
     pub objects: i64,
     /// Tables of this very schema in which another tool kept its history, as `schema.table`.
@@ -160,7 +168,7 @@ async fn schema_facts(session: &Session, schema: &str) -> Result<SchemaFacts, St
         facts.attempts = attempts(session, schema).await?;
     }
     if columns(session, schema, BASELINES).await?.is_some() {
-        facts.superseded = superseded(session, schema).await?;
+        (facts.superseded, facts.promises) = superseded(session, schema).await?;
     }
     Ok(facts)
 }
@@ -215,14 +223,21 @@ async fn attempts(session: &Session, schema: &str) -> Result<Vec<Attempt>, Store
         .map_err(|e| StoreError::from_pg("migration_attempts", &e))
 }
 
-async fn superseded(session: &Session, schema: &str) -> Result<Vec<Superseded>, StoreError> {
+/// Files that a squash took the place of, and those that a release before was promised to live with.
+async fn superseded(session: &Session, schema: &str) -> Result<(Vec<Superseded>, Vec<Promise>), StoreError> {
     let sql = format!(
         "/* facts::migration_baselines */ SELECT baseline, superseded, checksum FROM {}.{BASELINES} ORDER BY 1, 2",
         quoted(schema)
     );
     let rows = session.client().query(&sql, &[]).await.map_err(|e| StoreError::from_pg("migration_baselines", &e))?;
-    rows.iter()
-        .map(|row| Ok(Superseded { baseline: row.try_get(0)?, superseded: row.try_get(1)?, checksum: row.try_get(2)? }))
-        .collect::<Result<_, tokio_postgres::Error>>()
-        .map_err(|e| StoreError::from_pg("migration_baselines", &e))
+    let (mut squashed, mut promises) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let text = |place| row.try_get::<_, String>(place).map_err(|e| StoreError::from_pg("migration_baselines", &e));
+        let (baseline, superseded) = (text(0)?, text(1)?);
+        match baseline.strip_prefix(PROMISED) {
+            Some(release) => promises.push(Promise { file: superseded, release: release.to_owned() }),
+            None => squashed.push(Superseded { baseline, superseded, checksum: text(2)? }),
+        }
+    }
+    Ok((squashed, promises))
 }

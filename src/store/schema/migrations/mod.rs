@@ -14,7 +14,7 @@ pub mod patience;
 pub mod record;
 pub mod rehearse;
 pub mod standing;
-mod tables;
+pub(super) mod tables;
 pub mod told;
 
 use std::time::Duration;

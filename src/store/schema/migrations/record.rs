@@ -2,7 +2,7 @@
 
 use super::{
     quoted,
-    tables::{ATTEMPTS, BASELINES, HISTORY},
+    tables::{ATTEMPTS, BASELINES, HISTORY, PROMISED},
 };
 use crate::store::{StoreError, door::ddl::Session};
 
@@ -14,6 +14,8 @@ pub struct NewRow<'a> {
     pub category: &'a str,
     pub checksum: &'a str,
     pub by: &'a str,
+    /// The release that is promised to live with it.
+    pub promised: Option<&'a str>,
 }
 
 /// An attempt about to be made.
@@ -93,8 +95,18 @@ pub async fn share(session: &Session, schema: &str) -> Result<(), StoreError> {
     session.client().batch_execute(&sql).await.map_err(|e| StoreError::from_pg("migration_share", &e))
 }
 
-/// Writes the row that says a file is applied; part of whatever transaction is open.
+/// Writes the row that says a file is applied, after what is promised of it; part of whatever transaction is open.
 pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Result<(), tokio_postgres::Error> {
+    if let Some(release) = row.promised {
+        let sql = format!(
+            "/* record::migration_promise */ INSERT INTO {}.{BASELINES} (baseline, superseded, checksum, recorded_by)
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            quoted(row.schema)
+        );
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&format!("{PROMISED}{release}"), &row.file, &row.checksum, &row.by];
+        session.client().execute(&sql, &values).await?;
+    }
     let sql = format!(
         "/* record::migration_applied */ INSERT INTO {}.{HISTORY}
            (migration_name, category, checksum, applied_at, applied_by, duration_ms)
@@ -106,11 +118,26 @@ pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Re
     session.client().execute(&sql, &values).await.map(drop)
 }
 
-/// Removes the row of a file that was undone; part of whatever transaction is open.
+/// Removes the row of a file that was undone, and what was promised of it; part of whatever transaction is open.
 pub async fn undone(session: &Session, schema: &str, file: &str) -> Result<(), tokio_postgres::Error> {
-    let sql =
-        format!("/* record::migration_undone */ DELETE FROM {}.{HISTORY} WHERE migration_name = $1", quoted(schema));
+    let s = quoted(schema);
+    let sql = format!("/* record::migration_undone */ DELETE FROM {s}.{HISTORY} WHERE migration_name = $1");
+    session.client().execute(&sql, &[&file]).await?;
+    let sql = format!(
+        "/* record::migration_promise_undone */ DELETE FROM {s}.{BASELINES}
+         WHERE superseded = $1 AND starts_with(baseline, '{PROMISED}')"
+    );
     session.client().execute(&sql, &[&file]).await.map(drop)
+}
+
+/// Withdraws what was promised to other releases than this one: older ones know nothing of what comes now.
+pub async fn withdraw(session: &Session, schema: &str, but: Option<&str>) -> Result<(), StoreError> {
+    let sql = format!(
+        "/* record::migration_withdraw */ DELETE FROM {}.{BASELINES}
+         WHERE starts_with(baseline, '{PROMISED}') AND baseline IS DISTINCT FROM '{PROMISED}' || $1::text",
+        quoted(schema)
+    );
+    session.client().execute(&sql, &[&but]).await.map(drop).map_err(|e| StoreError::from_pg("migration_withdraw", &e))
 }
 
 /// Opens an attempt, committed at once so that it outlives a crash.

@@ -6,6 +6,9 @@ pub const HISTORY: &str = "schema_migrations";
 pub const ATTEMPTS: &str = "schema_migration_attempts";
 pub const BASELINES: &str = "schema_migration_baselines";
 
+/// How the name of a release begins that stands among the baselines: it was promised to live with the file.
+pub const PROMISED: &str = "for ";
+
 /// The columns of a table in their order, looked up without any right on its schema.
 pub(super) async fn columns(session: &Session, schema: &str, table: &str) -> Result<Option<Vec<String>>, StoreError> {
     let sql = "/* tables::migration_columns */

@@ -53,7 +53,8 @@ impl Server {
         let password = self.password().replace('\'', "''");
         let logins = format!(
             "DO $$ DECLARE wanted text; BEGIN
-               FOREACH wanted IN ARRAY ARRAY['progress_service', 'progress_worker', '{OWNER}', '{SERVICE}'] LOOP
+               FOREACH wanted IN ARRAY ARRAY['progress_service', 'progress_ingest', 'progress_worker', 'progress_eraser', 'progress_retention',
+                                         '{OWNER}', '{SERVICE}'] LOOP
                  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
                    EXECUTE format('CREATE ROLE %I', wanted);
                  END IF;
@@ -61,8 +62,8 @@ impl Server {
              END $$;
              ALTER ROLE {OWNER} LOGIN CREATEROLE PASSWORD '{password}';
              ALTER ROLE {SERVICE} LOGIN PASSWORD '{password}';
-             GRANT progress_service, progress_worker TO {OWNER} WITH ADMIN OPTION;
-             GRANT progress_service, progress_worker TO {SERVICE}"
+             GRANT progress_service, progress_ingest, progress_worker, progress_eraser, progress_retention TO {OWNER} WITH ADMIN OPTION;
+             GRANT progress_service, progress_ingest, progress_worker, progress_eraser, progress_retention TO {SERVICE}"
         );
         self.client.batch_execute(&logins).await.unwrap();
         self.reap().await;

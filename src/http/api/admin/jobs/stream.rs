@@ -41,7 +41,7 @@ impl Streams {
     }
 
     /// Answers with the job as it is, and goes on from there.
-    pub(super) fn follow(&self, store: Store, job: Job) -> Result<HttpResponse, HttpError> {
+    pub(in crate::http) fn follow(&self, store: Store, job: Job) -> Result<HttpResponse, HttpError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| HttpError::Unavailable {
             why: format!("{MOST} streams are open on this node, and no more are"),
             retry_after: COME_BACK,

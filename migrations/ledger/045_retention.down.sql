@@ -1,0 +1,13 @@
+DROP TABLE IF EXISTS ledger.removals;
+DROP TABLE IF EXISTS ledger.course_ends;
+DROP TABLE IF EXISTS ledger.retention_assignments;
+DROP TABLE IF EXISTS ledger.retention_rules;
+DROP TABLE IF EXISTS ledger.retention_sign_offs;
+DROP TABLE IF EXISTS ledger.retention_requests;
+DROP TABLE IF EXISTS ledger.retention_classes;
+DROP FUNCTION IF EXISTS ledger.refuse_rewriting();
+DROP FUNCTION IF EXISTS ledger.released_by_two();
+DROP FUNCTION IF EXISTS ledger.shortened_by_two();
+DROP FUNCTION IF EXISTS ledger.kept_days(uuid);
+DROP FUNCTION IF EXISTS ledger.kept_by_rule(uuid, text, text, uuid, text);
+DROP FUNCTION IF EXISTS ledger.retention_class(uuid);

@@ -1,0 +1,1 @@
+ALTER TABLE ledger.documents DROP COLUMN IF EXISTS agent_key;

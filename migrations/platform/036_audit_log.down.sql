@@ -1,0 +1,10 @@
+DROP TRIGGER IF EXISTS audit_awaits_its_place ON platform.audit;
+DROP FUNCTION IF EXISTS platform.audit_awaits_its_place();
+DROP TABLE IF EXISTS platform.audit_anchors;
+DROP TABLE IF EXISTS platform.audit_checkpoints;
+DROP TABLE IF EXISTS platform.audit_subtrees;
+DROP TABLE IF EXISTS platform.audit_leaves;
+DROP FUNCTION IF EXISTS platform.destroy_audit_key(uuid);
+DROP TABLE IF EXISTS platform.audit_keys;
+DROP TABLE IF EXISTS platform.audit_log;
+DROP TABLE IF EXISTS platform.audit_pending;

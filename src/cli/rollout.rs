@@ -1,0 +1,153 @@
+//! `rollout`: carry a plan out step by step, see how it goes, and take it back.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{access::BY, beside::with_database, exit};
+use crate::{
+    app,
+    config::Loaded,
+    model::{Ids, plan as digests},
+    rollout::{Desk, Plan, plan},
+    store::{
+        Store,
+        platform::rollouts::{Event, Rollout},
+    },
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Who does it, as the audit trail will know them
+    #[arg(long, global = true, default_value = BY)]
+    by: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read a plan and say what it does in which order, and what is wrong with it; exit code 4 when something is
+    Plan { file: PathBuf },
+    /// Begin a rollout; nodes do its steps from now on
+    Start {
+        file: PathBuf,
+        /// Only if the plan still has this digest
+        #[arg(long)]
+        plan: Option<String>,
+    },
+    /// Print the newest rollout and where it is
+    Status { name: Option<String> },
+    /// Let one that holds go on; of a contract this is the approval, by somebody else than who began
+    Advance { name: String },
+    /// Approve the contract that waits for it: as somebody else than who began
+    Approve { name: String },
+    /// Let it wait; what is set stays set
+    Pause { name: String },
+    /// Let a paused one go on
+    Resume { name: String },
+    /// Take it back: flags become what they were
+    Abort {
+        name: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print everything that a rollout did, and when
+    Report { name: String },
+}
+
+/// Runs the subcommand over the configured database, which may serve at the same time.
+pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+    with_database(&loaded.config, async |database| {
+        let store = Store::open(&database.settings)?;
+        let known = app::known_to_plans(&database.runner(&loaded.config)?);
+        let done = with_desk(&args, &Desk::new(&store, &Ids::random(), known)).await;
+        store.close();
+        done
+    })
+    .await
+}
+
+async fn with_desk(args: &Args, desk: &Desk) -> anyhow::Result<ExitCode> {
+    let (by, json) = (args.by.as_str(), args.json);
+    let rollout = match &args.command {
+        Command::Plan { file } => return planned(desk, file, json).await,
+        Command::Start { file, plan } => {
+            let read = read(file)?;
+            let digest = digests::digest(&read);
+            digests::must_be_the_one(plan.as_deref(), &digest).map_err(anyhow::Error::msg)?;
+            desk.start(&read, &digest, by).await?;
+            return shown(desk, Some(&read.name), json, false).await;
+        }
+        Command::Status { name } => return shown(desk, name.as_deref(), json, false).await,
+        Command::Report { name } => return shown(desk, Some(name), json, true).await,
+        Command::Advance { name } => desk.advance(name, by).await?,
+        Command::Approve { name } => desk.approve(name, by).await?,
+        Command::Pause { name } => desk.pause(name, by).await?,
+        Command::Resume { name } => desk.resume(name, by).await?,
+        Command::Abort { name, reason } => desk.abort(name, reason, by).await?,
+    };
+    print(&rollout, json);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &PathBuf) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    plan::read(&text).map_err(anyhow::Error::msg)
+}
+
+async fn planned(desk: &Desk, file: &PathBuf, json: bool) -> anyhow::Result<ExitCode> {
+    let plan = read(file)?;
+    let (faults, digest) = (desk.faults(&plan).await?, digests::digest(&plan));
+    let order = plan.order().unwrap_or_default();
+    if json {
+        let steps: Vec<_> = order.iter().map(|step| json!(step)).collect();
+        say!("{}", json!({ "name": plan.name, "digest": digest, "steps": steps, "faults": faults }));
+    } else {
+        say!("{}: {}", plan.name, plan.about);
+        for (place, step) in (1..).zip(&order) {
+            say!("  {place}. {}  {}", step.name, json!(step.what));
+        }
+        faults.iter().for_each(|fault| say!("fault: {fault}"));
+        say!("digest {digest}");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
+}
+
+async fn shown(desk: &Desk, name: Option<&str>, json: bool, whole: bool) -> anyhow::Result<ExitCode> {
+    let Some((rollout, events)) = desk.look(name, 1).await?.pop() else {
+        anyhow::bail!("there is no rollout{}", name.map(|name| format!(" {name:?}")).unwrap_or_default());
+    };
+    print(&rollout, json);
+    if whole {
+        events.iter().for_each(|event| print_event(event, json));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(rollout: &Rollout, json: bool) {
+    let Rollout { name, state, step, why, asked_by, approved_by, digest, started_at, finished_at, .. } = rollout;
+    if json {
+        let line = json!({ "id": rollout.id, "name": name, "state": state, "step": step, "why": why, "askedBy": asked_by,
+            "approvedBy": approved_by, "digest": digest, "startedAt": started_at, "finishedAt": finished_at });
+        say!("{line}");
+        return;
+    }
+    let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    say!("{name}  {state} at step {}{why}", step + 1);
+}
+
+fn print_event(event: &Event, json: bool) {
+    let Event { at, step, what, detail, by } = event;
+    if json {
+        say!("{}", json!({ "at": at, "step": step, "what": what, "detail": detail, "by": by }));
+    } else {
+        say!("  {}  {step:<20} {what:<12} {detail}  ({by})", at.format("%Y-%m-%dT%H:%M:%SZ"));
+    }
+}

@@ -1,0 +1,96 @@
+//! `/admin/sign-in` and `/admin/sign-out`.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data, ServiceConfig},
+};
+use askama::Template;
+use url::form_urlencoded;
+
+use super::{
+    form::{Act, Form},
+    refusal::ROOT,
+    shell::answer,
+    visitor::{PageError, SIGN_IN, cookie, to_with, token},
+};
+use crate::{
+    http::{HttpError, edge::is_below},
+    identity::{AuthError, Identity},
+    model::Secret,
+    telemetry::Metrics,
+};
+
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/sign-in").get(ask).post(sign_in)).service(web::resource("/sign-out").post(sign_out));
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html", config = "src/http/pages/askama.toml")]
+struct SignIn {
+    next: String,
+    wrong: String,
+}
+
+async fn ask(req: HttpRequest) -> Result<HttpResponse, PageError> {
+    let next = form_urlencoded::parse(req.query_string().as_bytes()).find(|(name, _)| name == "next");
+    let next = next.map(|(_, place)| place.into_owned()).unwrap_or_default();
+    Ok(answer(&SignIn { next: own(&next), wrong: String::new() })?)
+}
+
+/// A place among these pages; what leads elsewhere leads to the first one.
+fn own(next: &str) -> String {
+    let is_plain = next.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b))
+        && !next.contains("//")
+        && !next.contains("..");
+    if is_plain && is_below(next, ROOT) && next != SIGN_IN { next.to_owned() } else { ROOT.to_owned() }
+}
+
+async fn sign_in(req: HttpRequest, identity: Data<Identity>, form: Form) -> Result<HttpResponse, PageError> {
+    let next = own(form.text("next"));
+    let secret = Secret::new(form.exact("secret"));
+    match identity.open_session(form.text("key"), &secret, token(&req).as_ref()).await {
+        Ok((token, _)) => Ok(to_with(&next, cookie(&req, Some(&token)))),
+        Err(error @ (AuthError::Refused | AuthError::Expired | AuthError::Revoked | AuthError::Scope(_))) => {
+            if let Some(metrics) = req.app_data::<Data<Metrics>>() {
+                metrics.auth.refusals.with_label_values(&["wrong"]).inc();
+            }
+            let mut response = answer(&SignIn { next, wrong: error.to_string() })?;
+            *response.status_mut() = actix_web::http::StatusCode::UNAUTHORIZED;
+            Ok(response)
+        }
+        Err(AuthError::Busy) => {
+            let why = "too many tries with this key failed, or too many secrets are being checked".to_owned();
+            Err(HttpError::Unavailable { why, retry_after: std::time::Duration::from_secs(60) }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn sign_out(req: HttpRequest, identity: Data<Identity>, act: Act) -> Result<HttpResponse, PageError> {
+    if let Some(token) = token(&req) {
+        identity.close_session(&token, &act.visitor.caller.credential.audit_name()).await?;
+    }
+    Ok(to_with(SIGN_IN, cookie(&req, None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for (next, place) in [
+            ("/admin/jobs", "/admin/jobs"),
+            ("", "/admin"),
+            ("https://evil.example", "/admin"),
+            ("//evil.example", "/admin"),
+            ("/admin//evil", "/admin"),
+            ("/admin/../api", "/admin"),
+            ("/administrator", "/admin"),
+            ("/admin/sign-in", "/admin"),
+            ("/admin/\r\nX: y", "/admin"),
+        ] {
+            assert_eq!(own(next), place, "{next:?}");
+        }
+    }
+}

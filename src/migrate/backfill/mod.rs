@@ -1,0 +1,9 @@
+//! Backfills: data files that a job walks a table with, batch by batch beside the running work.
+
+pub mod desk;
+pub mod file;
+pub mod pace;
+mod run;
+
+pub use desk::{Backfills, DeskError, KIND, Standing};
+pub use run::Stepped;

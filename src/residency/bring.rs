@@ -1,0 +1,143 @@
+//! What goes over in a move, and back: in rounds while the tenant is served, and to the last row while its writers wait.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Move, ResidencyError,
+    courier::Courier,
+    doors::{TICK, drained, edge, last_words},
+    prove::Proof,
+    run::Walk,
+};
+use crate::store::{
+    As,
+    platform::{carried::TABLES, moves},
+};
+
+/// Rounds in which what came meanwhile is brought; who writes faster than this copies is frozen for longer.
+const ROUNDS: u32 = 12;
+/// A round that brought fewer, and took no longer, was the last one before the freeze.
+const FEW: u64 = 500;
+const SOON: Duration = Duration::from_millis(700);
+
+impl Walk<'_> {
+    pub async fn bring(&mut self, found: &Move) -> Result<(), ResidencyError> {
+        let courier = self.forth(found);
+        let before = Proof::kept(found.proof.as_ref(), "forth");
+        if self.rounds(found, &courier, ("forth", before)).await? {
+            courier.rehearse_the_way_back().await?;
+            self.same = Some(true);
+        }
+        Ok(())
+    }
+
+    /// Brings what came since the proof; answers whether that was all.
+    pub async fn catch_up(&self, found: &Move) -> Result<bool, ResidencyError> {
+        self.rounds(found, &self.forth(found), ("forth", Proof::kept(found.proof.as_ref(), "forth"))).await
+    }
+
+    pub async fn bring_back(&mut self, found: &Move) -> Result<(), ResidencyError> {
+        let before = Proof::kept(found.proof.as_ref(), "back").or_else(|| Proof::kept(found.proof.as_ref(), "opened"));
+        if self.rounds(found, &self.back(found), ("back", before)).await? {
+            self.same = Some(true);
+        }
+        Ok(())
+    }
+
+    /// Brings what there is in rounds, each of what came since the one before, and proves it; answers whether that was all.
+    async fn rounds(
+        &self,
+        found: &Move,
+        courier: &Courier,
+        (way, mut proof): (&'static str, Option<Proof>),
+    ) -> Result<bool, ResidencyError> {
+        for _ in 0..ROUNDS {
+            let begun = Instant::now();
+            let (after, rows) = self.round(courier, proof.as_ref()).await?;
+            let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
+            kept[way] = json!(after);
+            self.store_proof(found.id, &kept, Some(self.residency.clock.now())).await?;
+            let brought = rows + after.statements - proof.as_ref().map_or(0, |proof| proof.statements);
+            proof = Some(after);
+            if self.job.should_stop() {
+                return Ok(false);
+            }
+            if brought < FEW && begun.elapsed() < SOON {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// One round: all rows since the proof, then what they come to. Answers the new proof and how many other rows came.
+    async fn round(&self, courier: &Courier, before: Option<&Proof>) -> Result<(Proof, u64), ResidencyError> {
+        let (horizon, through) = edge(&courier.from, courier.tenant).await?;
+        courier.months().await?;
+        let since = before.map(|proof| proof.horizon.as_str());
+        let rows = courier.tables(since, &|done| self.tell("copying rows", done)).await?;
+        let rest = Proof::rest(before, through);
+        courier.statements(rest, &|done| self.tell("copying statements", done)).await?;
+        let months = courier.prove(rest).await?;
+        let grown =
+            before.cloned().unwrap_or_else(Proof::nothing).with(&months, through, horizon).ok_or_else(unreadable)?;
+        Ok((grown, rows))
+    }
+
+    /// Waits for who was writing, brings the rest, and finds the two the same to the last row.
+    pub async fn bring_rest(
+        &mut self,
+        found: &Move,
+        courier: Courier,
+        way: &'static str,
+    ) -> Result<(), ResidencyError> {
+        drained(&courier.from).await?;
+        last_words(&courier.from, courier.tenant).await?;
+        let before = match way {
+            "forth" => Proof::kept(found.proof.as_ref(), way),
+            _ => Proof::kept(found.proof.as_ref(), way).or_else(|| Proof::kept(found.proof.as_ref(), "opened")),
+        };
+        let (since, todo) = match (way, &before) {
+            ("back", Some(proof)) => {
+                (proof.through.min(found.changed_at), "what is here still would be back, so the tenant stays there")
+            }
+            _ => (found.created_at, "wait for the end of that, `residency cancel`, and plan the move anew"),
+        };
+        courier.nobody_was_erased(since, todo).await?;
+        let through = courier.ledger_now(&courier.from).await?;
+        courier.months().await?;
+        let since = before.as_ref().map(|proof| proof.horizon.as_str());
+        courier.tables(since, &|_| ()).await?;
+        let rest = Proof::rest(before.as_ref(), through);
+        courier.statements(rest, &|_| ()).await?;
+        let months = courier.prove(rest).await?;
+        let mut tables = Map::new();
+        for of in &TABLES {
+            let sum = courier.settle(of).await?;
+            tables.insert(of.table.to_owned(), json!({ "rows": sum.rows, "sum": sum.sum }));
+        }
+        // What is stored there from now on is stored later than all that came.
+        while courier.ledger_now(&courier.to).await? <= through {
+            tokio::time::sleep(TICK).await;
+        }
+        let horizon = before.as_ref().map_or_else(String::new, |proof| proof.horizon.clone());
+        let whole = before.unwrap_or_else(Proof::nothing).with(&months, through, horizon).ok_or_else(unreadable)?;
+        let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
+        kept[way] = json!(whole);
+        kept["tables"] = Value::Object(tables);
+        self.store_proof(found.id, &kept, Some(self.residency.clock.now())).await?;
+        self.same = Some(true);
+        Ok(())
+    }
+
+    pub async fn store_proof(&self, id: Uuid, proof: &Value, at: Option<DateTime<Utc>>) -> Result<(), ResidencyError> {
+        Ok(self.store.run_tx("move_proof", As::Worker, |tx| Box::pin(moves::prove(tx, id, proof, at))).await?)
+    }
+}
+
+fn unreadable() -> ResidencyError {
+    ResidencyError::Differs("what was proven before cannot be read".to_owned())
+}

@@ -1,0 +1,269 @@
+//! Brings what a tenant has from one cell to the other. Whatever it does may be done again: what is there already stays.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::ResidencyError;
+use crate::{
+    model::TenantId,
+    store::{
+        As, Store, StoreError, Tx,
+        ledger::{
+            carried::{self as statements, OnItsWay, Place, Stretch},
+            partitions,
+            statements::now as ledger_now,
+        },
+        platform::{
+            carried::{self, Carried, Shape, Sum, TABLES},
+            residences,
+        },
+    },
+};
+
+/// The way from one cell to the other.
+#[derive(Clone)]
+pub struct Courier {
+    pub from: Store,
+    pub to: Store,
+    pub tenant: TenantId,
+    pub move_id: Uuid,
+}
+
+/// What is put in one transaction.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Rows(&'a Carried, &'a Shape, &'a [String]),
+    Statements(&'a [OnItsWay]),
+    Relations(&'a [Place]),
+    /// Rows that are not there any more where they come from, by their keys.
+    Gone(&'a Carried, &'a [String]),
+}
+
+impl What<'_> {
+    async fn put(self, tx: &Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
+        match self {
+            Self::Rows(of, shape, lines) => carried::put(tx, of, shape, tenant, lines).await,
+            Self::Statements(page) => statements::put(tx, tenant, page).await,
+            Self::Relations(page) => statements::put_relations(tx, tenant, page).await,
+            Self::Gone(of, keys) => carried::remove(tx, of, tenant, keys).await,
+        }
+    }
+}
+
+/// How many rows went over so far.
+pub type Tell<'t> = &'t (dyn Fn(u64) + Sync);
+
+impl Courier {
+    /// Makes the months in the other cell in which the tenant has statements.
+    pub async fn months(&self) -> Result<(), ResidencyError> {
+        let tenant = self.tenant;
+        let (hot, _) =
+            self.from.run_tx("carried_months", As::Worker, |tx| Box::pin(statements::months(tx, tenant))).await?;
+        for month in hot {
+            let made = self.to.run_tx("ensure_month", As::Worker, |tx| Box::pin(partitions::ensure(tx, month.begin())));
+            made.await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the rows of every table: all, or those that were written since a horizon. Answers how many came or changed.
+    pub async fn tables(&self, since: Option<&str>, tell: Tell<'_>) -> Result<u64, ResidencyError> {
+        let mut brought = 0;
+        for of in &TABLES {
+            brought += self.table(of, since, &|more| tell(brought + more)).await?;
+        }
+        Ok(brought)
+    }
+
+    async fn table(&self, of: &Carried, since: Option<&str>, tell: Tell<'_>) -> Result<u64, ResidencyError> {
+        let tenant = self.tenant;
+        let (here, there) = self.shapes(of).await?;
+        let (mut brought, mut after): (u64, Option<String>) = (0, None);
+        loop {
+            let (here, after_this) = (&here, after.as_deref());
+            let page = self.from.run_tx("carried_page", As::Worker, |tx| {
+                Box::pin(carried::page(tx, of, here, (tenant, since), after_this))
+            });
+            let page = page.await?;
+            let Some(last) = page.last() else { return Ok(brought) };
+            after = Some(last.clone());
+            brought += self.brings(What::Rows(of, &there, &page)).await?;
+            tell(brought);
+        }
+    }
+
+    async fn shapes(&self, of: &Carried) -> Result<(Shape, Shape), ResidencyError> {
+        let tenant = self.tenant;
+        let here = self.from.run_tx("carried_shape", As::Worker, |tx| Box::pin(carried::shape(tx, of, tenant)));
+        let there = self.to.run_tx("carried_shape", As::Worker, |tx| Box::pin(carried::shape(tx, of, tenant)));
+        let (here, there) = tokio::try_join!(here, there)?;
+        if !here.fits(&there) {
+            return Err(ResidencyError::Refused(format!(
+                "{} has other columns in the other cell: bring both to one release",
+                of.table
+            )));
+        }
+        Ok((here, there))
+    }
+
+    /// Puts something in the other cell, as long as the tenant arrives there by this move; answers how many rows came or changed.
+    async fn brings(&self, what: What<'_>) -> Result<u64, ResidencyError> {
+        let (tenant, move_id) = (self.tenant, self.move_id);
+        self.to
+            .run_tx("carried_put", As::Worker, |tx| {
+                Box::pin(async move {
+                    if !residences::let_in(tx, tenant, move_id).await? {
+                        let why =
+                            "the tenant does not arrive there by this move any more: somebody else goes on with it";
+                        return Err(ResidencyError::Refused(why.to_owned()));
+                    }
+                    Ok(what.put(tx, tenant).await?)
+                })
+            })
+            .await
+    }
+
+    /// Brings the statements of a stretch with their relations; answers how many were new.
+    pub async fn statements(&self, of: Stretch, tell: Tell<'_>) -> Result<u64, ResidencyError> {
+        let (mut at, mut brought) = (of, 0);
+        let mut page = self.statement_page(at).await?;
+        while let Some(last) = page.last() {
+            at.after = last.stored;
+            // The next are read while these are written.
+            let (put, next) = tokio::join!(self.brings(What::Statements(&page)), self.statement_page(at));
+            brought += put?;
+            tell(brought);
+            page = next?;
+        }
+        self.relations(of).await?;
+        Ok(brought)
+    }
+
+    async fn statement_page(&self, of: Stretch) -> Result<Vec<OnItsWay>, ResidencyError> {
+        let tenant = self.tenant;
+        Ok(self.from.run_tx("carried_read", As::Worker, |tx| Box::pin(statements::page(tx, tenant, of))).await?)
+    }
+
+    async fn relations(&self, of: Stretch) -> Result<(), ResidencyError> {
+        let (tenant, mut at) = (self.tenant, (Uuid::nil(), DateTime::<Utc>::UNIX_EPOCH));
+        loop {
+            let page = self
+                .from
+                .run_tx("carried_relations", As::Worker, |tx| Box::pin(statements::relations(tx, tenant, of, at)));
+            let page = page.await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            at = *last;
+            self.brings(What::Relations(&page)).await?;
+        }
+    }
+
+    /// Makes a table there what it is here, rows that went too, and answers what both come to; `Err` where that is not the same.
+    pub async fn settle(&self, of: &Carried) -> Result<Sum, ResidencyError> {
+        let (here, there) = self.sums(of).await?;
+        if here == there {
+            return Ok(here);
+        }
+        self.remove_gone(of).await?;
+        let (here, there) = self.sums(of).await?;
+        if here == there {
+            return Ok(here);
+        }
+        self.table(of, None, &|_| ()).await?;
+        let (here, there) = self.sums(of).await?;
+        if here == there {
+            return Ok(here);
+        }
+        Err(ResidencyError::Differs(format!(
+            "{} has {} rows here and {} there, or others",
+            of.table, here.rows, there.rows
+        )))
+    }
+
+    async fn sums(&self, of: &Carried) -> Result<(Sum, Sum), ResidencyError> {
+        let (tenant, (shape, _)) = (self.tenant, self.shapes(of).await?);
+        let shape = &shape;
+        let here = self.from.run_tx("carried_sum", As::Worker, |tx| Box::pin(carried::sum(tx, of, shape, tenant)));
+        let there = self.to.run_tx("carried_sum", As::Worker, |tx| Box::pin(carried::sum(tx, of, shape, tenant)));
+        Ok(tokio::try_join!(here, there)?)
+    }
+
+    async fn remove_gone(&self, of: &Carried) -> Result<(), ResidencyError> {
+        if of.way == carried::Way::Added || of.key.is_empty() {
+            return Ok(());
+        }
+        let tenant = self.tenant;
+        let here = self.from.run_tx("carried_keys", As::Worker, |tx| Box::pin(carried::keys(tx, of, tenant)));
+        let there = self.to.run_tx("carried_keys", As::Worker, |tx| Box::pin(carried::keys(tx, of, tenant)));
+        let (here, there) = tokio::try_join!(here, there)?;
+        let here: std::collections::HashSet<String> = here.into_iter().collect();
+        let gone: Vec<String> = there.into_iter().filter(|key| !here.contains(key)).collect();
+        for some in gone.chunks(1_000) {
+            self.brings(What::Gone(of, some)).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a page of every table where it came from, and takes it back: whether the way back is open.
+    pub async fn rehearse_the_way_back(&self) -> Result<(), ResidencyError> {
+        let (tenant, undone) = (self.tenant, "rehearsed");
+        for of in &TABLES {
+            let (shape, back) = self.shapes(of).await?;
+            let (shape, back) = (&back, &shape);
+            let page = self
+                .to
+                .run_tx("carried_page", As::Worker, |tx| Box::pin(carried::page(tx, of, shape, (tenant, None), None)));
+            let page = &page.await?;
+            if page.is_empty() {
+                continue;
+            }
+            let put = self.from.run_tx("carried_rehearse", As::Worker, |tx| {
+                Box::pin(async move {
+                    carried::put(tx, of, back, tenant, page).await?;
+                    // Refused, so that nothing of it stands.
+                    Err::<(), _>(ResidencyError::Refused(undone.to_owned()))
+                })
+            });
+            match put.await {
+                Err(ResidencyError::Refused(why)) if why == undone => {}
+                Err(error) => return Err(error),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `Err` where somebody was erased since, or is being: what went over before would come back with the tenant.
+    pub async fn nobody_was_erased(&self, since: DateTime<Utc>, todo: &str) -> Result<(), ResidencyError> {
+        let tenant = self.tenant;
+        let asked = self
+            .from
+            .run_tx("erased_since", As::Worker, |tx| Box::pin(statements::has_erased_since(tx, tenant, since)));
+        if !asked.await? {
+            return Ok(());
+        }
+        Err(ResidencyError::Differs(format!("somebody was erased since it went over, or is being: {todo}")))
+    }
+
+    /// What the ledger's clock of a cell says.
+    pub async fn ledger_now(&self, store: &Store) -> Result<DateTime<Utc>, ResidencyError> {
+        Ok(store.run_tx("move_edge", As::Tenant(self.tenant), |tx| Box::pin(ledger_now(tx))).await?)
+    }
+
+    /// Tells the tenant's trail again where it went, each entry once.
+    pub async fn trail(&self) -> Result<(), ResidencyError> {
+        let (tenant, id) = (self.tenant, self.move_id);
+        loop {
+            let after =
+                self.to.run_tx("trail_told", As::Worker, |tx| Box::pin(carried::trail_told(tx, tenant, id))).await?;
+            let page =
+                self.from.run_tx("trail_page", As::Worker, |tx| Box::pin(carried::trail_page(tx, (tenant, id), after)));
+            let page = &page.await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            self.to
+                .run_once("trail_tell", As::Worker, |tx| Box::pin(carried::trail_tell(tx, (tenant, id), page)))
+                .await?;
+        }
+    }
+}

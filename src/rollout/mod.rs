@@ -1,0 +1,17 @@
+//! Rollouts: a plan whose steps are done one after the other, watched while they are baked, and taken back by itself where the new
+//! version is worse.
+
+mod desk;
+mod error;
+pub mod plan;
+mod run;
+mod samples;
+pub mod verdict;
+
+pub use self::{
+    desk::Desk,
+    error::RolloutError,
+    plan::Plan,
+    run::{Looked, Moment, Stepped, broken_checks, moment, step},
+    samples::Samples,
+};

@@ -1,0 +1,415 @@
+//! A plan: the steps of a rollout as a versioned file, and whether they can be done and taken back. Pure.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The newest form of a file that is read here.
+pub const FORMAT: u32 = 1;
+const LONGEST_ABOUT: usize = 2_000;
+const LONGEST_SQL: usize = 10_000;
+
+/// A plan as its file says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    pub format: u32,
+    pub name: String,
+    pub about: String,
+    #[serde(default)]
+    pub watch: Watch,
+    /// What has to hold before a step switches, while it is baked, and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    pub steps: Vec<Step>,
+}
+
+/// A question to the database whose every row is something that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub name: String,
+    /// One SELECT.
+    pub sql: String,
+}
+
+/// What is watched while a step is baked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watch {
+    /// Answers that take longer are slow.
+    pub slow: String,
+    /// A part of bad requests that is larger by this is tolerated.
+    pub tolerance: f64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { slow: "1s".to_owned(), tolerance: 0.01 }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub name: String,
+    #[serde(flatten)]
+    pub what: What,
+    /// Steps that have to be done before.
+    #[serde(default)]
+    pub needs: Vec<String>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum What {
+    /// Waits until these files are applied; they only add.
+    Expand { files: Vec<String> },
+    /// Begins a backfill and waits until it is verified.
+    Backfill { backfill: String },
+    /// Sets a flag, for pilots or for everybody, and watches for a while.
+    Switch {
+        flag: String,
+        value: String,
+        #[serde(default)]
+        pilots: Vec<String>,
+        #[serde(default)]
+        bake: Option<String>,
+    },
+    /// Waits until these files are applied, which take away what the old version needs. Nothing is taken back from here on.
+    Contract { files: Vec<String> },
+}
+
+impl What {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Expand { .. } => "expand",
+            Self::Backfill { .. } => "backfill",
+            Self::Switch { .. } => "switch",
+            Self::Contract { .. } => "contract",
+        }
+    }
+}
+
+/// A file of this binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFile {
+    /// `module/file`.
+    pub name: String,
+    pub only_adds: bool,
+    pub reversible: bool,
+}
+
+/// What a plan may name.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub files: Vec<KnownFile>,
+    pub backfills: Vec<String>,
+    pub tenants: Vec<String>,
+}
+
+/// Reads the text of a file.
+pub fn read(text: &str) -> Result<Plan, String> {
+    // A newer form may hold what this one does not know: its number is what matters then.
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| format!("the plan is no TOML: {error}"))?;
+    match table.get("format").and_then(toml::Value::as_integer) {
+        Some(format) if format > i64::from(FORMAT) => {
+            return Err(format!("the plan has format {format}; this release reads up to {FORMAT}"));
+        }
+        Some(_) => {}
+        None => return Err("the plan says no `format`".to_owned()),
+    }
+    table.try_into().map_err(|error| format!("the plan does not fit: {error}"))
+}
+
+/// What rollouts and steps may be called: 1 to 63 of a-z, 0-9 and -.
+pub fn is_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// It is asked in a transaction that writes nothing; here it is only kept from being two.
+fn is_one_select(sql: &str) -> bool {
+    let begins = sql.trim_start().get(..7).is_some_and(|word| word.to_ascii_lowercase().trim_end() == "select");
+    begins && !sql.contains([';', '\0']) && sql.len() <= LONGEST_SQL
+}
+
+/// A span such as `250ms`, `30s`, `15m`, `2h` or `1d`.
+pub fn span(text: &str) -> Option<Duration> {
+    if let Some(number) = text.strip_suffix("ms") {
+        return number.parse().ok().filter(|all| *all > 0).map(Duration::from_millis);
+    }
+    let (number, unit) = text.split_at(text.len().checked_sub(1)?);
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds).filter(|all| *all > 0).map(Duration::from_secs)
+}
+
+impl Plan {
+    /// The steps in the order in which they are done: as they stand, but after what they need. `Err`: a circle.
+    pub fn order(&self) -> Result<Vec<&Step>, String> {
+        let (mut done, mut order) = (BTreeSet::new(), Vec::new());
+        while order.len() < self.steps.len() {
+            let is_next =
+                |step: &&Step| !done.contains(&step.name) && step.needs.iter().all(|need| done.contains(need));
+            let Some(next) = self.steps.iter().find(is_next) else {
+                let left = self.steps.iter().filter(|step| !done.contains(&step.name)).map(|step| step.name.as_str());
+                return Err(format!("{} need each other", left.collect::<Vec<_>>().join(", ")));
+            };
+            done.insert(next.name.clone());
+            order.push(next);
+        }
+        Ok(order)
+    }
+
+    /// Everything that is wrong with it; nothing: it can be begun.
+    pub fn faults(&self, known: &Known) -> Vec<String> {
+        let mut found = Vec::new();
+        if !is_name(&self.name) {
+            found.push(format!("the name {:.80?} is not 1 to 63 of a-z, 0-9 and -", self.name));
+        }
+        if self.about.contains('\0') || self.about.chars().count() > LONGEST_ABOUT {
+            found.push(format!("about is longer than {LONGEST_ABOUT} characters, or holds U+0000"));
+        }
+        if span(&self.watch.slow).is_none() {
+            found.push(format!("watch.slow: {:?} is no span such as 1s", self.watch.slow));
+        }
+        if !(0.0001..=0.5).contains(&self.watch.tolerance) {
+            found.push(format!("watch.tolerance: {} is not from 0.0001 to 0.5", self.watch.tolerance));
+        }
+        for check in &self.checks {
+            if !is_name(&check.name) || !is_one_select(&check.sql) {
+                found.push(format!(
+                    "check {:.80?}: its name is 1 to 63 of a-z, 0-9 and -, its sql one SELECT",
+                    check.name
+                ));
+            }
+        }
+        if self.steps.is_empty() {
+            found.push("there is no step".to_owned());
+        }
+        let names: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
+        for (place, step) in self.steps.iter().enumerate() {
+            let at = |why: String| format!("step {}: {why}", step.name);
+            if !is_name(&step.name) || names[..place].contains(&step.name.as_str()) {
+                found.push(at("its name is there twice, or is not 1 to 63 of a-z, 0-9 and -".to_owned()));
+            }
+            let unknown = step.needs.iter().filter(|need| !names.contains(&need.as_str()));
+            found.extend(unknown.map(|need| at(format!("it needs {need:?}, which is no step"))));
+            found.extend(faults_of(&step.what, known).into_iter().map(at));
+        }
+        if !found.is_empty() {
+            return found;
+        }
+        match self.order() {
+            Err(circle) => found.push(circle),
+            Ok(order) => found.extend(faults_of_order(&order)),
+        }
+        found
+    }
+}
+
+fn faults_of(what: &What, known: &Known) -> Vec<String> {
+    match what {
+        What::Expand { files } => files_of(files, known, |file| match (file.only_adds, file.reversible) {
+            (false, _) => Some("takes something away: that is a contract"),
+            (true, false) => Some("cannot be taken back: it has no rollback script"),
+            (true, true) => None,
+        }),
+        What::Contract { files } => files_of(files, known, |_| None),
+        What::Backfill { backfill } => {
+            let is_it = |name: &&String| *name == backfill || name.trim_end_matches(".sql") == backfill;
+            let unknown = known.backfills.iter().find(is_it).is_none();
+            unknown.then(|| format!("there is no backfill {backfill:?}")).into_iter().collect()
+        }
+        What::Switch { flag, value, pilots, bake } => {
+            let mut found = Vec::new();
+            match crate::flags::declared::known(flag) {
+                None => found.push(format!("there is no flag {flag:?}")),
+                Some(flag) => found.extend(crate::flags::declared::read(flag, value).err()),
+            }
+            let unknown = pilots.iter().filter(|pilot| !known.tenants.contains(pilot));
+            found.extend(unknown.map(|pilot| format!("there is no tenant {pilot:?} to be a pilot")));
+            if bake.as_deref().is_some_and(|bake| span(bake).is_none()) {
+                found.push("bake is no span such as 30m".to_owned());
+            }
+            found
+        }
+    }
+}
+
+fn files_of(files: &[String], known: &Known, why: impl Fn(&KnownFile) -> Option<&'static str>) -> Vec<String> {
+    let fault = |name: &String| match known.files.iter().find(|file| file.name == *name) {
+        None => Some(format!("there is no file {name:?}")),
+        Some(file) => why(file).map(|why| format!("{name} {why}")),
+    };
+    let none = files.is_empty().then(|| "it names no file".to_owned());
+    none.into_iter().chain(files.iter().filter_map(fault)).collect()
+}
+
+fn faults_of_order(order: &[&Step]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut piloted: Vec<&str> = Vec::new();
+    let last = order.len().saturating_sub(1);
+    for (place, step) in order.iter().enumerate() {
+        match &step.what {
+            What::Contract { .. } if place != last => {
+                found.push(format!("step {}: a contract cannot be taken back, so nothing comes after it", step.name));
+            }
+            What::Contract { .. } => {
+                let unbaked = order[..place].iter().filter(|one| matches!(&one.what, What::Switch { bake: None, .. }));
+                let why = |one: &&&Step| {
+                    format!("step {}: {} is not baked before it cannot be taken back any more", step.name, one.name)
+                };
+                found.extend(unbaked.map(|one| why(&one)));
+            }
+            What::Switch { flag, pilots, bake, .. } => {
+                if !pilots.is_empty() {
+                    piloted.push(flag);
+                } else if bake.is_some() && !piloted.contains(&flag.as_str()) {
+                    let why = "there are no pilots of the flag before it to compare with";
+                    found.push(format!("step {}: {why}", step.name));
+                }
+            }
+            What::Expand { .. } | What::Backfill { .. } => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+format = 1
+name = "small-pages"
+about = "pages of fifty"
+[[steps]]
+name = "expand"
+kind = "expand"
+files = ["shop/101_more.sql"]
+[[steps]]
+name = "fill"
+kind = "backfill"
+backfill = "shop/DM001_colour"
+needs = ["expand"]
+[[steps]]
+name = "pilots"
+kind = "switch"
+flag = "xapi.page_default"
+value = "50"
+pilots = ["acme"]
+bake = "30m"
+needs = ["fill"]
+[[steps]]
+name = "everybody"
+kind = "switch"
+flag = "xapi.page_default"
+value = "50"
+bake = "1h"
+needs = ["pilots"]
+[[steps]]
+name = "contract"
+kind = "contract"
+files = ["shop/102_less.sql"]
+needs = ["everybody"]
+"#;
+
+    fn known() -> Known {
+        let file = |name: &str, only_adds| KnownFile {
+            name: name.to_owned(),
+            only_adds,
+            reversible: name != "shop/103_once.sql",
+        };
+        Known {
+            files: vec![
+                file("shop/101_more.sql", true),
+                file("shop/102_less.sql", false),
+                file("shop/103_once.sql", true),
+            ],
+            backfills: vec!["shop/DM001_colour.sql".to_owned()],
+            tenants: vec!["acme".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_good_plan_is_read_kept_and_done_in_its_order() {
+        let plan = read(GOOD).unwrap();
+        assert_eq!(plan.faults(&known()), Vec::<String>::new());
+        let order: Vec<_> = plan.order().unwrap().iter().map(|step| step.what.name()).collect();
+        assert_eq!(order, ["expand", "backfill", "switch", "switch", "contract"]);
+        let kept: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+        assert_eq!(kept, plan);
+        let mut turned = plan;
+        turned.steps.reverse();
+        assert_eq!(turned.order().unwrap()[0].name, "expand", "what is needed comes first however it stands");
+    }
+
+    #[test]
+    fn what_cannot_be_done_or_taken_back_is_named() {
+        for (from, to, word) in [
+            ("bake = \"30m\"\n", "", "is not baked before it cannot be taken back"),
+            ("needs = [\"expand\"]", "needs = [\"everybody\"]", "need each other"),
+            ("flag = \"xapi.page_default\"", "flag = \"xapi.colour\"", "no flag \"xapi.colour\""),
+            ("value = \"50\"", "value = \"0\"", "from 1 to 10000"),
+            ("pilots = [\"acme\"]", "pilots = [\"nobody\"]", "no tenant \"nobody\""),
+            ("pilots = [\"acme\"]\n", "", "no pilots of the flag before it"),
+            ("shop/101_more.sql", "shop/102_less.sql", "that is a contract"),
+            ("shop/101_more.sql", "shop/103_once.sql", "no rollback script"),
+            ("shop/101_more.sql", "shop/109_none.sql", "no file \"shop/109_none.sql\""),
+            ("needs = [\"expand\"]", "needs = [\"expnd\"]", "which is no step"),
+            ("needs = [\"everybody\"]", "", ""),
+            ("name = \"fill\"", "name = \"expand\"", "there twice"),
+            ("bake = \"30m\"", "bake = \"soon\"", "no span"),
+            ("DM001_colour", "DM002_colour", "no backfill"),
+            ("pages of fifty", "pages\\u0000", "U+0000"),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            assert_ne!(text, GOOD, "{from}");
+            let faults = read(&text).unwrap().faults(&known()).join("; ");
+            assert!(faults.contains(word), "{to}: {faults}");
+        }
+        for (sql, is_fit) in [
+            ("SELECT 1 WHERE false", true),
+            ("select\n1", true),
+            ("SELECT 1; DROP TABLE x", false),
+            ("DELETE FROM x", false),
+            ("selecting", false),
+            ("", false),
+        ] {
+            let check = Check { name: "rows".to_owned(), sql: sql.to_owned() };
+            let plan = Plan { checks: vec![check], ..read(GOOD).unwrap() };
+            assert_eq!(plan.faults(&known()).is_empty(), is_fit, "{sql}");
+        }
+        let early =
+            GOOD.replace("needs = [\"expand\"]", "needs = [\"contract\"]").replace("needs = [\"everybody\"]", "");
+        assert!(read(&early).unwrap().faults(&known()).join("; ").contains("nothing comes after it"));
+    }
+
+    #[test]
+    fn a_member_that_nobody_knows_is_refused() {
+        assert!(read(&GOOD.replace("bake = \"30m\"", "bakee = \"30m\"")).unwrap_err().contains("bakee"));
+        assert!(read(&GOOD.replace("about =", "abut =")).unwrap_err().contains("abut"));
+    }
+
+    #[test]
+    fn a_newer_form_and_what_is_no_plan_are_refused_before_anything_else() {
+        let newer = GOOD.replace("format = 1", "format = 2\nnobody_knows = true");
+        assert_eq!(read(&newer).unwrap_err(), "the plan has format 2; this release reads up to 1");
+        for (text, word) in
+            [("name = 1 2", "no TOML"), ("name = \"x\"", "no `format`"), ("format = 1\nname = \"x\"", "does not fit")]
+        {
+            assert!(read(text).unwrap_err().contains(word), "{text}");
+        }
+        assert_eq!((span("90s"), span("0s"), span("h"), span("")), (Some(Duration::from_secs(90)), None, None, None));
+        assert_eq!((span("250ms"), span("0ms"), span("ms")), (Some(Duration::from_millis(250)), None, None));
+    }
+}

@@ -1,0 +1,358 @@
+//! What a node does for the rollout that is underway: a step, its gate or its bake, and the way back. Done again it does nothing twice.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    error::RolloutError,
+    plan::{Plan, Step, What, span},
+    verdict::{Counted, Verdict, judge},
+};
+use crate::{
+    flags::{self, Change, declared},
+    model::{TenantId, job::State},
+    store::{
+        As, Store, StoreError, Tx,
+        platform::{
+            backfills::{self, Kept},
+            flags as rows, jobs, leases,
+            rollouts::{self, Rollout},
+            tenants,
+        },
+        schema::migrations::standing::Wanted,
+    },
+};
+
+/// What became of a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// There is nothing to do, or it waits.
+    Idle,
+    /// It went on.
+    More,
+    /// It waits for this backfill, which nobody has begun.
+    Begin(String),
+}
+
+/// What stands still while the whole is looked at: a step that switches, before it does and while it is baked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    rollout: Uuid,
+    step: i32,
+    has_switched: bool,
+}
+
+/// What was found wrong with the whole at a moment; empty: nothing.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    pub at: Moment,
+    pub wrong: Vec<String>,
+}
+
+/// The moment at which the whole is to be looked at; `None`: nothing is switched.
+pub async fn moment(store: &Store) -> Result<Option<Moment>, RolloutError> {
+    let Some(seen) = underway(store).await? else { return Ok(None) };
+    let plan = plan_of(&seen)?;
+    let order = plan.order().map_err(RolloutError::Refused)?;
+    let switches = order.get(place(&seen)).is_some_and(|step| matches!(step.what, What::Switch { .. }));
+    Ok(Some(now(&seen)).filter(|_| switches && seen.state != "paused"))
+}
+
+fn now(rollout: &Rollout) -> Moment {
+    Moment { rollout: rollout.id, step: rollout.step, has_switched: rollout.acted_at.is_some() }
+}
+
+/// The checks of the plan that is underway that do not hold.
+pub async fn broken_checks(store: &Store) -> Result<Vec<String>, RolloutError> {
+    let Some(seen) = underway(store).await? else { return Ok(Vec::new()) };
+    let mut broken = Vec::new();
+    for check in plan_of(&seen)?.checks {
+        let sql = &check.sql;
+        match store.run_tx("rollout_check", As::Worker, |tx| Box::pin(rollouts::violations(tx, sql))).await {
+            Ok(0) => {}
+            Ok(rows) => broken.push(format!("{}: {rows} rows", check.name)),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            Err(error) => broken.push(format!("{}: {error}", check.name)),
+        }
+    }
+    Ok(broken)
+}
+
+async fn underway(store: &Store) -> Result<Option<Rollout>, StoreError> {
+    store.run_tx("look_for_rollout", As::Worker, |tx| Box::pin(rollouts::underway(tx))).await
+}
+
+/// Looks after the rollout that is underway, under the store's lease; `looked`: how the whole was found last.
+pub async fn step(store: &Store, looked: Option<&Looked>) -> Result<Stepped, RolloutError> {
+    let Some(seen) = underway(store).await? else { return Ok(Stepped::Idle) };
+    // The history is the owner's: it is asked for beforehand.
+    let missing = &missing(store, &seen).await?;
+    store.run_once("step_rollout", As::Worker, |tx| Box::pin(in_its_turn(tx, missing, looked))).await
+}
+
+async fn in_its_turn(tx: &Tx<'_>, missing: &[String], looked: Option<&Looked>) -> Result<Stepped, RolloutError> {
+    leases::check(tx).await?;
+    let Some(mut rollout) = rollouts::underway(tx).await? else { return Ok(Stepped::Idle) };
+    if rollout.state == "paused" {
+        return Ok(Stepped::Idle);
+    }
+    let plan = plan_of(&rollout)?;
+    let order = plan.order().map_err(RolloutError::Refused)?;
+    let Some(step) = order.get(place(&rollout)) else {
+        return end(tx, &mut rollout).await;
+    };
+    match &step.what {
+        What::Expand { .. } => gate(tx, &mut rollout, step, missing).await,
+        What::Contract { .. } if rollout.approved_by.is_none() => {
+            hold(tx, &mut rollout, "the contract cannot be taken back: somebody else approves it by `rollout advance`")
+                .await
+        }
+        What::Contract { .. } => gate(tx, &mut rollout, step, missing).await,
+        What::Backfill { backfill } => filled(tx, &mut rollout, step, backfill).await,
+        What::Switch { .. } => {
+            // What was seen before it was switched says nothing of what came by it.
+            let Some(Looked { wrong, .. }) = looked.filter(|looked| looked.at == now(&rollout)) else {
+                return Ok(Stepped::Idle);
+            };
+            match (rollout.acted_at.is_some(), wrong.is_empty()) {
+                (false, true) => switch(tx, &mut rollout, step).await,
+                (false, false) => {
+                    hold(tx, &mut rollout, &format!("something is wrong before it begins: {}", wrong.join("; "))).await
+                }
+                (true, true) => bake(tx, &mut rollout, &plan, &order).await,
+                (true, false) => {
+                    let why = format!("integrity: {}", wrong.join("; "));
+                    worse(tx, &mut rollout, step, &why, &json!({ "wrong": wrong })).await
+                }
+            }
+        }
+    }
+}
+
+/// The plan that a rollout keeps.
+pub fn plan_of(rollout: &Rollout) -> Result<Plan, StoreError> {
+    let shape = |error: serde_json::Error| StoreError::Shape { name: "rollout.plan", detail: error.to_string() };
+    serde_json::from_value(rollout.plan.clone()).map_err(shape)
+}
+
+pub fn place(rollout: &Rollout) -> usize {
+    usize::try_from(rollout.step).unwrap_or(usize::MAX)
+}
+
+/// The name of the step it is at.
+pub fn step_name(rollout: &Rollout) -> String {
+    let plan = plan_of(rollout).ok();
+    let order = plan.as_ref().and_then(|plan| plan.order().ok());
+    order.and_then(|order| order.get(place(rollout)).map(|step| step.name.clone())).unwrap_or_default()
+}
+
+/// Files of the step it is at that are not applied.
+async fn missing(store: &Store, rollout: &Rollout) -> Result<Vec<String>, RolloutError> {
+    let plan = plan_of(rollout)?;
+    let order = plan.order().map_err(RolloutError::Refused)?;
+    let (What::Expand { files } | What::Contract { files }) = (match order.get(place(rollout)) {
+        Some(step) => &step.what,
+        None => return Ok(Vec::new()),
+    }) else {
+        return Ok(Vec::new());
+    };
+    let wanted = |name: &String| {
+        let (schema, file) = name.split_once('/')?;
+        Some(Wanted { schema: schema.to_owned(), file: file.to_owned() })
+    };
+    let wanted: Vec<Wanted> = files.iter().filter_map(wanted).collect();
+    match store.unapplied(&wanted).await? {
+        Some(missing) => Ok(missing.iter().map(|one| format!("{}/{}", one.schema, one.file)).collect()),
+        None => {
+            Err(RolloutError::Refused("the history of migrations cannot be read by the service's login".to_owned()))
+        }
+    }
+}
+
+/// Waits for files.
+async fn gate(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, missing: &[String]) -> Result<Stepped, RolloutError> {
+    if missing.is_empty() {
+        return on(tx, rollout, step, json!({})).await;
+    }
+    hold(tx, rollout, &format!("{} not applied: `migrations run`", missing.join(", "))).await
+}
+
+/// Waits for a backfill.
+async fn filled(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, name: &str) -> Result<Stepped, RolloutError> {
+    let is_it =
+        |module: &str, file: &str| format!("{module}/{file}").trim_end_matches(".sql") == name.trim_end_matches(".sql");
+    let kept = backfills::all(tx).await?;
+    match kept.iter().find(|kept| is_it(&kept.module, &kept.file)) {
+        Some(kept) if kept.verified_at.is_some() => {
+            on(tx, rollout, step, json!({ "rows": kept.rows, "digest": kept.digest })).await
+        }
+        Some(Kept { job: Some(job), .. }) => match jobs::get(tx, *job).await? {
+            Some(job) if job.state == State::Failed => {
+                let why = format!("the backfill {name} failed: {}", job.error.unwrap_or_default());
+                worse(tx, rollout, step, &why, &json!({ "job": job.id })).await
+            }
+            _ => hold(tx, rollout, &format!("the backfill {name} is not verified yet")).await,
+        },
+        _ => Ok(Stepped::Begin(name.to_owned())),
+    }
+}
+
+/// Sets the flag of a step, and writes down what it was.
+async fn switch(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step) -> Result<Stepped, RolloutError> {
+    let What::Switch { flag, value, .. } = &step.what else { return Ok(Stepped::Idle) };
+    let value = declared::read(flags::flag(flag)?, value).map_err(RolloutError::Refused)?;
+    let in_force = rows::in_force(tx).await?;
+    let (by, reason) = (actor(rollout), format!("step {} of the rollout {}", step.name, rollout.name));
+    for tenant in whom(tx, step).await? {
+        let before = in_force.iter().find(|set| set.name == *flag && set.tenant == tenant);
+        let before = before.and_then(|set| set.value.clone());
+        flags::set(tx, &Change { name: flag, tenant, value: Some(value.clone()), reason: &reason }, &by).await?;
+        let detail = json!({ "flag": flag, "tenant": tenant, "value": value, "before": before });
+        rollouts::note(tx, rollout.id, (&step.name, "set"), &detail, &by).await?;
+    }
+    (rollout.state, rollout.why) = ("running".to_owned(), None);
+    rollouts::put(tx, rollout, true).await?;
+    Ok(Stepped::More)
+}
+
+/// For whom a step sets its flag: its pilots, or everybody.
+async fn whom(tx: &Tx<'_>, step: &Step) -> Result<Vec<Option<TenantId>>, RolloutError> {
+    let What::Switch { pilots, .. } = &step.what else { return Ok(Vec::new()) };
+    if pilots.is_empty() {
+        return Ok(vec![None]);
+    }
+    let mut found = Vec::new();
+    for pilot in pilots {
+        let tenant = tenants::named(tx, pilot).await?;
+        let tenant = tenant.ok_or_else(|| RolloutError::Refused(format!("the pilot {pilot} is gone")))?;
+        found.push(Some(tenant.id));
+    }
+    Ok(found)
+}
+
+/// Watches how requests go with the flag, and decides.
+async fn bake(tx: &Tx<'_>, rollout: &mut Rollout, plan: &Plan, order: &[&Step]) -> Result<Stepped, RolloutError> {
+    let Some(step) = order.get(place(rollout)) else { return Ok(Stepped::Idle) };
+    let What::Switch { bake, .. } = &step.what else { return Ok(Stepped::Idle) };
+    let Some(bake) = bake.as_deref().and_then(span) else { return on(tx, rollout, step, json!({})).await };
+    let (new, old) = groups(tx, rollout, order).await?;
+    let is_over = rollout.acted_for.is_some_and(|seconds| seconds >= bake.as_secs_f64());
+    let figures = json!({ "new": new, "old": old });
+    match judge(&new, &old, plan.watch.tolerance) {
+        Verdict::Worse(why) => worse(tx, rollout, step, &why, &figures).await,
+        Verdict::NotWorse if is_over => on(tx, rollout, step, figures).await,
+        Verdict::Unknown(missing) if is_over => hold(tx, rollout, &format!("nobody knows yet: {missing}")).await,
+        Verdict::NotWorse | Verdict::Unknown(_) => Ok(Stepped::Idle),
+    }
+}
+
+/// It made things worse: the way back.
+async fn worse(
+    tx: &Tx<'_>,
+    rollout: &mut Rollout,
+    step: &Step,
+    why: &str,
+    figures: &Value,
+) -> Result<Stepped, RolloutError> {
+    tracing::error!(rollout = rollout.name, step = step.name, why, "a rollout is taken back");
+    let by = actor(rollout);
+    rollouts::note(tx, rollout.id, (&step.name, "worse"), &json!({ "why": why, "figures": figures }), &by).await?;
+    take_back(tx, rollout, "rolled_back", why, &by).await?;
+    Ok(Stepped::More)
+}
+
+/// Pilots against the rest; for everybody, all against who was the rest while there were pilots.
+async fn groups(tx: &Tx<'_>, rollout: &Rollout, order: &[&Step]) -> Result<(Counted, Counted), RolloutError> {
+    let here = place(rollout);
+    let Some(step) = order.get(here) else { return Ok(Default::default()) };
+    let split = async |at: usize, step: &Step| {
+        let pilots = whom(tx, step).await?;
+        let place = i32::try_from(at).unwrap_or(i32::MAX);
+        let (mut theirs, mut others) = (Counted::default(), Counted::default());
+        for (tenant, sample) in rollouts::samples(tx, rollout.id, place).await? {
+            let group = if pilots.contains(&Some(tenant)) || pilots == [None] { &mut theirs } else { &mut others };
+            group.requests += sample.requests;
+            group.errors += sample.errors;
+            group.slow += sample.slow;
+        }
+        Ok::<_, RolloutError>((theirs, others))
+    };
+    let (new, rest) = split(here, step).await?;
+    if !is_for_everybody(step) {
+        return Ok((new, rest));
+    }
+    let before =
+        order[..here].iter().enumerate().rev().find(|(_, one)| !is_for_everybody(one) && flag_of(one) == flag_of(step));
+    match before {
+        Some((at, pilots)) => Ok((new, split(at, pilots).await?.1)),
+        None => Ok((new, Counted::default())),
+    }
+}
+
+fn is_for_everybody(step: &Step) -> bool {
+    matches!(&step.what, What::Switch { pilots, .. } if pilots.is_empty())
+}
+
+fn flag_of(step: &Step) -> Option<&str> {
+    match &step.what {
+        What::Switch { flag, .. } => Some(flag),
+        _ => None,
+    }
+}
+
+/// The step is over; the next one begins.
+async fn on(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, detail: Value) -> Result<Stepped, RolloutError> {
+    let by = actor(rollout);
+    rollouts::note(tx, rollout.id, (&step.name, "done"), &detail, &by).await?;
+    rollout.step += 1;
+    (rollout.state, rollout.why) = ("running".to_owned(), None);
+    rollouts::put(tx, rollout, false).await?;
+    Ok(Stepped::More)
+}
+
+/// It holds, and says what is missing; once.
+async fn hold(tx: &Tx<'_>, rollout: &mut Rollout, why: &str) -> Result<Stepped, RolloutError> {
+    if rollout.state == "holding" && rollout.why.as_deref() == Some(why) {
+        return Ok(Stepped::Idle);
+    }
+    let (is_first, by, step) = (rollout.state != "holding", actor(rollout), step_name(rollout));
+    (rollout.state, rollout.why) = ("holding".to_owned(), Some(why.to_owned()));
+    rollouts::put(tx, rollout, rollout.acted_at.is_some()).await?;
+    if is_first {
+        rollouts::note(tx, rollout.id, (&step, "holds"), &json!({ "why": why }), &by).await?;
+    }
+    Ok(Stepped::Idle)
+}
+
+async fn end(tx: &Tx<'_>, rollout: &mut Rollout) -> Result<Stepped, RolloutError> {
+    (rollout.state, rollout.why) = ("done".to_owned(), None);
+    rollouts::put(tx, rollout, false).await?;
+    rollouts::note(tx, rollout.id, ("", "ended"), &json!({}), &actor(rollout)).await?;
+    Ok(Stepped::More)
+}
+
+/// Every flag becomes what it was before, the last first; what was written meanwhile stays.
+pub async fn take_back(
+    tx: &Tx<'_>,
+    rollout: &mut Rollout,
+    state: &str,
+    why: &str,
+    by: &str,
+) -> Result<(), RolloutError> {
+    let reason = format!("the rollout {} is taken back", rollout.name);
+    for event in rollouts::events(tx, rollout.id).await?.into_iter().rev().filter(|event| event.what == "set") {
+        let name = event.detail["flag"].as_str().unwrap_or_default();
+        let tenant = event.detail["tenant"].as_str().and_then(|id| id.parse().ok()).map(TenantId);
+        let value = Some(event.detail["before"].clone()).filter(|before| !before.is_null());
+        flags::set(tx, &Change { name, tenant, value, reason: &reason }, by).await?;
+    }
+    let step = step_name(rollout);
+    (rollout.state, rollout.why) = (state.to_owned(), Some(why.to_owned()));
+    rollouts::put(tx, rollout, false).await?;
+    rollouts::note(tx, rollout.id, (&step, state), &json!({ "why": why }), by).await?;
+    Ok(())
+}
+
+fn actor(rollout: &Rollout) -> String {
+    format!("rollout:{}", rollout.name)
+}

@@ -1,0 +1,388 @@
+//! What of a tenant goes along to another cell, table by table, row by row and to the byte: read here, put there, compared. Statements
+//! have a way of their own (`ledger::carried`).
+//!
+//! What was changed since the last look is known by the transaction that wrote the row, so that nothing has to be marked.
+
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::model::TenantId;
+use crate::store::{As, StoreError, Tx, door::tx::column};
+
+/// On whose behalf rows of a table are put and taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    Tenant,
+    Worker,
+    Retention,
+}
+
+impl Writer {
+    fn of(self, tenant: TenantId) -> As {
+        match self {
+            Self::Tenant => As::Tenant(tenant),
+            Self::Worker => As::Worker,
+            Self::Retention => As::Retention(tenant),
+        }
+    }
+}
+
+/// How a table's rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By their key: put, or put in the place of what is there.
+    ByKey,
+    /// Only added, and numbered by each cell for itself: one that is there with the same words is the same.
+    Added,
+}
+
+/// A table of which something goes along.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    pub table: &'static str,
+    /// By which its rows are told apart, and read in order.
+    pub key: &'static [&'static str],
+    pub way: Way,
+    pub writer: Writer,
+    /// Who changes a row that is there, if not who puts it.
+    pub changer: Option<Writer>,
+    /// What each cell has of its own.
+    pub omit: &'static [&'static str],
+    /// Which rows, if not all.
+    pub only: &'static str,
+    /// Bytes that another column has the hash of: they go along, and are not read again to be compared.
+    pub hashed: &'static [&'static str],
+    /// Rows at once: few where they are large.
+    pub most: i64,
+}
+
+const fn by_key(table: &'static str, key: &'static [&'static str], writer: Writer) -> Carried {
+    Carried { table, key, way: Way::ByKey, writer, changer: None, omit: &[], only: "true", hashed: &[], most: 1_000 }
+}
+
+const fn added(
+    table: &'static str,
+    key: &'static [&'static str],
+    omit: &'static [&'static str],
+    writer: Writer,
+) -> Carried {
+    Carried { table, key, way: Way::Added, writer, changer: None, omit, only: "true", hashed: &[], most: 500 }
+}
+
+use Writer::{Retention, Tenant, Worker};
+
+/// Every table of which something goes along, in the order in which it does.
+pub const TABLES: [Carried; 41] = [
+    by_key("platform.tenants", &[], Worker),
+    by_key("platform.credentials", &["credential_id"], Worker),
+    added("platform.flags", &["number"], &["number"], Worker),
+    added("ledger.retention_requests", &["digest"], &[], Retention),
+    added("ledger.retention_sign_offs", &["digest"], &[], Retention),
+    added("ledger.retention_rules", &["number"], &["number"], Retention),
+    added("ledger.retention_assignments", &["number"], &["number"], Retention),
+    by_key("ledger.course_ends", &["course_key"], Retention),
+    by_key("ledger.holds", &["hold_id"], Retention),
+    by_key("ledger.erasure_policies", &[], Worker),
+    Carried { omit: &["stamp", "audit_id"], ..by_key("ledger.erasures", &["id"], Worker) },
+    by_key("ledger.erased_identifiers", &["hash", "erasure_id"], Worker),
+    by_key("ledger.erased_statements", &["erasure_id", "stored", "id"], Worker),
+    by_key("ledger.hidden", &["stored", "id"], Worker),
+    added("ledger.hidden_persons", &["erasure_id", "agent_key", "user_id"], &[], Worker),
+    by_key("ledger.agents", &["key"], Tenant),
+    by_key("ledger.activities", &["key"], Tenant),
+    by_key("ledger.verbs_seen", &["key"], Tenant),
+    by_key("ledger.attachments", &["sha2"], Tenant),
+    Carried { most: 8, hashed: &["content"], ..by_key("ledger.attachment_pieces", &["sha2", "piece"], Tenant) },
+    by_key("ledger.attachment_bringers", &["sha2", "authority_key"], Tenant),
+    Carried { most: 8, hashed: &["content"], ..by_key("ledger.documents", &["key"], Tenant) },
+    Carried { only: "erased", ..by_key("ledger.statement_ids", &["id"], Tenant) },
+    Carried { changer: Some(Worker), ..by_key("ledger.refs", &["target_id", "referrer_id"], Tenant) },
+    by_key("ledger.reaches", &["referrer_id", "reached_id"], Tenant),
+    by_key("progress.courses", &["key"], Tenant),
+    by_key("progress.course_units", &["unit_key", "course_key"], Tenant),
+    by_key("progress.attempt_names", &["id"], Worker),
+    by_key("progress.attempt_statements", &["statement_id"], Worker),
+    by_key("progress.attempts", &["id"], Worker),
+    by_key("progress.attempt_closures", &["attempt_id"], Worker),
+    by_key("progress.silences", &["attempt_id", "last_word"], Worker),
+    by_key("progress.completion_records", &["id"], Worker),
+    by_key("progress.scores", &["attempt_id"], Worker),
+    by_key("progress.anonymous_counts", &["course_id", "course_version_id", "outcome"], Worker),
+    by_key("progress.satisfied_due", &["attempt_id"], Worker),
+    by_key("progress.cmi5_marks", &["key"], Tenant),
+    by_key("progress.told_events", &["id"], Worker),
+    by_key("progress.inbox", &["source", "event_id"], Worker),
+    Carried {
+        omit: &["number"],
+        only: "kind <> 'residency'",
+        ..by_key("progress.saga_requests", &["kind", "request_id"], Worker)
+    },
+    Carried { omit: &["position"], only: "published_at IS NULL", ..by_key("progress.outbox", &["id"], Worker) },
+];
+
+/// Tables with a tenant of which nothing goes along, and why. Those of statements are not among them: they have a way of their own.
+pub const LEFT: [(&str, &str); 17] = [
+    ("ledger.archived_statements", "a view of objects in the archive"),
+    ("ledger.demo_tenants", "tenants that were made to be shown are made, not moved"),
+    ("ledger.detached_relations", "a month that is not in place is brought back first"),
+    ("ledger.detached_statements", "a month that is not in place is brought back first"),
+    ("ledger.links_due", "is empty before the switch"),
+    ("ledger.removals", "marks are made anew by the rules that go along"),
+    ("ledger.segments", "objects are of the installation that wrote them"),
+    ("ledger.writings", "objects are of the installation that wrote them"),
+    ("platform.audit", "a trail is one installation's; its entries are told again there"),
+    ("platform.audit_keys", "belong to the entries of one trail"),
+    ("platform.jobs", "work of this installation's nodes"),
+    ("platform.moves", "what this is about"),
+    ("platform.residences", "what this is about"),
+    ("platform.rollout_samples", "counts of this installation's nodes"),
+    ("platform.sessions", "who is signed in signs in there again"),
+    ("progress.projection_cursors", "goes along when the other cell opens"),
+    ("progress.relay_cursors", "goes along when the other cell opens"),
+];
+
+/// The columns of a table that go along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    columns: Vec<String>,
+    /// Those of them that may be changed in a row that is there.
+    changing: Vec<String>,
+}
+
+const SHAPE: &str = "/* carried::shape */
+    SELECT a.attname::text AS name, has_column_privilege($2::text /* role */, a.attrelid, a.attnum, 'UPDATE') AS changes
+    FROM pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname";
+
+/// What a row has, and who may change what of it.
+pub async fn shape(tx: &Tx<'_>, of: &Carried, tenant: TenantId) -> Result<Shape, StoreError> {
+    let role = of.changer.unwrap_or(of.writer).of(tenant).role();
+    let (mut columns, mut changing) = (Vec::new(), Vec::new());
+    for row in tx.query(SHAPE, &[&of.table, &role]).await? {
+        let name: String = column(&row, "name")?;
+        if of.omit.contains(&name.as_str()) {
+            continue;
+        }
+        let is_key = name == "tenant_id" || of.key.contains(&name.as_str());
+        if !is_key && column(&row, "changes")? {
+            changing.push(name.clone());
+        }
+        columns.push(name);
+    }
+    Ok(Shape { columns, changing })
+}
+
+impl Shape {
+    /// Whether rows of one fit the other; rights may differ.
+    pub fn fits(&self, other: &Self) -> bool {
+        self.columns == other.columns
+    }
+
+    fn list(&self) -> String {
+        self.list_without(&[])
+    }
+
+    fn list_without(&self, some: &[&str]) -> String {
+        let columns = self.columns.iter().map(String::as_str).filter(|name| !some.contains(name));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Carried {
+    fn keys(&self, prefix: &str) -> String {
+        let keys: Vec<String> = self.key.iter().map(|key| format!("{prefix}{key}")).collect();
+        keys.join(", ")
+    }
+
+    /// The key with its tenant, for the unique index.
+    fn unique(&self) -> String {
+        let of_tenant = self.table != "platform.credentials";
+        let tenant = of_tenant.then_some("tenant_id");
+        tenant.into_iter().chain(self.key.iter().copied()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What has been written since this moment of the server's is to be looked at again: every transaction before it is over.
+pub async fn horizon(tx: &Tx<'_>) -> Result<String, StoreError> {
+    let sql = "/* carried::horizon */ SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text AS xid";
+    column(&tx.query_one(sql, &[]).await?, "xid")
+}
+
+/// The next rows after one, each as JSON: all, or those that were written since a horizon.
+pub async fn page(
+    tx: &Tx<'_>,
+    of: &Carried,
+    shape: &Shape,
+    (tenant, since): (TenantId, Option<&str>),
+    after: Option<&str>,
+) -> Result<Vec<String>, StoreError> {
+    let (table, columns, only) = (of.table, shape.list(), of.only);
+    let is_paged = of.way == Way::ByKey && !of.key.is_empty();
+    if !is_paged && after.is_some() {
+        return Ok(Vec::new());
+    }
+    let (behind, order) = match is_paged {
+        true => (
+            format!(
+                "AND ($3::text IS NULL OR ({}) > (SELECT {} FROM json_populate_record(NULL::{table}, $3::text::json) r))",
+                of.keys("t."),
+                of.keys("r.")
+            ),
+            format!("ORDER BY {} LIMIT {}", of.keys("t."), of.most),
+        ),
+        false if of.key.is_empty() => ("AND $3::text IS NULL".to_owned(), String::new()),
+        false => ("AND $3::text IS NULL".to_owned(), format!("ORDER BY {}", of.keys("t."))),
+    };
+    let sql = format!(
+        "/* carried::page */ SELECT row_to_json(r)::text AS line FROM (
+             SELECT {columns} FROM {table} t WHERE t.tenant_id = $1 AND ({only})
+               AND ($2::text IS NULL OR age(t.xmin) <= age($2::text::xid)) {behind} {order}) r"
+    );
+    tx.query(&sql, &[&tenant.0, &since, &after]).await?.iter().map(|row| column(row, "line")).collect()
+}
+
+/// Puts rows, and puts them in the place of what is there; answers how many came or changed.
+pub async fn put(
+    tx: &Tx<'_>,
+    of: &Carried,
+    shape: &Shape,
+    tenant: TenantId,
+    lines: &[String],
+) -> Result<u64, StoreError> {
+    let (table, columns) = (of.table, shape.list());
+    let rows = format!("[{}]", lines.join(","));
+    let theirs = format!("json_populate_recordset(NULL::{table}, $2::text::json) r WHERE r.tenant_id = $1");
+    tx.act_as(of.writer.of(tenant)).await?;
+    if of.way == Way::Added {
+        let omit: Vec<String> = of.omit.iter().map(|name| format!("'{name}'")).collect();
+        let omit = format!("ARRAY[{}]::text[]", omit.join(", "));
+        let sql = format!(
+            "/* carried::add */ INSERT INTO {table} ({columns}) SELECT {columns} FROM {theirs} AND NOT EXISTS (
+                 SELECT FROM {table} x WHERE x.tenant_id = $1 AND to_jsonb(x) - {omit} = to_jsonb(r) - {omit})"
+        );
+        return tx.execute(&sql, &[&tenant.0, &rows]).await;
+    }
+    let unique = of.unique();
+    let pairs = |prefix: &str| {
+        let changing: Vec<String> = shape.changing.iter().map(|name| format!("{prefix}{name}")).collect();
+        changing.join(", ")
+    };
+    let is_one = shape.changing.len() == 1;
+    let row = |prefix: &str| if is_one { pairs(prefix) } else { format!("({})", pairs(prefix)) };
+    let change = if shape.changing.is_empty() || of.changer.is_some() {
+        "DO NOTHING".to_owned()
+    } else {
+        let (own, old, new) = (row(""), row("t."), row("excluded."));
+        format!("DO UPDATE SET {own} = {new} WHERE {old} IS DISTINCT FROM {new}")
+    };
+    let sql = format!(
+        "/* carried::put */ INSERT INTO {table} AS t ({columns}) SELECT {columns} FROM {theirs} ON CONFLICT ({unique}) {change}"
+    );
+    let mut done = tx.execute(&sql, &[&tenant.0, &rows]).await?;
+    if let Some(changer) = of.changer.filter(|_| !shape.changing.is_empty()) {
+        tx.act_as(changer.of(tenant)).await?;
+        let same: Vec<String> = of.key.iter().map(|key| format!("t.{key} = r.{key}")).collect();
+        let (own, old, new, same) = (row(""), row("t."), row("r."), same.join(" AND "));
+        let sql = format!(
+            "/* carried::change */ UPDATE {table} t SET {own} = {new} FROM {theirs} AND t.tenant_id = $1 AND {same}
+               AND {old} IS DISTINCT FROM {new}"
+        );
+        done += tx.execute(&sql, &[&tenant.0, &rows]).await?;
+    }
+    Ok(done)
+}
+
+/// How many rows there are, and a sum over what they say that does not depend on their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    pub rows: i64,
+    pub sum: String,
+}
+
+/// What a table comes to.
+pub async fn sum(tx: &Tx<'_>, of: &Carried, shape: &Shape, tenant: TenantId) -> Result<Sum, StoreError> {
+    let sql = format!(
+        "/* carried::sum */ SELECT count(*) AS rows, coalesce(sum(('x' || left(md5(row_to_json(r)::text), 16))::bit(64)::bigint::numeric), 0)::text AS sum
+         FROM (SELECT {} FROM {} t WHERE t.tenant_id = $1 AND ({})) r",
+        shape.list_without(of.hashed),
+        of.table,
+        of.only
+    );
+    let row = tx.query_one(&sql, &[&tenant.0]).await?;
+    Ok(Sum { rows: column(&row, "rows")?, sum: column(&row, "sum")? })
+}
+
+/// The keys of all rows, each as JSON.
+pub async fn keys(tx: &Tx<'_>, of: &Carried, tenant: TenantId) -> Result<Vec<String>, StoreError> {
+    let sql = format!(
+        "/* carried::keys */ SELECT row_to_json(r)::text AS line FROM (SELECT {} FROM {} t WHERE t.tenant_id = $1 AND ({})) r",
+        of.unique(),
+        of.table,
+        of.only
+    );
+    tx.query(&sql, &[&tenant.0]).await?.iter().map(|row: &Row| column(row, "line")).collect()
+}
+
+/// Takes the rows of these keys away; answers how many went.
+pub async fn remove(tx: &Tx<'_>, of: &Carried, tenant: TenantId, keys: &[String]) -> Result<u64, StoreError> {
+    tx.act_as(of.writer.of(tenant)).await?;
+    let same: Vec<String> = of.key.iter().map(|key| format!("t.{key} = r.{key}")).collect();
+    let sql = format!(
+        "/* carried::remove */ DELETE FROM {0} t USING json_populate_recordset(NULL::{0}, $2::text::json) r
+         WHERE t.tenant_id = $1 AND {1}",
+        of.table,
+        same.join(" AND ")
+    );
+    tx.execute(&sql, &[&tenant.0, &format!("[{}]", keys.join(","))]).await
+}
+
+const SCHEMA: &str = "/* carried::schema */
+    SELECT md5(coalesce(string_agg(n.nspname || '.' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ','
+        ORDER BY n.nspname, c.relname, a.attname), '')) AS sum
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('platform', 'ledger', 'progress') AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0
+      AND NOT a.attisdropped AND c.relname !~ '_[0-9]{4}_[0-9]{2}'";
+
+/// What the tables of this cell look like: the same in two cells of one release, whatever months they have.
+pub async fn schema(tx: &Tx<'_>) -> Result<String, StoreError> {
+    column(&tx.query_one(SCHEMA, &[]).await?, "sum")
+}
+
+const TRAIL_TOLD: &str = "/* carried::trail_told */
+    SELECT coalesce(max((detail -> 'movedFrom' ->> 'entry')::bigint), 0) AS entry FROM platform.audit
+    WHERE tenant_id = $1 /* tenant */ AND detail -> 'movedFrom' ->> 'move' = $2::uuid::text /* move */";
+
+const TRAIL_PAGE: &str = "/* carried::trail_page */
+    SELECT row_to_json(a)::text AS line FROM platform.audit a
+    WHERE tenant_id = $1 /* tenant */ AND audit_id > $3 /* after */ AND detail -> 'movedFrom' ->> 'move' IS DISTINCT FROM $2::uuid::text /* move */
+    ORDER BY audit_id LIMIT 500";
+
+const TRAIL_TELL: &str = "/* carried::trail_tell */
+    INSERT INTO platform.audit (tenant_id, actor, action, subject, detail)
+    SELECT r.tenant_id, r.actor, r.action, r.subject, jsonb_build_object('movedFrom',
+        jsonb_build_object('move', $2::uuid /* move */, 'entry', r.audit_id, 'at', r.at), 'detail', r.detail)
+    FROM json_populate_recordset(NULL::platform.audit, $3::text::json) r WHERE r.tenant_id = $1 /* tenant */ ORDER BY r.audit_id";
+
+/// The last entry of the tenant's trail in the other cell that was told again here by the move.
+pub async fn trail_told(tx: &Tx<'_>, tenant: TenantId, of_move: Uuid) -> Result<i64, StoreError> {
+    column(&tx.query_one(TRAIL_TOLD, &[&tenant.0, &of_move]).await?, "entry")
+}
+
+/// The next entries of the tenant's trail, without those that came from the other cell by this move.
+pub async fn trail_page(
+    tx: &Tx<'_>,
+    (tenant, of_move): (TenantId, Uuid),
+    after: i64,
+) -> Result<Vec<String>, StoreError> {
+    tx.query(TRAIL_PAGE, &[&tenant.0, &of_move, &after]).await?.iter().map(|row| column(row, "line")).collect()
+}
+
+/// Tells entries again, each with where and when it was made.
+pub async fn trail_tell(
+    tx: &Tx<'_>,
+    (tenant, of_move): (TenantId, Uuid),
+    entries: &[String],
+) -> Result<(), StoreError> {
+    let entries = format!("[{}]", entries.join(","));
+    tx.execute(TRAIL_TELL, &[&tenant.0, &of_move, &entries]).await.map(drop)
+}

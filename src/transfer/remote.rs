@@ -1,0 +1,249 @@
+//! Another LRS, read over xAPI: its About first, then pages of statements with the bytes of their attachments, at no more requests a
+//! second than was asked for. Writes nothing there.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::TransferError;
+use crate::{
+    model::Secret,
+    store::door::tls,
+    xapi::{
+        Limits,
+        multipart::{Event, Parser, boundary},
+        syntax::timestamp,
+        time,
+    },
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Of one answer.
+const LARGEST_ANSWER: usize = 256 << 20;
+/// So often a request is made again that was refused for a while, or got no answer.
+const TRIES: u32 = 5;
+/// The longest that is waited because the other side says so.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// What we speak, the best first.
+const VERSIONS: [&str; 6] = ["2.0.0", "1.0.3", "1.0.2", "1.0.1", "1.0.0", "0.95"];
+
+/// How to reach it.
+pub struct Account {
+    /// Its xAPI endpoint: what stands before `/statements`.
+    pub endpoint: Url,
+    pub key: String,
+    pub secret: Secret,
+}
+
+pub struct Remote {
+    client: Client,
+    account: Account,
+    version: String,
+    /// Between the beginnings of two requests.
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+/// A page of statements.
+pub struct Page {
+    pub statements: Vec<Value>,
+    /// The bytes of attachments, by their hash.
+    pub attachments: Vec<(String, Vec<u8>)>,
+    /// Where the next page is; none at the end.
+    pub more: Option<Url>,
+    /// Up to when the other side says that nothing is missing.
+    pub through: Option<DateTime<Utc>>,
+}
+
+fn refused(what: impl std::fmt::Display) -> TransferError {
+    TransferError::Refused(format!("the other LRS: {what}"))
+}
+
+impl Remote {
+    /// Asks its About, and takes the highest version that both speak.
+    pub async fn open(account: Account, per_second: f64, ca_file: Option<&Path>) -> Result<Self, TransferError> {
+        let tls = tls::client_config(ca_file)?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(Policy::none())
+            .build()
+            .map_err(refused)?;
+        let pause = Duration::from_secs_f64(1.0 / per_second.max(0.01));
+        let mut remote = Self { client, account, version: "1.0.3".to_owned(), pause, last: None };
+        let about = remote.account.endpoint.join("about").map_err(refused)?;
+        let (_, body) = remote.get(about).await?;
+        #[derive(Deserialize)]
+        struct About {
+            version: Vec<String>,
+        }
+        let About { version } =
+            serde_json::from_slice(&body).map_err(|error| refused(format!("its About cannot be read: {error}")))?;
+        remote.version =
+            common(&version).ok_or_else(|| refused(format!("it speaks {version:?}, and we {VERSIONS:?}")))?.to_owned();
+        Ok(remote)
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The first page of what was stored after a moment, oldest first.
+    pub async fn since(&mut self, since: Option<DateTime<Utc>>, size: u32) -> Result<Page, TransferError> {
+        let mut url = self.account.endpoint.join("statements").map_err(refused)?;
+        url.query_pairs_mut()
+            .append_pair("ascending", "true")
+            .append_pair("attachments", "true")
+            .append_pair("limit", &size.to_string());
+        if let Some(since) = since {
+            url.query_pairs_mut().append_pair("since", &time::text(since));
+        }
+        self.page(url).await
+    }
+
+    /// A page that another one named.
+    pub async fn page(&mut self, url: Url) -> Result<Page, TransferError> {
+        let (head, body) = self.get(url.clone()).await?;
+        let (json, attachments) = match boundary(&head.content_type) {
+            Ok(boundary) => parts(&boundary, &body)?,
+            Err(_) => (body, Vec::new()),
+        };
+        #[derive(Deserialize)]
+        struct Answer {
+            statements: Vec<Value>,
+            more: Option<String>,
+        }
+        let Answer { statements, more } =
+            serde_json::from_slice(&json).map_err(|error| refused(format!("a page cannot be read: {error}")))?;
+        let more = more.filter(|more| !more.is_empty()).map(|more| url.join(&more)).transpose().map_err(refused)?;
+        if more.as_ref().is_some_and(|more| more.origin() != url.origin()) {
+            return Err(refused("its next page is at another address, to which our key does not go"));
+        }
+        Ok(Page { statements, attachments, more, through: head.through })
+    }
+
+    async fn get(&mut self, url: Url) -> Result<(Head, Vec<u8>), TransferError> {
+        let mut tries = 1;
+        loop {
+            if let Some(last) = self.last {
+                tokio::time::sleep(self.pause.saturating_sub(last.elapsed())).await;
+            }
+            self.last = Some(Instant::now());
+            let request = self.client.get(url.clone()).header("X-Experience-API-Version", &self.version);
+            let answer = request.basic_auth(&self.account.key, Some(self.account.secret.expose())).send().await;
+            let wait = match answer {
+                Ok(answer) if answer.status() == StatusCode::OK => return read(answer).await,
+                Ok(answer) if is_for_a_while(answer.status()) => after(&answer),
+                Ok(answer) => {
+                    let status = answer.status();
+                    return Err(refused(format!("{} answers {status}", url.path())));
+                }
+                Err(error) if tries == TRIES => return Err(refused(error.without_url())),
+                Err(_) => None,
+            };
+            if tries == TRIES {
+                return Err(refused(format!(
+                    "{} is not served: asked {TRIES} times; the same command goes on later",
+                    url.path()
+                )));
+            }
+            tokio::time::sleep(wait.unwrap_or(Duration::from_millis(500) * 2_u32.pow(tries)).min(LONGEST_WAIT)).await;
+            tries += 1;
+        }
+    }
+}
+
+fn common(theirs: &[String]) -> Option<&'static str> {
+    VERSIONS.into_iter().find(|ours| theirs.iter().any(|version| version == ours))
+}
+
+fn is_for_a_while(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+}
+
+/// What `Retry-After` says, in seconds.
+fn after(answer: &Response) -> Option<Duration> {
+    let text = answer.headers().get("Retry-After")?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What the headers of an answer say.
+struct Head {
+    content_type: String,
+    through: Option<DateTime<Utc>>,
+}
+
+async fn read(mut answer: Response) -> Result<(Head, Vec<u8>), TransferError> {
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let through = header("X-Experience-API-Consistent-Through").and_then(|text| timestamp::parse(&text));
+    let head = Head { content_type: header("Content-Type").unwrap_or_default(), through };
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| refused(error.without_url()))? {
+        body.extend_from_slice(&piece);
+        if body.len() > LARGEST_ANSWER {
+            return Err(refused(format!(
+                "a page has more than {LARGEST_ANSWER} bytes: ask for fewer statements with --page"
+            )));
+        }
+    }
+    Ok((head, body))
+}
+
+/// The statements of a page, and the bytes that came with them.
+#[expect(clippy::type_complexity, reason = "the first part, and those behind it by their hash")]
+fn parts(boundary: &str, body: &[u8]) -> Result<(Vec<u8>, Vec<(String, Vec<u8>)>), TransferError> {
+    let limits = Limits { multipart_bytes: LARGEST_ANSWER, multipart_parts: 100_000, ..Limits::default() };
+    let mut parser = Parser::new(boundary, &limits);
+    parser.push(body).map_err(refused)?;
+    parser.finish();
+    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    while let Some(event) = parser.next_event().map_err(refused)? {
+        match event {
+            Event::Part(headers) => {
+                let hash = headers.get("X-Experience-API-Hash").unwrap_or_default().to_ascii_lowercase();
+                found.push((hash, Vec::new()));
+            }
+            Event::Data(bytes) => {
+                if let Some((_, content)) = found.last_mut() {
+                    content.extend_from_slice(&bytes);
+                }
+            }
+            Event::PartEnd => {}
+            Event::End => break,
+        }
+    }
+    if found.is_empty() {
+        return Err(refused("a page has no parts"));
+    }
+    let (_, json) = found.remove(0);
+    Ok((json, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_version_that_both_speak_is_taken() {
+        let speaks = |versions: &[&str]| common(&versions.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+        assert_eq!(speaks(&["1.0.0", "1.0.3", "2.0.0"]), Some("2.0.0"));
+        assert_eq!(speaks(&["0.95", "1.0.1"]), Some("1.0.1"));
+        assert_eq!(speaks(&["3.0.0"]), None);
+    }
+
+    #[test]
+    fn a_page_with_attachments_is_taken_apart() {
+        let body = "--b\r\nContent-Type: application/json\r\n\r\n{\"statements\":[]}\r\n--b\r\nX-Experience-API-Hash: AB\r\n\r\nhello\r\n--b--\r\n";
+        let (json, attachments) = parts("b", body.as_bytes()).unwrap();
+        assert_eq!(json, b"{\"statements\":[]}");
+        assert_eq!(attachments, [("ab".to_owned(), b"hello".to_vec())]);
+    }
+}
