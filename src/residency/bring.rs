@@ -20,6 +20,8 @@ use crate::store::{
 
 /// Rounds in which what came meanwhile is brought; who writes faster than this copies is frozen for longer.
 const ROUNDS: u32 = 12;
+/// What to do when somebody was erased after their rows went over.
+const ANEW: &str = "wait for the end of that, `residency cancel`, and plan the move anew";
 /// A round that brought fewer, and took no longer, was the last one before the freeze.
 const FEW: u64 = 500;
 const SOON: Duration = Duration::from_millis(700);
@@ -35,8 +37,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Brings what came since the proof; answers whether that was all.
+    /// Brings what came since the proof; answers whether that was all. What would stop the move later stops it here, where nobody
+    /// waits for it.
     pub async fn catch_up(&self, found: &Move) -> Result<bool, ResidencyError> {
+        self.forth(found).nobody_was_erased(found.created_at, ANEW).await?;
         self.rounds(found, &self.forth(found), ("forth", Proof::kept(found.proof.as_ref(), "forth"))).await
     }
 
@@ -104,7 +108,7 @@ impl Walk<'_> {
             ("back", Some(proof)) => {
                 (proof.through.min(found.changed_at), "what is here still would be back, so the tenant stays there")
             }
-            _ => (found.created_at, "wait for the end of that, `residency cancel`, and plan the move anew"),
+            _ => (found.created_at, ANEW),
         };
         courier.nobody_was_erased(since, todo).await?;
         let through = courier.ledger_now(&courier.from).await?;

@@ -167,6 +167,7 @@ pub fn next(act: Act, facts: &Facts) -> Result<Step, String> {
             Some(true) => Step::Verified,
             _ => Step::Bring,
         },
+        (Act::Switch, S::Verified, Home, Arriving) if same == Some(false) => Step::Copying,
         (Act::Switch, S::Verified, Home, Arriving) => Step::Freeze,
         (Act::Switch, S::Frozen, Frozen, Arriving) => match same {
             None => Step::BringRest,

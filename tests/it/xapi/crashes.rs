@@ -160,9 +160,11 @@ async fn commits_wait(pg: &PgServer, table: &str) -> tokio_postgres::Client {
     by_hand
 }
 
+/// One that goes on waiting: what several callers share gives way after a quarter of a second, and comes back as each one's own.
 async fn until_a_commit_waits(by_hand: &tokio_postgres::Client) {
     patience::until("the COMMIT waits", async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted";
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted
+            AND waitstart < clock_timestamp() - interval '500 ms'";
         let count: i64 = by_hand.query_one(waiting, &[]).await.map_err(|e| e.to_string())?.get(0);
         if count == 1 { Ok(()) } else { Err(format!("{count} wait")) }
     })
