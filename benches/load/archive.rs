@@ -3,7 +3,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +24,7 @@ use super::{
     http::{Connection, Target},
     options::Options,
     place::Place,
+    process,
     report::{Latencies, Report, heading},
     statements::Stock,
     write::{self, COLUMNS, Scenario},
@@ -30,6 +35,8 @@ const MONTHS: usize = 20;
 const HOT: usize = 2;
 /// Answers of each kind of page that are measured.
 const ASKED: usize = 200;
+/// How often the memory of a command is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 const BESIDE: Scenario = Scenario { batch: 100, concurrency: 8, long: false };
 
@@ -58,12 +65,26 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
 
 /// One command of the service's program; fails with what it says.
 pub async fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
-    let done = place.program().args(arguments).output().await?;
+    weighed(place, arguments).await.map(|(said, _)| said)
+}
+
+/// The same, with the most memory that it was seen to take, in MiB.
+async fn weighed(place: &Place, arguments: &[&str]) -> anyhow::Result<(Vec<Value>, f64)> {
+    let child = place.program().args(arguments).stderr(Stdio::piped()).spawn()?;
+    let id = child.id().unwrap_or_default();
+    let mut done = std::pin::pin!(child.wait_with_output());
+    let mut most: f64 = 0.0;
+    let done = loop {
+        tokio::select! {
+            done = &mut done => break done?,
+            () = tokio::time::sleep(LOOK) => most = most.max(process::memory_mib(id).1),
+        }
+    };
     if !done.status.success() {
         bail!("{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
     let lines = String::from_utf8_lossy(&done.stdout);
-    Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok((lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), most))
 }
 
 /// The months that hold statements, the oldest first, such as `2026-03`.
@@ -85,26 +106,29 @@ async fn one_month(place: &Place, owner: &Client, month: &str, report: &mut Repo
     let rows: i64 = owner.query_one(&sql, &[]).await?.get(0);
     let sql = format!("SELECT pg_total_relation_size('{statements}') + pg_total_relation_size('{relations}')");
     let heap: i64 = owner.query_one(&sql, &[]).await?.get(0);
-    let copied_out = timed(copy_out(owner, &[&statements, &relations])).await?;
+    let (copied_out, _) = timed(copy_out(owner, &[&statements, &relations])).await?;
     command(place, &["partitions", "seal", "--month", month, "--apply"]).await?;
-    let archived = timed(command(place, &["archive", "run", "--month", month, "--apply", "--json"])).await?;
+    let (archived, (_, written)) =
+        timed(weighed(place, &["archive", "run", "--month", month, "--apply", "--json"])).await?;
     let sql = "SELECT sum(bytes)::bigint FROM ledger.segments WHERE state = 'published'";
     let size: i64 = owner.query_one(sql, &[]).await?.get(0);
     // Beside the table that is still here, into a copy of it with the same indexes.
     let copied_in = copy_in(owner, &[&statements, &relations]).await?;
     command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
-    let restored = timed(command(place, &["archive", "restore", "--month", month, "--apply", "--json"])).await?;
+    let (restored, (_, read)) =
+        timed(weighed(place, &["archive", "restore", "--month", month, "--apply", "--json"])).await?;
     command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
-    heading(&format!("A month of {rows} statements"), "                 seconds  of COPY's speed");
-    println!("written down  {:>9.1} {:>16.2}", archived.as_secs_f64(), ratio(copied_out, archived));
-    println!("brought back  {:>9.1} {:>16.2}", restored.as_secs_f64(), ratio(copied_in, restored));
+    heading(&format!("A month of {rows} statements"), "                 seconds  of COPY's speed  memory MiB");
+    println!("written down  {:>9.1} {:>16.2} {written:>11.0}", archived.as_secs_f64(), ratio(copied_out, archived));
+    println!("brought back  {:>9.1} {:>16.2} {read:>11.0}", restored.as_secs_f64(), ratio(copied_in, restored));
     println!("its size: 1/{:.1} of table and indexes", heap as f64 / size.max(1) as f64);
     report.add(
         "archive",
         "month",
         json!({"statements": rows, "table_bytes": heap, "segment_bytes": size,
             "archive_s": archived.as_secs_f64(), "archive_of_copy": ratio(copied_out, archived),
-            "restore_s": restored.as_secs_f64(), "restore_of_copy": ratio(copied_in, restored)}),
+            "archive_mib": written,
+            "restore_s": restored.as_secs_f64(), "restore_of_copy": ratio(copied_in, restored), "restore_mib": read}),
     );
     Ok(())
 }
@@ -113,10 +137,10 @@ fn ratio(copy: Duration, own: Duration) -> f64 {
     copy.as_secs_f64() / own.as_secs_f64()
 }
 
-async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Duration> {
+async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(Duration, T)> {
     let begun = Instant::now();
-    work.await?;
-    Ok(begun.elapsed())
+    let result = work.await?;
+    Ok((begun.elapsed(), result))
 }
 
 async fn copy_out(owner: &Client, tables: &[&str]) -> anyhow::Result<u64> {
@@ -143,13 +167,68 @@ async fn copy_in(owner: &Client, tables: &[&str]) -> anyhow::Result<Duration> {
                 "COPY {table} TO '{file}'; CREATE TABLE bare.t{at} (LIKE {table} INCLUDING ALL); CHECKPOINT"
             ))
             .await?;
-        took += timed(async { Ok(owner.batch_execute(&format!("COPY bare.t{at} FROM '{file}'")).await?) }).await?;
+        let copy = format!("COPY bare.t{at} FROM '{file}'");
+        took += timed(async { Ok(owner.batch_execute(&copy).await?) }).await?.0;
         std::fs::remove_file(file)?;
     }
     Ok(took)
 }
 
-/// What ingest reaches and how long its requests wait, alone and while months are written down beside it.
+/// What is done to months while others write.
+#[derive(Clone, Copy)]
+enum Work {
+    WriteDown,
+    BringBack,
+    Divide,
+}
+
+impl Work {
+    const ALL: [Self; 3] = [Self::WriteDown, Self::BringBack, Self::Divide];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::WriteDown => "written down",
+            Self::BringBack => "brought back",
+            Self::Divide => "divided into days",
+        }
+    }
+
+    /// One month after the other, each left as an archived one; answers how many there were until nobody measured any more.
+    async fn go_on(self, place: &Place, months: &[String], measured: &AtomicBool) -> anyhow::Result<usize> {
+        let archive = async |what: &str, month: &str| {
+            command(place, &["archive", what, "--month", month, "--apply", "--json"]).await.map(drop)
+        };
+        let divide = async |to: &str, month: &str| {
+            command(place, &["partitions", "rescheme", "--to", to, "--month", month, "--apply"]).await.map(drop)
+        };
+        let mut count = 0;
+        for month in months {
+            match self {
+                // All of them: the pages that are asked for later lie in the archive.
+                Self::WriteDown => {
+                    command(place, &["partitions", "seal", "--month", month, "--apply"]).await?;
+                    archive("run", month).await?;
+                    archive("drop", month).await?;
+                }
+                _ if measured.load(Ordering::Relaxed) => break,
+                Self::BringBack => {
+                    archive("restore", month).await?;
+                    archive("drop", month).await?;
+                }
+                Self::Divide => {
+                    archive("restore", month).await?;
+                    divide("daily", month).await?;
+                    divide("monthly", month).await?;
+                    archive("drop", month).await?;
+                }
+            }
+            count += usize::from(!measured.load(Ordering::Relaxed));
+        }
+        Ok(count)
+    }
+}
+
+/// What ingest reaches and how long its requests wait, alone, and while months of the past are worked on beside it.
 async fn beside(
     place: &Place,
     stock: &Arc<Stock>,
@@ -158,27 +237,27 @@ async fn beside(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     write::warm_up(place, stock).await?;
-    heading("POST /statements, alone, and while months are written down and dropped", COLUMNS);
+    heading("POST /statements, alone, and while months of the past are worked on", COLUMNS);
     let alone = write::measure(place, stock, &BESIDE, options.seconds).await?;
-    let archiving = async {
-        for month in months {
-            command(place, &["partitions", "seal", "--month", month, "--apply"]).await?;
-            command(place, &["archive", "run", "--month", month, "--apply", "--json"]).await?;
-            command(place, &["archive", "drop", "--month", month, "--apply", "--json"]).await?;
-        }
-        anyhow::Ok(())
-    };
-    let (meanwhile, archived) = tokio::join!(write::measure(place, stock, &BESIDE, options.seconds), archiving);
-    archived?;
-    let meanwhile = meanwhile?;
-    let reached = number(&meanwhile, "/per_second") / number(&alone, "/per_second").max(1.0);
-    let longer = number(&meanwhile, "/latency/p99_ms") - number(&alone, "/latency/p99_ms");
-    println!("ingest reached {reached:.2} of what it reaches alone; its p99 was {longer:.0} ms longer");
-    report.add(
-        "archive",
-        "beside",
-        json!({"alone": alone, "meanwhile": meanwhile, "ratio": reached, "p99_longer_ms": longer}),
-    );
+    report.add("archive", "alone", alone.clone());
+    for work in Work::ALL {
+        let measured = AtomicBool::new(false);
+        let measuring = async {
+            let found = write::measure(place, stock, &BESIDE, options.seconds).await;
+            measured.store(true, Ordering::Relaxed);
+            found
+        };
+        let (meanwhile, worked) = tokio::join!(measuring, work.go_on(place, months, &measured));
+        let (meanwhile, worked) = (meanwhile?, worked?);
+        let reached = number(&meanwhile, "/per_second") / number(&alone, "/per_second").max(1.0);
+        let longer = number(&meanwhile, "/latency/p99_ms") - number(&alone, "/latency/p99_ms");
+        println!(
+            "{worked} months were {} meanwhile: ingest reached {reached:.2} of what it reaches alone; its p99 was {longer:.0} ms longer",
+            work.name()
+        );
+        let figures = json!({"meanwhile": meanwhile, "months": worked, "ratio": reached, "p99_longer_ms": longer});
+        report.add("archive", work.name(), figures);
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use hyper::{
     body::Bytes,
     client::conn::http1::{SendRequest, handshake},
     header::HeaderValue,
+    http::request::Builder,
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -50,8 +51,22 @@ impl Connection {
         self.send(Request::get(path), Full::default()).await
     }
 
+    /// Posts, and answers whatever the service says.
+    pub async fn ask(&mut self, path: &str, body: Vec<u8>) -> anyhow::Result<(StatusCode, Bytes)> {
+        let request = Request::post(path).header("Content-Type", "application/json");
+        self.answer(request, Full::new(Bytes::from(body))).await
+    }
+
     /// Fails on anything but 200: a load that is refused measures nothing.
-    async fn send(&mut self, request: hyper::http::request::Builder, body: Full<Bytes>) -> anyhow::Result<Bytes> {
+    async fn send(&mut self, request: Builder, body: Full<Bytes>) -> anyhow::Result<Bytes> {
+        let (status, body) = self.answer(request, body).await?;
+        if status != StatusCode::OK {
+            bail!("the service said {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(body)
+    }
+
+    async fn answer(&mut self, request: Builder, body: Full<Bytes>) -> anyhow::Result<(StatusCode, Bytes)> {
         let request = request
             .header("Host", self.host.clone())
             .header("Authorization", self.target.authorization.clone())
@@ -59,10 +74,6 @@ impl Connection {
             .body(body)?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        if status != StatusCode::OK {
-            bail!("the service said {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(body)
+        Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
 }

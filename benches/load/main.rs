@@ -13,6 +13,7 @@ mod events;
 mod fill;
 mod http;
 mod limit;
+mod moving;
 mod options;
 mod place;
 mod process;
@@ -71,6 +72,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Erasure) {
         erasure::run(&data.path().join("erasure"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Moving) {
+        moving::run(&data.path().join("moving"), &stock, &options, &mut report).await?;
     }
     report.print_json();
     Ok(())

@@ -31,6 +31,9 @@ pub struct Options {
     /// Tenants that say nothing.
     #[arg(long, default_value_t = 2_000)]
     pub quiet: usize,
+    /// Statements of the tenant that moves.
+    #[arg(long, default_value_t = 100_000)]
+    pub moved: usize,
     /// Seconds of the paced load.
     #[arg(long, default_value_t = 60)]
     pub paced: u64,
@@ -58,6 +61,7 @@ pub enum Part {
     Events,
     Archive,
     Erasure,
+    Moving,
 }
 
 impl Options {
@@ -66,7 +70,7 @@ impl Options {
         if options.quick {
             (options.seconds, options.long, options.statements, options.copied) = (2, 4, 20_000, 10_000);
             (options.backlog, options.rate, options.paced) = (30_000, 500, 5);
-            (options.tenants, options.quiet) = (20, 200);
+            (options.tenants, options.quiet, options.moved) = (20, 200, 2_000);
         }
         options
     }

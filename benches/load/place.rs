@@ -1,6 +1,7 @@
 //! What is measured: a PostgreSQL with its default durability and a service, each a process tree of its own.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -24,6 +25,8 @@ use super::{http::Target, process};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_progress-service");
 /// The service inherits it from whoever starts the driver.
 const BROKERS: &str = "PROGRESS_KAFKA_BROKERS";
+/// Any port that is free.
+const ANY: &str = "127.0.0.1:0";
 const CREDENTIAL: &str = "load:a-secret-for-the-load-driver";
 
 /// Both servers, started and ready.
@@ -34,6 +37,8 @@ pub struct Place {
     pub target: Target,
     /// Whether the service has brokers to send events to.
     pub sends: bool,
+    /// What else the service's program is told.
+    variables: Vec<(String, String)>,
 }
 
 struct Database {
@@ -45,10 +50,25 @@ struct Database {
 impl Place {
     /// Starts both over `data`, which may hold what an earlier start left.
     pub async fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same with more variables for the service's program.
+    pub async fn start_with(data: &Path, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let database = Database::start(data).await?;
-        let (service, target) = start_service(program(data, &database)).await?;
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (service, target) = start_service(program(data, &database, &variables), ANY).await?;
         let sends = std::env::var_os(BROKERS).is_some_and(|brokers| !brokers.is_empty());
-        Ok(Self { data: data.to_owned(), database, service: Some(service), target, sends })
+        Ok(Self { data: data.to_owned(), database, service: Some(service), target, sends, variables })
+    }
+
+    /// Starts the service again, where others look for it.
+    pub async fn serve_at(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.stop_service().await?;
+        let (service, target) = start_service(self.program(), &address.to_string()).await?;
+        (self.service, self.target) = (Some(service), target);
+        Ok(())
     }
 
     /// Starts the service again, with brokers or without.
@@ -56,7 +76,7 @@ impl Place {
         self.stop_service().await?;
         let mut command = self.program();
         command.env(BROKERS, brokers.unwrap_or_default());
-        let (service, target) = start_service(command).await?;
+        let (service, target) = start_service(command, ANY).await?;
         (self.service, self.target, self.sends) = (Some(service), target, brokers.is_some());
         Ok(())
     }
@@ -79,7 +99,12 @@ impl Place {
 
     /// The service's program, as it finds this database.
     pub fn program(&self) -> Command {
-        program(&self.data, &self.database)
+        program(&self.data, &self.database, &self.variables)
+    }
+
+    /// By which the service reaches its database.
+    pub fn service_url(&self) -> &str {
+        self.database.server.service_url().expose()
     }
 
     /// The version the database says it has.
@@ -170,21 +195,22 @@ async fn connect(config: &Config) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-fn program(data: &Path, database: &Database) -> Command {
+fn program(data: &Path, database: &Database, variables: &[(String, String)]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .env("PROGRESS_LOG", "warn")
         .env("PROGRESS_DATA_DIR", data)
         .env("PROGRESS_DATABASE_URL", database.server.service_url().expose())
         .env("PROGRESS_DATABASE_MIGRATION_URL", database.server.owner_url().expose())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     command
 }
 
-async fn start_service(mut command: Command) -> anyhow::Result<(Child, Target)> {
-    command.arg("serve").env("PROGRESS_LISTEN", "127.0.0.1:0").env("PROGRESS_BOOTSTRAP_CREDENTIAL", CREDENTIAL);
+async fn start_service(mut command: Command, address: &str) -> anyhow::Result<(Child, Target)> {
+    command.arg("serve").env("PROGRESS_LISTEN", address).env("PROGRESS_BOOTSTRAP_CREDENTIAL", CREDENTIAL);
     let mut service = command.spawn().context("the service cannot be started")?;
     let mut lines = BufReader::new(service.stdout.take().context("no output")?).lines();
     while let Some(line) = lines.next_line().await? {

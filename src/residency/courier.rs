@@ -25,6 +25,8 @@ use crate::{
 pub struct Courier {
     pub from: Store,
     pub to: Store,
+    /// What the two are called.
+    pub cells: [String; 2],
     pub tenant: TenantId,
     pub move_id: Uuid,
 }
@@ -249,21 +251,23 @@ impl Courier {
         Ok(store.run_tx("move_edge", As::Tenant(self.tenant), |tx| Box::pin(ledger_now(tx))).await?)
     }
 
-    /// Tells the tenant's trail again where it went, each entry once.
+    /// Tells the tenant's trail again where it went, each entry once, however often the tenant came that way.
     pub async fn trail(&self) -> Result<(), ResidencyError> {
-        let (tenant, id) = (self.tenant, self.move_id);
+        let (tenant, id, [here, there]) = (self.tenant, self.move_id, &self.cells);
         loop {
-            let after =
-                self.to.run_tx("trail_told", As::Worker, |tx| Box::pin(carried::trail_told(tx, tenant, id))).await?;
-            let page =
-                self.from.run_tx("trail_page", As::Worker, |tx| Box::pin(carried::trail_page(tx, (tenant, id), after)));
+            let told =
+                self.to.run_tx("trail_told", As::Worker, |tx| Box::pin(carried::trail_told(tx, tenant, here))).await?;
+            let page = self
+                .from
+                .run_tx("trail_page", As::Worker, |tx| Box::pin(carried::trail_page(tx, (tenant, there), told)));
             let page = &page.await?;
             if page.is_empty() {
                 return Ok(());
             }
-            self.to
-                .run_once("trail_tell", As::Worker, |tx| Box::pin(carried::trail_tell(tx, (tenant, id), page)))
-                .await?;
+            let telling = self
+                .to
+                .run_once("trail_tell", As::Worker, |tx| Box::pin(carried::trail_tell(tx, (tenant, id, here), page)));
+            telling.await?;
         }
     }
 }

@@ -187,11 +187,15 @@ impl Walk<'_> {
     }
 
     pub fn forth(&self, found: &Move) -> Courier {
-        Courier { from: self.store.clone(), to: self.other.store.clone(), tenant: found.tenant, move_id: found.id }
+        let cells = [self.residency.here.name.clone(), found.cell.clone()];
+        let (from, to) = (self.store.clone(), self.other.store.clone());
+        Courier { from, to, cells, tenant: found.tenant, move_id: found.id }
     }
 
     pub fn back(&self, found: &Move) -> Courier {
-        Courier { from: self.other.store.clone(), to: self.store.clone(), tenant: found.tenant, move_id: found.id }
+        let cells = [found.cell.clone(), self.residency.here.name.clone()];
+        let (from, to) = (self.other.store.clone(), self.store.clone());
+        Courier { from, to, cells, tenant: found.tenant, move_id: found.id }
     }
 
     async fn set(&self, found: &Move, between: (MoveState, MoveState)) -> Result<(), ResidencyError> {

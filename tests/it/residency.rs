@@ -1,6 +1,8 @@
 //! Tenants that move between two cells, each a database of its own: while their clients write, back and forth, and for good.
 
 mod cells;
+mod cuts;
+mod told;
 mod trouble;
 
 use std::{collections::BTreeSet, time::Duration};

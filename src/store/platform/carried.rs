@@ -350,39 +350,37 @@ pub async fn schema(tx: &Tx<'_>) -> Result<String, StoreError> {
 
 const TRAIL_TOLD: &str = "/* carried::trail_told */
     SELECT coalesce(max((detail -> 'movedFrom' ->> 'entry')::bigint), 0) AS entry FROM platform.audit
-    WHERE tenant_id = $1 /* tenant */ AND detail -> 'movedFrom' ->> 'move' = $2::uuid::text /* move */";
+    WHERE tenant_id = $1 /* tenant */ AND detail -> 'movedFrom' ->> 'cell' = $2::text /* cell */";
 
+// What was made over there, and came here by whatever way, is there already.
 const TRAIL_PAGE: &str = "/* carried::trail_page */
     SELECT row_to_json(a)::text AS line FROM platform.audit a
-    WHERE tenant_id = $1 /* tenant */ AND audit_id > $3 /* after */ AND detail -> 'movedFrom' ->> 'move' IS DISTINCT FROM $2::uuid::text /* move */
+    WHERE tenant_id = $1 /* tenant */ AND audit_id > $3 /* after */
+      AND NOT jsonb_path_exists(detail, '$.**.movedFrom.cell ? (@ == $there)', jsonb_build_object('there', $2::text /* there */))
     ORDER BY audit_id LIMIT 500";
 
 const TRAIL_TELL: &str = "/* carried::trail_tell */
     INSERT INTO platform.audit (tenant_id, actor, action, subject, detail)
     SELECT r.tenant_id, r.actor, r.action, r.subject, jsonb_build_object('movedFrom',
-        jsonb_build_object('move', $2::uuid /* move */, 'entry', r.audit_id, 'at', r.at), 'detail', r.detail)
+        jsonb_build_object('cell', $4::text /* cell */, 'move', $2::uuid /* move */, 'entry', r.audit_id, 'at', r.at), 'detail', r.detail)
     FROM json_populate_recordset(NULL::platform.audit, $3::text::json) r WHERE r.tenant_id = $1 /* tenant */ ORDER BY r.audit_id";
 
-/// The last entry of the tenant's trail in the other cell that was told again here by the move.
-pub async fn trail_told(tx: &Tx<'_>, tenant: TenantId, of_move: Uuid) -> Result<i64, StoreError> {
-    column(&tx.query_one(TRAIL_TOLD, &[&tenant.0, &of_move]).await?, "entry")
+/// The last entry of the tenant's trail in that cell that was told again here, by this move or an earlier one.
+pub async fn trail_told(tx: &Tx<'_>, tenant: TenantId, cell: &str) -> Result<i64, StoreError> {
+    column(&tx.query_one(TRAIL_TOLD, &[&tenant.0, &cell]).await?, "entry")
 }
 
-/// The next entries of the tenant's trail, without those that came from the other cell by this move.
-pub async fn trail_page(
-    tx: &Tx<'_>,
-    (tenant, of_move): (TenantId, Uuid),
-    after: i64,
-) -> Result<Vec<String>, StoreError> {
-    tx.query(TRAIL_PAGE, &[&tenant.0, &of_move, &after]).await?.iter().map(|row| column(row, "line")).collect()
+/// The next entries of the tenant's trail, without those that were made in the cell that they would go to.
+pub async fn trail_page(tx: &Tx<'_>, (tenant, there): (TenantId, &str), after: i64) -> Result<Vec<String>, StoreError> {
+    tx.query(TRAIL_PAGE, &[&tenant.0, &there, &after]).await?.iter().map(|row| column(row, "line")).collect()
 }
 
-/// Tells entries again, each with where and when it was made.
+/// Tells entries of that cell again, each with where and when it was made.
 pub async fn trail_tell(
     tx: &Tx<'_>,
-    (tenant, of_move): (TenantId, Uuid),
+    (tenant, of_move, cell): (TenantId, Uuid, &str),
     entries: &[String],
 ) -> Result<(), StoreError> {
     let entries = format!("[{}]", entries.join(","));
-    tx.execute(TRAIL_TELL, &[&tenant.0, &of_move, &entries]).await.map(drop)
+    tx.execute(TRAIL_TELL, &[&tenant.0, &of_move, &entries, &cell]).await.map(drop)
 }

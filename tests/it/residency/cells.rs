@@ -32,17 +32,26 @@ pub struct Cells {
 
 impl Cells {
     pub async fn start(db: TestDatabase) -> Self {
+        Self::told(db, ["", ""], "").await
+    }
+
+    /// The same where each cell tells its own topics of these brokers, if any.
+    pub async fn told(db: TestDatabase, prefixes: [&str; 2], brokers: &str) -> Self {
         let other = TestDatabase::new(db.server()).await;
-        let two = TestApp::with(other, &[("PROGRESS_RESIDENCY_CELL", "two")], Clock::system(), Ids::random()).await;
+        let kafka = |prefix| [("PROGRESS_KAFKA_BROKERS", brokers), ("PROGRESS_KAFKA_TOPIC_PREFIX", prefix)];
+        let kafka = |prefix| kafka(prefix).into_iter().filter(|_| !brokers.is_empty());
+        let named: Vec<_> = [("PROGRESS_RESIDENCY_CELL", "two")].into_iter().chain(kafka(prefixes[1])).collect();
+        let two = TestApp::with(other, &named, Clock::system(), Ids::random()).await;
         let cells = format!("two {} {}", two.url, two.db.service_url());
         let named = [
             ("PROGRESS_RESIDENCY_CELL", "one"),
             ("PROGRESS_RESIDENCY_ENDPOINT", "http://one.example"),
             ("PROGRESS_RESIDENCY_CELLS", cells.as_str()),
         ];
+        let named: Vec<_> = named.into_iter().chain(kafka(prefixes[0])).collect();
         let one = TestApp::with(db, &named, Clock::system(), Ids::random()).await;
         let mut variables: BTreeMap<String, String> =
-            named.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         variables.insert("PROGRESS_DATABASE_URL".to_owned(), one.db.service_url());
         variables.insert("PROGRESS_DATABASE_MIGRATION_URL".to_owned(), one.db.owner_url());
         let made = one.post("/api/v1/admin/tenants", &json!({"name": "acme"})).await.expect(201).json();
@@ -129,12 +138,13 @@ impl Cells {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// The projections have come as far as the ledger.
+    /// The projections have come as far as the ledger, and every reference has been followed.
     pub async fn settled(&self, cell: &TestApp) {
         let client = cell.db.superuser().await;
         patience::until("projections", async || {
-            let sql = "SELECT count(*) FROM ledger.statements s WHERE s.tenant_id = $1 AND s.stored >
-                coalesce((SELECT position FROM progress.projection_cursors WHERE tenant_id = $1), 'epoch')";
+            let sql = "SELECT (SELECT count(*) FROM ledger.statements s WHERE s.tenant_id = $1 AND s.stored >
+                    coalesce((SELECT position FROM progress.projection_cursors WHERE tenant_id = $1), 'epoch'))
+                + (SELECT count(*) FROM ledger.refs WHERE tenant_id = $1 AND NOT settled)";
             let left: i64 = client.query_one(sql, &[&self.tenant]).await.unwrap().get(0);
             if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
         })
@@ -145,7 +155,7 @@ impl Cells {
 /// A statement of a learner about a course, in one registration for each of both.
 pub fn statement(n: u32) -> Value {
     let (learner, course) = (n % 7, n % 3);
-    let verb = ["initialized", "completed", "passed"][(n % 3) as usize];
+    let verb = ["initialized", "completed", "passed"][(n / 21 % 3) as usize];
     json!({"id": format!("55550000-0000-4000-8000-{n:012}"),
         "actor": {"account": {"homePage": "https://lms.example", "name": format!("learner-{learner}")}},
         "verb": {"id": format!("http://adlnet.gov/expapi/verbs/{verb}"), "display": {"en": verb}},

@@ -109,7 +109,7 @@ on_the_newest_server! {
 }
 
 /// In how many cells the tenant is served.
-async fn homes(cells: &Cells) -> usize {
+pub async fn homes(cells: &Cells) -> usize {
     let mut homes = 0;
     for cell in [&cells.one, &cells.two] {
         let sql =
