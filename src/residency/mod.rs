@@ -296,16 +296,7 @@ impl Residency {
     /// Whether an act can be asked for as the move stands; what it would do, in words.
     pub async fn ask(&self, id: Uuid, act: Act) -> Result<(Move, Vec<String>), ResidencyError> {
         let found = self.get(id).await?;
-        if !act.from().contains(&found.state) {
-            let from: Vec<&str> = act.from().iter().map(|state| state.name()).collect();
-            let why = format!(
-                "{} is for a move that is {}, and this one is {}",
-                act.name(),
-                from.join(" or "),
-                found.state.name()
-            );
-            return Err(ResidencyError::Refused(why));
-        }
+        act.is_for(found.state).map_err(ResidencyError::Refused)?;
         if act == Act::Switch && found.state == MoveState::Verified {
             self.must_be_fresh(&found)?;
         }

@@ -47,6 +47,15 @@ impl Act {
         }
     }
 
+    /// `Err` where an act is for moves that stand otherwise.
+    pub fn is_for(self, state: MoveState) -> Result<(), String> {
+        if self.from().contains(&state) {
+            return Ok(());
+        }
+        let from: Vec<&str> = self.from().iter().map(|state| state.name()).collect();
+        Err(format!("{} is for a move that is {}, and this one is {}", self.name(), from.join(" or "), state.name()))
+    }
+
     /// The state in which there is nothing more to do for it.
     pub fn end(self) -> MoveState {
         match self {
@@ -150,15 +159,7 @@ pub fn next(act: Act, facts: &Facts) -> Result<Step, String> {
     if state == act.end() && act != Act::Start {
         return Ok(Step::Nothing);
     }
-    if !act.from().contains(&state) {
-        let from: Vec<&str> = act.from().iter().map(|state| state.name()).collect();
-        return Err(format!(
-            "{} is for a move that is {}, and this one is {}",
-            act.name(),
-            from.join(" or "),
-            state.name()
-        ));
-    }
+    act.is_for(state)?;
     let step = match (act, state, here, there) {
         (Act::Start, S::Planned | S::Copying | S::Verified, Home, Home | Away) => Step::Arrive,
         (Act::Start, S::Verified, Home, Arriving) if same == Some(true) => Step::Nothing,
