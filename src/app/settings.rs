@@ -105,6 +105,7 @@ pub fn migrations(config: &Config) -> migrate::Settings {
         budget: Budget {
             lock_timeout: keys.lock_timeout,
             lock_tries: keys.lock_tries,
+            wait_limit: keys.wait_limit,
             statement_timeout: keys.statement_timeout,
             autocommit_timeout: keys.autocommit_timeout,
         },

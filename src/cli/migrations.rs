@@ -277,6 +277,7 @@ impl Output {
                     if blockers.is_empty() { String::new() } else { format!(" held by {}", blockers::list(blockers)) };
                 eprintln!("{module}/{file} steps back from a lock{who}; try {tries}");
             }
+            Event::MakesWait { module, file, wait } => eprintln!("WARNING: {module}/{file} makes others wait: {wait}"),
             Event::Checked { checks } => db::tell(checks),
             Event::Planned { .. } | Event::Done { .. } | Event::Failed { .. } => {}
         }

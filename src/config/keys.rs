@@ -140,6 +140,9 @@ keys! {
         lock_timeout: Duration = "50ms",
         /// How often a file is tried when others hold its locks; the pauses between grow to 6.4 s.
         lock_tries: u32 = "20",
+        /// How long a file may make anybody else wait before that is told as a warning; the time that it may itself wait for a
+        /// lock comes on top.
+        wait_limit: Duration = "50ms",
         /// How long one statement of a transactional file may run.
         statement_timeout: Duration = "15m",
         /// How long a statement outside a transaction may run.

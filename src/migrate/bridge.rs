@@ -9,34 +9,29 @@ use refinery::{Error as RefineryError, Migration, Runner as Refinery, Target};
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 
 use super::{
-    concurrent,
     modules::{File, Module},
     names::{Category, Name},
     promise,
-    report::{self, Done, Event, Failure},
+    report::{Done, Event, Failure},
+    watched::{Script, Watched},
 };
 use crate::store::{
     StoreError,
-    door::ddl::Session,
     schema::migrations::{
-        Budget, ExecuteError,
-        blockers::{Blocker, Watcher},
-        execute::{self, HistoryEntry, millis},
+        ExecuteError,
+        execute::HistoryEntry,
         facts::Applied,
-        patience::Waiting,
-        record::{self, NewAttempt, NewRow},
+        millis,
+        record::{self, Cost, NewAttempt, NewRow},
+        waits::Waits,
     },
 };
 
 /// How a category's run is told about, and on whose behalf it is.
 pub struct Context<'a> {
-    pub session: &'a Session,
-    pub budget: &'a Budget,
-    /// Names who is in the way; absent where there was no second connection.
-    pub watcher: Option<&'a Watcher>,
+    pub watched: Watched<'a>,
     pub by: &'a str,
     pub approved_by: Option<&'a str>,
-    pub progress: &'a (dyn Fn(Event) + Send + Sync),
     /// Files done before, and in all, for the progress.
     pub number: usize,
     pub of: usize,
@@ -44,8 +39,8 @@ pub struct Context<'a> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
-    #[error(transparent)]
-    Execute(#[from] ExecuteError),
+    #[error("{0}")]
+    Execute(ExecuteError, Option<Box<Waits>>),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("refinery asked for another file than the plan's next one")]
@@ -125,7 +120,7 @@ impl AsyncTransaction for Conn<'_> {
         let file = self.next.pop_front().filter(|file| file.text == sql).ok_or(BridgeError::OutOfStep)?;
         match run_file(self.context, self.module, file, self.done.len()).await {
             Ok(done) => {
-                (self.context.progress)(Event::Done { done: done.clone() });
+                (self.context.watched.progress)(Event::Done { done: done.clone() });
                 self.done.push(done);
                 Ok(2)
             }
@@ -159,8 +154,8 @@ impl AsyncMigrate for Conn<'_> {
 async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: usize) -> Result<Done, BridgeError> {
     let name = file.file();
     let number = context.number + before + 1;
-    let (module_name, session) = (module.name.clone(), context.session);
-    (context.progress)(Event::Started { module: module_name, file: name.clone(), number, of: context.of });
+    let (module_name, session) = (module.name.clone(), context.watched.session);
+    (context.watched.progress)(Event::Started { module: module_name, file: name.clone(), number, of: context.of });
     let attempt = NewAttempt {
         file: &name,
         action: "up",
@@ -177,24 +172,21 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         by: context.by,
         promised: promise::made_by(module, file),
     };
-    let blocked =
-        |tries, blockers: &[Blocker]| report::tell_blocked(context.progress, &module.name, &name, tries, blockers);
-    let waiting = Waiting { budget: context.budget, watcher: context.watcher, blocked: &blocked };
-    let result = if file.head.no_transaction {
-        execute::alone(session, &file.text, &concurrent::alone(&file.text), HistoryEntry::Add(row), waiting).await
-    } else {
-        execute::transactional(session, &file.text, HistoryEntry::Add(row), waiting).await
-    };
+    let script =
+        Script { module: &module.name, file: &name, text: &file.text, no_transaction: file.head.no_transaction };
+    let (result, waits) = context.watched.execute(script, HistoryEntry::Add(row)).await;
     let timing = match result {
         Ok(timing) => timing,
         Err(error) => {
             // Where the connection is gone this fails as well; the next runner closes the attempt then.
-            let _ = record::finish(session, &module.schema, id, "failed", Some(&error.to_string()), None).await;
-            return Err(error.into());
+            let why = error.to_string();
+            let _ = record::finish(session, &module.schema, id, "failed", Some(&why), waits.as_ref()).await;
+            return Err(BridgeError::Execute(error, waits.map(Box::new)));
         }
     };
     let wait = millis(timing.lock_wait);
-    record::done(session, &module.schema, id, "applied", wait, timing.rows).await?;
+    let cost = Cost { lock_wait_ms: wait, rows: timing.rows, waits: waits.as_ref() };
+    record::done(session, &module.schema, id, "applied", cost).await?;
     Ok(Done {
         module: module.name.clone(),
         file: name,
@@ -203,13 +195,16 @@ async fn run_file(context: &Context<'_>, module: &Module, file: &File, before: u
         lock_wait_ms: wait,
         tries: timing.tries,
         rows: timing.rows,
+        waits,
     })
 }
 
 fn file_failure(module: &Module, file: &File, error: &BridgeError) -> Failure {
     let name = file.file();
     match error {
-        BridgeError::Execute(error) => Failure::new(&module.name, &name, error),
+        BridgeError::Execute(error, waits) => {
+            Failure { waits: waits.as_deref().cloned(), ..Failure::new(&module.name, &name, error) }
+        }
         BridgeError::Store(StoreError::Unreachable(why)) => {
             Failure::new(&module.name, &name, &ExecuteError::Connection(why.clone()))
         }
@@ -225,6 +220,7 @@ fn failure(module: &Module, file: &str, error: &str) -> Failure {
         code: None,
         line: None,
         connection_lost: false,
+        waits: None,
     }
 }
 

@@ -213,6 +213,7 @@ mod tests {
             lock_wait_ms: 0,
             tries: 1,
             rows: None,
+            waits: None,
         };
         let held = because.map(|because| Planned {
             module: "m".into(),

@@ -3,23 +3,23 @@
 use serde::Serialize;
 
 use super::{
-    concurrent,
     error::MigrateError,
     modules::{Down, File, Module},
     person::check_approver,
     plan::{self, Known},
-    report::{self, Done, Event, Failure},
+    report::{Done, Event, Failure},
     run::{self, Listener, Runner},
+    watched::{Script, Watched},
 };
 use crate::store::{
     door::ddl::Session,
     schema::migrations::{
         ExecuteError,
-        blockers::Blocker,
-        execute::{self, HistoryEntry, Timing, millis},
+        execute::{HistoryEntry, Timing},
         facts::Applied,
-        patience::Waiting,
-        record::{self, NewAttempt},
+        millis,
+        record::{self, Cost, NewAttempt},
+        waits::Waits,
     },
 };
 
@@ -140,15 +140,13 @@ impl Runner {
         report: &mut DownReport,
     ) -> Result<(), MigrateError> {
         let watcher = self.watcher(session).await;
+        let watched = Watched { session, budget: &self.settings.budget, watcher: watcher.as_ref(), progress };
         for (number, step) in steps.iter().enumerate() {
             let (module, file) = (step.module.name.clone(), step.file.file());
             let (number, of) = (number + 1, steps.len());
             progress(Event::Started { module: module.clone(), file: file.clone(), number, of });
-            let blocked =
-                |tries, by: &[Blocker]| report::tell_blocked(progress, &step.module.name, &step.file.file(), tries, by);
-            let waiting = Waiting { budget: &self.settings.budget, watcher: watcher.as_ref(), blocked: &blocked };
-            match self.undo_file(session, step, request, waiting).await? {
-                Ok(timing) => {
+            match undo_file(watched, step, request).await? {
+                (Ok(timing), waits) => {
                     let done = Done {
                         module,
                         file,
@@ -157,12 +155,13 @@ impl Runner {
                         lock_wait_ms: millis(timing.lock_wait),
                         tries: timing.tries,
                         rows: timing.rows,
+                        waits,
                     };
                     progress(Event::Done { done: done.clone() });
                     report.done.push(done);
                 }
-                Err(error) => {
-                    let failure = Failure::new(&module, &file, &error);
+                (Err(error), waits) => {
+                    let failure = Failure { waits, ..Failure::new(&module, &file, &error) };
                     progress(Event::Failed { failure: failure.clone() });
                     report.failed = Some(failure);
                     return Ok(());
@@ -171,39 +170,36 @@ impl Runner {
         }
         Ok(())
     }
+}
 
-    async fn undo_file(
-        &self,
-        session: &Session,
-        step: &DownStep<'_>,
-        request: &DownRequest,
-        waiting: Waiting<'_>,
-    ) -> Result<Result<Timing, ExecuteError>, MigrateError> {
-        let (schema, file) = (&step.module.schema, step.file.file());
-        let attempt = NewAttempt {
-            file: &file,
-            action: "down",
-            checksum: Some(&step.file.checksum),
-            by: &request.by,
-            approved_by: request.approved_by.as_deref(),
-        };
-        let id = record::begin(session, schema, attempt).await?;
-        let entry = HistoryEntry::Remove { schema, file: &file };
-        let result = if step.down.no_transaction {
-            execute::alone(session, &step.down.text, &concurrent::alone(&step.down.text), entry, waiting).await
-        } else {
-            execute::transactional(session, &step.down.text, entry, waiting).await
-        };
-        match &result {
-            Ok(timing) => {
-                record::done(session, schema, id, "undone", millis(timing.lock_wait), timing.rows).await?;
-            }
-            Err(error) => {
-                let _ = record::finish(session, schema, id, "failed", Some(&error.to_string()), None).await;
-            }
+async fn undo_file(
+    watched: Watched<'_>,
+    step: &DownStep<'_>,
+    request: &DownRequest,
+) -> Result<(Result<Timing, ExecuteError>, Option<Waits>), MigrateError> {
+    let (session, schema, file) = (watched.session, &step.module.schema, step.file.file());
+    let attempt = NewAttempt {
+        file: &file,
+        action: "down",
+        checksum: Some(&step.file.checksum),
+        by: &request.by,
+        approved_by: request.approved_by.as_deref(),
+    };
+    let id = record::begin(session, schema, attempt).await?;
+    let entry = HistoryEntry::Remove { schema, file: &file };
+    let Down { text, no_transaction, .. } = step.down;
+    let script = Script { module: &step.module.name, file: &file, text, no_transaction: *no_transaction };
+    let (result, waits) = watched.execute(script, entry).await;
+    match &result {
+        Ok(timing) => {
+            let cost = Cost { lock_wait_ms: millis(timing.lock_wait), rows: timing.rows, waits: waits.as_ref() };
+            record::done(session, schema, id, "undone", cost).await?;
         }
-        Ok(result)
+        Err(error) => {
+            let _ = record::finish(session, schema, id, "failed", Some(&error.to_string()), waits.as_ref()).await;
+        }
     }
+    Ok((result, waits))
 }
 
 fn planned(step: &DownStep<'_>) -> DownPlanned {

@@ -24,7 +24,11 @@ use super::{
 };
 use crate::{
     model::{Clock, Ids},
-    store::{As, Store, StoreError, platform::jobs, schema::migrations::blockers::Blocker},
+    store::{
+        As, Store, StoreError,
+        platform::jobs,
+        schema::migrations::{blockers::Blocker, waits::Wait},
+    },
     telemetry::Metrics,
 };
 
@@ -103,6 +107,9 @@ pub struct RunProgress {
     pub waiting_for: Option<i32>,
     /// Who was in the way of the current file when it last stepped back.
     pub blocked_by: Vec<Blocker>,
+    /// Who waited longer for the current file than anybody should, when that was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub makes_wait: Option<Wait>,
 }
 
 impl RunProgress {
@@ -112,8 +119,9 @@ impl RunProgress {
             Event::Planned { files, .. } => (self.planned, self.waiting_for) = (files, None),
             Event::Started { module, file, .. } => self.current = Some(format!("{module}/{file}")),
             Event::Blocked { blockers, .. } => self.blocked_by = blockers,
+            Event::MakesWait { wait, .. } => self.makes_wait = Some(wait),
             Event::Done { .. } => {
-                (self.done, self.current) = (self.done + 1, None);
+                (self.done, self.current, self.makes_wait) = (self.done + 1, None, None);
                 self.blocked_by.clear();
             }
             Event::Failed { .. } | Event::Checked { .. } => {}

@@ -34,6 +34,7 @@ pub mod standing;
 pub mod startup;
 pub mod statements;
 pub mod tally;
+mod watched;
 
 pub use error::MigrateError;
 pub use modules::Module;

@@ -404,6 +404,7 @@ mod tests {
             outcome: outcome.map(str::to_owned),
             detail: None,
             lock_wait_ms: None,
+            waits: None,
             done_by: "t".to_owned(),
             approved_by: Some("Ada".to_owned()),
         }

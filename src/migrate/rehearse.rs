@@ -10,7 +10,7 @@ use super::{
 use crate::store::{
     door::ddl::Session,
     schema::migrations::{
-        execute::millis,
+        millis,
         rehearse::{Rehearsal, Rehearsed},
     },
 };

@@ -16,6 +16,7 @@ use crate::store::schema::migrations::{
     ExecuteError,
     blockers::{self, Blocker},
     legacy::Neighbour,
+    waits::{Wait, Waits},
 };
 
 /// Where one file, or one row without a file, stands.
@@ -152,6 +153,9 @@ pub struct Done {
     pub tries: u32,
     /// Rows inserted, changed and deleted; unknown of what ran outside of a transaction.
     pub rows: Option<i64>,
+    /// Who had to wait for it, as far as was seen; absent where nobody watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
 }
 
 /// The file at which a run stopped.
@@ -165,6 +169,9 @@ pub struct Failure {
     pub line: Option<usize>,
     /// The connection broke: the history tells at the next run whether the file was applied.
     pub connection_lost: bool,
+    /// Who had to wait for it, as far as was seen; absent where nobody watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
 }
 
 impl Failure {
@@ -179,7 +186,8 @@ impl Failure {
             ExecuteError::Sql { code, .. } => matches!(code.as_str(), "57P01" | "57P02" | "57P03"),
             _ => false,
         };
-        Self { module: module.to_owned(), file: file.to_owned(), error: error.to_string(), code, line, connection_lost }
+        let (module, file) = (module.to_owned(), file.to_owned());
+        Self { module, file, error: error.to_string(), code, line, connection_lost, waits: None }
     }
 }
 
@@ -323,6 +331,14 @@ pub fn tell_blocked(
     progress(Event::Blocked { module, file, tries, blockers: blockers.to_vec() });
 }
 
+/// Says that somebody waits for a file longer than anybody should, to who listens and to the log.
+pub fn tell_waits(progress: &(dyn Fn(Event) + Send + Sync), module: &str, file: &str, wait: &Wait) {
+    let Wait { pid, application, on, mode, waited_ms } = wait;
+    tracing::warn!(module, file, on, mode, pid, application, waited_ms, "a migration makes others wait");
+    let (module, file) = (module.to_owned(), file.to_owned());
+    progress(Event::MakesWait { module, file, wait: wait.clone() });
+}
+
 /// What happens during a run, for a log, a terminal or a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -348,6 +364,12 @@ pub enum Event {
         file: String,
         tries: u32,
         blockers: Vec<Blocker>,
+    },
+    /// Somebody waits for a file longer than the limit; told once for each file, as soon as it is seen.
+    MakesWait {
+        module: String,
+        file: String,
+        wait: Wait,
     },
     Done {
         done: Done,

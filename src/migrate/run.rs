@@ -14,18 +14,19 @@ use super::{
     plan::{self, Action, Known, Plan, Step, Wish},
     promise,
     report::{self, Described, Done, Event, Failure, Report, RunReport},
+    watched::Watched,
 };
 use crate::store::{
     Endpoint,
     door::ddl::Session,
     schema::migrations::{
-        Budget,
-        blockers::Watcher,
-        execute::{self, millis},
+        Budget, execute,
         facts::{self, Applied, SchemaFacts, ServerFacts},
         legacy::Neighbour,
         lock::{self, Held},
+        millis,
         record::{self, NewAttempt, NewRow},
+        watcher::Watcher,
     },
 };
 
@@ -190,12 +191,9 @@ impl Runner {
             for category in Category::ALL {
                 let steps = steps_of(plan, one.module, category);
                 let context = Context {
-                    session,
-                    budget: &self.settings.budget,
-                    watcher: watcher.as_ref(),
+                    watched: Watched { session, budget: &self.settings.budget, watcher: watcher.as_ref(), progress },
                     by: &request.applied_by,
                     approved_by: request.wish.approved_by.as_deref(),
-                    progress,
                     number: report.done.len(),
                     of,
                 };
@@ -231,13 +229,13 @@ impl Runner {
         Ok(session)
     }
 
-    /// The second session, which sees who is in the way of the first. Without it nobody is named, and all goes on.
+    /// The second session, which sees who is in the way of the first and who waits for it. Without it all goes on unseen.
     pub(super) async fn watcher(&self, session: &Session) -> Option<Watcher> {
         let begun = match session.process().await {
             Ok(pid) => Watcher::begin(&self.owner, pid).await,
             Err(error) => Err(error),
         };
-        begun.inspect_err(|error| tracing::debug!(%error, "nobody can be named who is in the way")).ok()
+        begun.inspect_err(|error| tracing::debug!(%error, "nobody watches who waits")).ok()
     }
 
     pub(super) async fn lock<'a>(
@@ -299,7 +297,7 @@ async fn run_category(
 ) -> Result<Result<(), Failure>, MigrateError> {
     for step in steps.iter().filter(|step| step.action == Action::Record) {
         let done = record_squash(context, one, step.file).await?;
-        (context.progress)(Event::Done { done: done.clone() });
+        (context.watched.progress)(Event::Done { done: done.clone() });
         report.done.push(done);
     }
     let files: Vec<&File> = steps.iter().filter(|s| s.action == Action::Execute).map(|s| s.file).collect();
@@ -342,7 +340,7 @@ async fn record_squash(context: &Context<'_>, one: Known<'_>, file: &File) -> Re
         by: context.by,
         approved_by: context.approved_by,
     };
-    let id = record::begin(context.session, schema, attempt).await?;
+    let id = record::begin(context.watched.session, schema, attempt).await?;
     let row = NewRow {
         schema,
         file: &name,
@@ -351,8 +349,9 @@ async fn record_squash(context: &Context<'_>, one: Known<'_>, file: &File) -> Re
         by: context.by,
         promised: promise::made_by(one.module, file),
     };
-    record::baseline(context.session, row, &supersedes).await?;
-    record::finish(context.session, schema, id, "recorded", None, None).await?;
+    record::baseline(context.watched.session, row, &supersedes).await?;
+    record::finish(context.watched.session, schema, id, "recorded", None, None).await?;
     let module = one.module.name.clone();
-    Ok(Done { module, file: name, action: "recorded", duration_ms: 0, lock_wait_ms: 0, tries: 1, rows: None })
+    let (duration_ms, lock_wait_ms, tries) = (0, 0, 1);
+    Ok(Done { module, file: name, action: "recorded", duration_ms, lock_wait_ms, tries, rows: None, waits: None })
 }

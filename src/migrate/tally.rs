@@ -83,7 +83,8 @@ impl Tally {
 
     fn count(&self, told: &Told) {
         let metrics = &self.metrics.migrations;
-        let Told { action, outcome, seconds, rows, .. } = told;
+        let Told { action, outcome, seconds, rows, caused_wait_seconds, .. } = told;
+        caused_wait_seconds.iter().for_each(|seconds| metrics.caused_wait_seconds.observe(*seconds));
         match (action.as_str(), outcome.as_str()) {
             ("run", outcome) => metrics.runs.with_label_values(&[outcome]).inc(),
             ("up" | "down" | "baseline", outcome @ ("applied" | "undone" | "recorded")) => {

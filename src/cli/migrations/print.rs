@@ -19,7 +19,7 @@ use crate::migrate::{
     report::{Done, Failure, Planned, RehearsalNote, Report, RunReport},
     squash::Squash,
 };
-use crate::store::schema::migrations::legacy::Neighbour;
+use crate::store::schema::migrations::{legacy::Neighbour, waits::Waits};
 
 /// The version of every JSON document below; it grows when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -169,10 +169,12 @@ impl Output {
             let at = a.started_at.format("%Y-%m-%d %H:%M:%S").to_string();
             let outcome = a.outcome.clone().unwrap_or_else(|| "running".to_owned());
             let detail = a.detail.clone().unwrap_or_default();
+            let longest = a.waits.as_ref().and_then(|waits| waits["longest_ms"].as_i64());
+            let waited = longest.map_or(String::new(), |ms| format!("{ms} ms"));
             let who = a.approved_by.as_ref().map_or(a.done_by.clone(), |n| format!("{} (approved by {n})", a.done_by));
-            vec![at, module.clone(), a.name.clone(), a.action.clone(), outcome, who, detail]
+            vec![at, module.clone(), a.name.clone(), a.action.clone(), outcome, waited, who, detail]
         });
-        table(&["at", "module", "file", "action", "outcome", "by", "detail"], rows);
+        table(&["at", "module", "file", "action", "outcome", "made wait", "by", "detail"], rows);
     }
 
     pub fn forced(self, forced: &Forced) {
@@ -260,15 +262,24 @@ fn print_reviews(reviews: &[Review]) {
 }
 
 fn print_done(done: &[Done]) {
-    for Done { module, file, action, duration_ms, lock_wait_ms, .. } in done {
+    for Done { module, file, action, duration_ms, lock_wait_ms, waits, .. } in done {
         let waited = if *lock_wait_ms > 0 { format!(", after {lock_wait_ms} ms of locks") } else { String::new() };
         say!("{action:<9} {module}/{file} in {duration_ms} ms{waited}");
+        print_waits(waits.as_ref());
     }
 }
 
 fn print_failure(failed: Option<&Failure>) {
-    if let Some(Failure { module, file, error, .. }) = failed {
+    if let Some(Failure { module, file, error, waits, .. }) = failed {
         say!("failed    {module}/{file}: {error}");
+        print_waits(waits.as_ref());
+    }
+}
+
+/// Where somebody waited. Of a file for which nobody was seen waiting there is nothing to say.
+fn print_waits(waits: Option<&Waits>) {
+    if let Some(waits) = waits.filter(|waits| waits.waits > 0) {
+        say!("          {waits}; looked every {} ms or more often", waits.gap_ms);
     }
 }
 

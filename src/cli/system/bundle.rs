@@ -119,7 +119,8 @@ fn migrations(status: &Report, logs: &[LogLine]) -> Value {
         let code = attempt.detail.as_deref().and_then(|detail| detail.split(':').next()).filter(|code| code.len() == 5);
         json!({ "module": line.module, "file": attempt.name, "action": attempt.action, "outcome": attempt.outcome,
             "code": code, "startedAt": moment(attempt.started_at), "finishedAt": attempt.finished_at.map(moment),
-            "lockWaitMs": attempt.lock_wait_ms })
+            "lockWaitMs": attempt.lock_wait_ms,
+            "causedWaitMs": attempt.waits.as_ref().map(|waits| &waits["longest_ms"]) })
     };
     json!({
         "applied": status.applied, "pending": status.pending, "gated": status.gated,

@@ -7,6 +7,9 @@ use super::register;
 /// From a hundredth of a second to three hours.
 const LONG: &[f64] = &[0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1_800.0, 10_800.0];
 
+/// From the blink of an eye to what nobody should wait; 0.1 is what is told as a warning unless it is configured otherwise.
+const WAITS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
 #[derive(Debug)]
 pub struct MigrationMetrics {
     /// Files: `applied`, `recorded`, `undone`, `failed`.
@@ -18,6 +21,8 @@ pub struct MigrationMetrics {
     pub runs: IntCounterVec,
     /// By the name of the check: 0 it passes, 1 nobody knows, 2 it warns, 3 it fails.
     pub checks: IntGaugeVec,
+    /// For each file that was watched the longest wait of somebody else that it was seen to cause.
+    pub caused_wait_seconds: Histogram,
     /// How often a file that this process ran stepped back from a lock.
     pub stepped_back: IntCounter,
 }
@@ -30,12 +35,17 @@ impl MigrationMetrics {
         let runs = Opts::new("progress_migration_runs_total", "runs of migrations, by how they ended");
         let stepped_back =
             IntCounter::new("progress_migration_stepped_back_total", "times a file stepped back from a lock")?;
+        let caused = HistogramOpts::new(
+            "progress_migration_caused_wait_seconds",
+            "longest wait for a lock of a file that was seen, by file",
+        );
         let checks = Opts::new("progress_system_check", "0 passes, 1 is not known, 2 warns, 3 fails");
         Ok(Self {
             checks: register(registry, IntGaugeVec::new(checks, &["check"]))?,
             files: register(registry, IntCounterVec::new(files, &["outcome"]))?,
             file_seconds: register(registry, Histogram::with_opts(seconds))?,
             rows: register(registry, rows)?,
+            caused_wait_seconds: register(registry, Histogram::with_opts(caused.buckets(WAITS.to_vec())))?,
             runs: register(registry, IntCounterVec::new(runs, &["outcome"]))?,
             stepped_back: register(registry, Ok(stepped_back))?,
         })

@@ -1,13 +1,12 @@
 //! Who stands in the way of a file that waits for a lock: asked by a second session while the first one waits. Never
 //! what they do: a query's text holds people's data.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use serde::Serialize;
-use tokio::time::Instant;
 use tokio_postgres::Error;
 
-use crate::store::{Endpoint, StoreError, door::ddl::Session};
+use crate::store::door::ddl::Session;
 
 /// A session that holds, or waits in front for, a lock that a file needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,19 +50,6 @@ pub fn list(blockers: &[Blocker]) -> String {
     blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The second session.
-pub struct Watcher {
-    session: Session,
-    watched: i32,
-    /// After so long a wait the server looks for deadlocks, and an autovacuum gives way.
-    pub deadlock_timeout: Duration,
-}
-
-/// How often it asks while a wait may just begin, and how often in what takes long anyhow.
-const OFTEN: Duration = Duration::from_millis(15);
-const SELDOM: Duration = Duration::from_millis(250);
-const SOON: Duration = Duration::from_secs(2);
-
 const BLOCKERS: &str = "/* blockers::migration_blockers */
     SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, ''),
            extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
@@ -72,52 +58,21 @@ const BLOCKERS: &str = "/* blockers::migration_blockers */
     FROM (SELECT DISTINCT unnest(pg_catalog.pg_blocking_pids($1))) AS b(pid)
     LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY 1";
 
-impl Watcher {
-    /// Watches the session with this process id.
-    pub async fn begin(endpoint: &Endpoint, watched: i32) -> Result<Self, StoreError> {
-        let session = Session::connect(endpoint).await?;
-        let sql = "/* blockers::migration_deadlock_timeout */
-            SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'";
-        let row = session.client().query_one(sql, &[]).await;
-        let millis: i64 = row.map_err(|e| StoreError::from_pg("migration_deadlock_timeout", &e))?.get(0);
-        Ok(Self { session, watched, deadlock_timeout: Duration::from_millis(millis.unsigned_abs()) })
-    }
-
-    /// Does the work, and tells who was last seen in its way.
-    pub async fn during<T>(&self, work: impl Future<Output = T>) -> (T, Vec<Blocker>) {
-        let (started, mut seen) = (Instant::now(), Vec::new());
-        tokio::pin!(work);
-        loop {
-            let pause = if started.elapsed() < SOON { OFTEN } else { SELDOM };
-            tokio::select! {
-                biased;
-                done = &mut work => return (done, seen),
-                () = tokio::time::sleep(pause) => {}
-            }
-            tokio::select! {
-                biased;
-                done = &mut work => return (done, seen),
-                // Who cannot be named is not named; the work does not suffer.
-                found = self.blockers() => if let Ok(found) = found && !found.is_empty() { seen = found },
-            }
-        }
-    }
-
-    async fn blockers(&self) -> Result<Vec<Blocker>, Error> {
-        let rows = self.session.client().query(BLOCKERS, &[&self.watched]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Blocker {
-                    pid: row.try_get(0)?,
-                    application: row.try_get(1)?,
-                    state: row.try_get(2)?,
-                    transaction_seconds: row.try_get(3)?,
-                    query_seconds: row.try_get(4)?,
-                    autovacuum: row.try_get(5)?,
-                })
+/// Who is in the way of the session.
+pub(super) async fn of(session: &Session, watched: i32) -> Result<Vec<Blocker>, Error> {
+    let rows = session.client().query(BLOCKERS, &[&watched]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Blocker {
+                pid: row.try_get(0)?,
+                application: row.try_get(1)?,
+                state: row.try_get(2)?,
+                transaction_seconds: row.try_get(3)?,
+                query_seconds: row.try_get(4)?,
+                autovacuum: row.try_get(5)?,
             })
-            .collect()
-    }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::{
     Budget, ExecuteError,
     alone::Door,
     concurrent::{self, Alone},
+    millis,
     patience::{Waited, Waiting, patiently},
     quoted,
     record::{self, NewRow},
@@ -48,11 +49,6 @@ impl HistoryEntry<'_> {
             Self::Remove { schema, file } => record::undone(session, schema, file).await,
         }
     }
-}
-
-/// Whole milliseconds, for the record.
-pub fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The settings of a migration's transaction or, without `LOCAL`, of its session. Names found without a schema are

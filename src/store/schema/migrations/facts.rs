@@ -34,6 +34,8 @@ pub struct Attempt {
     pub outcome: Option<String>,
     pub detail: Option<String>,
     pub lock_wait_ms: Option<i64>,
+    /// What it cost others, as [`super::waits::Waits`]; absent where nobody watched.
+    pub waits: Option<serde_json::Value>,
     pub done_by: String,
     pub approved_by: Option<String>,
 }
@@ -198,8 +200,8 @@ async fn applied(session: &Session, schema: &str) -> Result<Vec<Applied>, StoreE
 async fn attempts(session: &Session, schema: &str) -> Result<Vec<Attempt>, StoreError> {
     let sql = format!(
         "/* facts::migration_attempts */ SELECT attempt_id, migration_name, action, checksum, started_at, finished_at,
-           outcome, detail, lock_wait_ms, done_by, approved_by
-         FROM {}.{ATTEMPTS} ORDER BY attempt_id",
+           outcome, detail, lock_wait_ms, done_by, approved_by, nullif(to_jsonb(a) -> 'waits', 'null')
+         FROM {}.{ATTEMPTS} a ORDER BY attempt_id",
         quoted(schema)
     );
     let rows = session.client().query(&sql, &[]).await.map_err(|e| StoreError::from_pg("migration_attempts", &e))?;
@@ -217,6 +219,7 @@ async fn attempts(session: &Session, schema: &str) -> Result<Vec<Attempt>, Store
                 lock_wait_ms: row.try_get(8)?,
                 done_by: row.try_get(9)?,
                 approved_by: row.try_get(10)?,
+                waits: row.try_get(11)?,
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()

@@ -16,6 +16,8 @@ pub mod rehearse;
 pub mod standing;
 pub(super) mod tables;
 pub mod told;
+pub mod waits;
+pub mod watcher;
 
 use std::time::Duration;
 
@@ -31,10 +33,19 @@ pub struct Budget {
     pub lock_timeout: Duration,
     /// How often a file is tried again after a lock timeout or a deadlock.
     pub lock_tries: u32,
+    /// How long a file may make others wait, beside the time that it may wait itself, before that is told as a warning.
+    pub wait_limit: Duration,
     /// The longest a statement of a transactional file may run.
     pub statement_timeout: Duration,
     /// The longest a no-transaction statement may run.
     pub autocommit_timeout: Duration,
+}
+
+impl Budget {
+    /// Who queues behind a file that waits for its own lock waits as long as that one may.
+    pub fn longest_wait(&self) -> Duration {
+        self.lock_timeout + self.wait_limit
+    }
 }
 
 impl Default for Budget {
@@ -42,10 +53,16 @@ impl Default for Budget {
         Self {
             lock_timeout: Duration::from_millis(50),
             lock_tries: 20,
+            wait_limit: Duration::from_millis(50),
             statement_timeout: Duration::from_secs(15 * 60),
             autocommit_timeout: Duration::from_secs(6 * 3600),
         }
     }
+}
+
+/// Whole milliseconds, for the record.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A failed file: the server's own words, and the line of the file they are about.

@@ -5,10 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{
-    Budget, ExecuteError,
-    blockers::{Blocker, Watcher},
-};
+use super::{Budget, ExecuteError, blockers::Blocker, watcher::Watcher};
 
 /// Who looks after a file that has to wait.
 #[derive(Clone, Copy)]
@@ -41,10 +38,9 @@ pub async fn patiently<'f, T>(
     let (mut tries, mut timeout) = (1, budget.lock_timeout);
     loop {
         let lost = started.elapsed();
-        let (result, seen) = match watcher {
-            Some(watcher) => watcher.during(once(timeout)).await,
-            None => (once(timeout).await, Vec::new()),
-        };
+        watcher.inspect(|watcher| watcher.begin_try());
+        let result = once(timeout).await;
+        let seen = watcher.map(Watcher::in_the_way).unwrap_or_default();
         match result {
             Ok(done) => return Ok((done, Waited { lost, tries })),
             Err(error) if error.is_contention() && tries < budget.lock_tries.max(1) => {

@@ -1,8 +1,11 @@
 //! What the runner writes about itself: the history, the attempts, the superseded files.
 
+use tokio_postgres::types::Json;
+
 use super::{
     quoted,
     tables::{ATTEMPTS, BASELINES, HISTORY, PROMISED},
+    waits::Waits,
 };
 use crate::store::{StoreError, door::ddl::Session};
 
@@ -28,6 +31,15 @@ pub struct NewAttempt<'a> {
     pub approved_by: Option<&'a str>,
 }
 
+/// What a file cost that was applied or undone.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost<'a> {
+    pub lock_wait_ms: i64,
+    pub rows: Option<i64>,
+    /// Absent where nobody watched.
+    pub waits: Option<&'a Waits>,
+}
+
 /// The bookkeeping tables of a schema; the schema too where it is absent. Repeatable; call it under the lock.
 pub fn tables(schema: &str) -> String {
     let s = quoted(schema);
@@ -51,10 +63,12 @@ pub fn tables(schema: &str) -> String {
             lock_wait_ms bigint,
             done_by text NOT NULL,
             approved_by text,
-            rows bigint);
+            rows bigint,
+            waits jsonb);
          DO $$ BEGIN
-           IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = '{s}.{ATTEMPTS}'::regclass AND attname = 'rows') THEN
-             ALTER TABLE {s}.{ATTEMPTS} ADD COLUMN rows bigint;
+           IF (SELECT count(*) FROM pg_catalog.pg_attribute
+               WHERE attrelid = '{s}.{ATTEMPTS}'::regclass AND attname IN ('rows', 'waits')) < 2 THEN
+             ALTER TABLE {s}.{ATTEMPTS} ADD COLUMN IF NOT EXISTS rows bigint, ADD COLUMN IF NOT EXISTS waits jsonb;
            END IF;
          END $$;
          CREATE TABLE IF NOT EXISTS {s}.{BASELINES} (
@@ -159,15 +173,16 @@ pub async fn done(
     schema: &str,
     attempt: i64,
     outcome: &str,
-    lock_wait_ms: i64,
-    rows: Option<i64>,
+    cost: Cost<'_>,
 ) -> Result<(), StoreError> {
     let sql = format!(
         "/* record::migration_attempt_done */ UPDATE {}.{ATTEMPTS}
-         SET finished_at = clock_timestamp(), outcome = $2, lock_wait_ms = $3, rows = $4 WHERE attempt_id = $1",
+         SET finished_at = clock_timestamp(), outcome = $2, lock_wait_ms = $3, rows = $4, waits = $5 WHERE attempt_id = $1",
         quoted(schema)
     );
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&attempt, &outcome, &lock_wait_ms, &rows];
+    let Cost { lock_wait_ms, rows, waits } = cost;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&attempt, &outcome, &lock_wait_ms, &rows, &waits.map(Json)];
     let done = session.client().execute(&sql, &values).await;
     done.map(drop).map_err(|e| StoreError::from_pg("migration_attempt_done", &e))
 }
@@ -179,14 +194,14 @@ pub async fn finish(
     attempt: i64,
     outcome: &str,
     detail: Option<&str>,
-    lock_wait_ms: Option<i64>,
+    waits: Option<&Waits>,
 ) -> Result<(), StoreError> {
     let sql = format!(
         "/* record::migration_attempt_end */ UPDATE {}.{ATTEMPTS}
-         SET finished_at = clock_timestamp(), outcome = $2, detail = $3, lock_wait_ms = $4 WHERE attempt_id = $1",
+         SET finished_at = clock_timestamp(), outcome = $2, detail = $3, waits = $4 WHERE attempt_id = $1",
         quoted(schema)
     );
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&attempt, &outcome, &detail, &lock_wait_ms];
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&attempt, &outcome, &detail, &waits.map(Json)];
     let done = session.client().execute(&sql, &values).await;
     done.map(drop).map_err(|e| StoreError::from_pg("migration_attempt_end", &e))
 }

@@ -15,6 +15,8 @@ pub struct Told {
     /// Without the time lost to locks.
     pub seconds: f64,
     pub rows: Option<i64>,
+    /// The longest wait that it was seen to cause; absent where nobody watched.
+    pub caused_wait_seconds: Option<f64>,
 }
 
 /// What this login may read; a schema nobody has prepared or shared yet tells nothing.
@@ -45,10 +47,11 @@ pub async fn after(tx: &Tx<'_>, schema: &str, id: i64) -> Result<Vec<Told>, Stor
     if !is_readable(tx, schema).await? {
         return Ok(Vec::new());
     }
-    // A table of an older runner has no column for the rows.
+    // A table of an older runner has no columns for rows and waits.
     let sql = format!(
         "/* told::migration_told */
          SELECT a.attempt_id, a.action, a.outcome, (to_jsonb(a) ->> 'rows')::bigint AS rows,
+                (to_jsonb(a) -> 'waits' ->> 'longest_ms')::float8 / 1000 AS caused_wait_seconds,
                 (extract(epoch FROM a.finished_at - a.started_at) - coalesce(a.lock_wait_ms, 0) / 1000.0)::float8 AS seconds
          FROM {0}.{ATTEMPTS} a WHERE a.attempt_id > $1 AND a.action <> 'bootstrap' AND a.attempt_id < coalesce(
              (SELECT min(o.attempt_id) FROM {0}.{ATTEMPTS} o
@@ -65,6 +68,7 @@ pub async fn after(tx: &Tx<'_>, schema: &str, id: i64) -> Result<Vec<Told>, Stor
                 outcome: column::<Option<String>>(row, "outcome")?.unwrap_or_default(),
                 seconds: column(row, "seconds")?,
                 rows: column(row, "rows")?,
+                caused_wait_seconds: column(row, "caused_wait_seconds")?,
             })
         })
         .collect()
