@@ -6,6 +6,7 @@ mod command;
 pub mod crashes;
 mod fill;
 mod fixture;
+mod harmless;
 mod locks;
 mod places;
 mod promises;

@@ -39,7 +39,7 @@ const CALLERS: usize = 4;
 /// Who writes by its way into the ledger alone: that is there already where the ingest of this release lacks something else.
 const WRITERS: usize = 1;
 /// How long one waits before the next request.
-const BREATH: Duration = Duration::from_millis(5);
+const BREATH: Duration = Duration::from_millis(10);
 
 /// What all writers know of each other.
 #[derive(Default)]
@@ -87,6 +87,12 @@ impl Writers {
 impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} through the ingest, {} beside it", self.through_ingest, self.beside_it)
+    }
+}
+
+impl Stored {
+    pub fn sum(self) -> u64 {
+        self.through_ingest + self.beside_it
     }
 }
 
