@@ -2,6 +2,7 @@
 
 pub mod backups;
 mod database;
+mod forwards;
 mod jobs;
 mod loops;
 mod opening;
@@ -15,6 +16,7 @@ use actix_web::web::{Data, ServiceConfig};
 use self::opening::Opening;
 pub use self::{
     database::Database,
+    forwards::named as forward_targets,
     jobs::{
         archive, archive_kinds, audit, backfill_runs, erasure_runs, erasures, keep_logged, known_to_plans, residency,
         retention, runner as job_runner,
@@ -53,6 +55,7 @@ use crate::{
     telemetry::Metrics,
     trail::Trail,
     transcript::Press,
+    transfer::forward::Forwarder,
     worker::{Worker, jobs::JobRunner},
 };
 
@@ -83,6 +86,7 @@ pub struct Rooms {
     pub archive: Archive,
     pub audit: Audit,
     pub erasures: Erasures,
+    pub forwarder: Forwarder,
     pub flags: Data<Flags>,
     residences: Data<Residences>,
     residency: Data<Residency>,
@@ -210,17 +214,16 @@ impl Rooms {
         let store = Store::open(&database.settings)?.measured(&metrics);
         let relay = relay(config, &store, &metrics, &clock)?;
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
-        let node = ids.uuid().to_string();
+        let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = jobs::migrations(config, database, &store, &metrics, &clock, &ids)?;
-        let archive = jobs::archive(config, &store, &clock, &ids, &metrics)?;
         let audit = jobs::audit(config, &store, &clock, &metrics)?;
-        let (keys, data_dir) = (&config.archive, &config.service.data_dir);
-        let shelf = Shelf::new(keys, data_dir, settings::shelf(config), metrics.clone());
+        let shelf = Shelf::new(&config.archive, &config.service.data_dir, settings::shelf(config), metrics.clone());
         let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
         let cold = Cold::new(store.clone(), shelf);
         let erasures = Erasures::new(&cold, &ids, config.erasure.least_people);
+        let forwarder = forwards::forwarder(config, &cold, &clock, &ids, &metrics)?;
         let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(&database.runner(config)?));
         let (months, residency) = (months(config, &archive), jobs::residency(config, &store, &clock, &ids)?);
         let before = (&migrations, backups::BeforeRelease::new(config, database));
@@ -258,6 +261,7 @@ impl Rooms {
             archive,
             audit,
             erasures,
+            forwarder,
             flags: Data::new(flags),
             residency: Data::new(residency),
             backups: backups::keeper(config, database)?,

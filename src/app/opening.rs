@@ -1,7 +1,7 @@
 //! When the data plane opens, and when it closes again: the schema decides, and everything a caller needs comes first.
 
 use super::{
-    Rooms, backups, loops,
+    Rooms, backups, forwards, loops,
     schema::{self, AGAIN, Said, Standing},
     settings,
 };
@@ -165,6 +165,7 @@ impl Opening {
         shift.spawn(loops::erasures(erasures));
         shift.spawn(loops::law(erasures, &self.rooms.api.retention, &edge.metrics));
         shift.spawn(loops::moves(&self.rooms.residency));
+        forwards::loops(&self.rooms.forwarder).into_iter().for_each(|work| shift.spawn(work));
         for work in self.rooms.backups.iter().flat_map(|keeper| backups::loops(keeper, store, &edge.metrics)) {
             shift.spawn(work);
         }

@@ -19,6 +19,7 @@ mod demo;
 mod emergency;
 mod erasure;
 mod flags;
+mod forward;
 mod jobs;
 mod migrations;
 mod openapi;
@@ -112,6 +113,8 @@ enum Command {
     Credentials(credentials::Args),
     /// Take a tenant's data out and in, compare and check them; write down everything about a person
     Data(data::Args),
+    /// Send a tenant's new statements on to another LRS, and see how far that is
+    Forward(forward::Args),
     /// Move a tenant to another cell and back, proven on both sides
     Residency(Box<residency::Args>),
     /// Add and list the structures of a tenant's cmi5 courses
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Tenants(args) => tenants::run(args),
         Command::Credentials(args) => credentials::run(args),
         Command::Data(args) => begin_data(args),
+        Command::Forward(args) => begin_forward(args),
         Command::Residency(args) => begin_residency(*args),
         Command::Courses(args) => courses::run(args),
         Command::Compat(args) => compat::run(&args),
@@ -238,6 +242,11 @@ fn begin_erasure(args: erasure::Args) -> anyhow::Result<ExitCode> {
 fn begin_data(args: data::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(data::run(args, &loaded))
+}
+
+fn begin_forward(args: forward::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(forward::run(args, &loaded))
 }
 
 fn begin_demo(args: demo::Args) -> anyhow::Result<ExitCode> {

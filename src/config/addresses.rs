@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::{Config, Problem, cells};
+use super::{Config, Problem, cells, targets};
 use crate::model::Secret;
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
@@ -25,6 +25,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("auth.jwks_url", config.auth.jwks_url.as_deref(), web);
     ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
     ask("residency.cells", config.residency.cells.as_ref().map(Secret::expose), |text| cells::read(text).map(drop));
+    ask("forward.targets", config.forward.targets.as_ref().map(Secret::expose), |text| targets::read(text).map(drop));
     ask("residency.endpoint", config.residency.endpoint.as_deref(), web);
     ask("residency.cell", Some(&config.residency.cell), cell);
     ask("gateway.address", config.gateway.address.as_deref(), host_and_port);

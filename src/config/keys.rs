@@ -361,6 +361,18 @@ keys! {
         /// The other cells, each as `NAME ENDPOINT DATABASE-URL`, with semicolons between them; the login is one that serves there.
         cells: Option<Secret> = "",
     }
+    /// Statements that are sent on to other LRSs ([data.md](data.md)).
+    "forward." forward: Forward {
+        /// The other LRSs, each as `NAME ENDPOINT KEY:SECRET`, with semicolons between them; the endpoint is what stands before
+        /// `/statements`. A login with white space or a semicolon cannot be named.
+        targets: Option<Secret> = "",
+        /// Authorities to trust for them, PEM; the system's if empty.
+        ca_file: Option<PathBuf> = "",
+        /// Statements in one request to them.
+        batch_size: usize = "200",
+        /// Bytes in one request to them, attachments included; a statement that has more goes alone.
+        batch_bytes: ByteSize = "4MiB",
+    }
     /// When a cmi5 registration counts as left, because nobody speaks of it any more.
     "cmi5." cmi5: Cmi5 {
         /// Silence after which a registration closes as passed whose only unit met its `moveOn`, for an LMS that never says

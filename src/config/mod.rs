@@ -15,6 +15,7 @@ mod rewrite;
 mod setting;
 mod source;
 mod supervisor;
+pub mod targets;
 mod together;
 
 pub use docs::{markdown, show};

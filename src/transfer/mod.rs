@@ -11,6 +11,7 @@ mod error;
 pub mod export;
 pub mod fault;
 pub mod foreign;
+pub mod forward;
 pub mod import;
 pub mod kind;
 mod lines;

@@ -1,5 +1,5 @@
-//! Another LRS, read over xAPI: its About first, then pages of statements with the bytes of their attachments, at no more requests a
-//! second than was asked for. Writes nothing there.
+//! Another LRS over xAPI: its About first, then pages of statements with the bytes of their attachments, at no more requests a second
+//! than was asked for; and statements that are sent there, each request once.
 
 use std::{
     path::Path,
@@ -7,13 +7,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::TransferError;
 use crate::{
-    model::Secret,
+    model::{Secret, causes},
     store::door::tls,
     xapi::{
         Limits,
@@ -42,6 +42,15 @@ pub struct Account {
     pub secret: Secret,
 }
 
+/// What a request that is made once came to.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    /// How long to wait before the next one, where it says so.
+    pub after: Option<Duration>,
+    pub body: Vec<u8>,
+}
+
 pub struct Remote {
     client: Client,
     account: Account,
@@ -49,6 +58,7 @@ pub struct Remote {
     /// Between the beginnings of two requests.
     pause: Duration,
     last: Option<Instant>,
+    tries: u32,
 }
 
 /// A page of statements.
@@ -69,16 +79,17 @@ fn refused(what: impl std::fmt::Display) -> TransferError {
 impl Remote {
     /// Asks its About, and takes the highest version that both speak.
     pub async fn open(account: Account, per_second: f64, ca_file: Option<&Path>) -> Result<Self, TransferError> {
-        let tls = tls::client_config(ca_file)?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .build()
-            .map_err(refused)?;
         let pause = Duration::from_secs_f64(1.0 / per_second.max(0.01));
-        let mut remote = Self { client, account, version: "1.0.3".to_owned(), pause, last: None };
+        Self::greet(client(ca_file, TIMEOUT)?, account, pause, TRIES).await
+    }
+
+    /// The same for somebody who looks again by himself: every request is made once, without a pause.
+    pub async fn once(client: &Client, account: Account) -> Result<Self, TransferError> {
+        Self::greet(client.clone(), account, Duration::ZERO, 1).await
+    }
+
+    async fn greet(client: Client, account: Account, pause: Duration, tries: u32) -> Result<Self, TransferError> {
+        let mut remote = Self { client, account, version: "1.0.3".to_owned(), pause, last: None, tries };
         let about = remote.account.endpoint.join("about").map_err(refused)?;
         let (_, body) = remote.get(about).await?;
         #[derive(Deserialize)]
@@ -130,6 +141,29 @@ impl Remote {
         Ok(Page { statements, attachments, more, through: head.through })
     }
 
+    /// Sends statements; answers whatever the other side does.
+    pub async fn post(&self, content_type: &str, body: Vec<u8>) -> Result<Reply, TransferError> {
+        let url = self.account.endpoint.join("statements").map_err(refused)?;
+        let request = self.client.post(url).header("Content-Type", content_type).body(body);
+        self.reply(request).await
+    }
+
+    /// What the other side has under an id, voided or not.
+    pub async fn statement(&self, parameter: &str, id: uuid::Uuid) -> Result<Reply, TransferError> {
+        let mut url = self.account.endpoint.join("statements").map_err(refused)?;
+        url.query_pairs_mut().append_pair(parameter, &id.to_string());
+        self.reply(self.client.get(url)).await
+    }
+
+    async fn reply(&self, request: RequestBuilder) -> Result<Reply, TransferError> {
+        let request = request.header("X-Experience-API-Version", &self.version);
+        let answer = request.basic_auth(&self.account.key, Some(self.account.secret.expose())).send().await;
+        let answer = answer.map_err(|error| refused(causes::in_one_line(&error.without_url())))?;
+        let (status, after) = (answer.status(), after(&answer));
+        let (_, body) = read(answer).await?;
+        Ok(Reply { status, after, body })
+    }
+
     async fn get(&mut self, url: Url) -> Result<(Head, Vec<u8>), TransferError> {
         let mut tries = 1;
         loop {
@@ -146,12 +180,12 @@ impl Remote {
                     let status = answer.status();
                     return Err(refused(format!("{} answers {status}", url.path())));
                 }
-                Err(error) if tries == TRIES => return Err(refused(error.without_url())),
+                Err(error) if tries == self.tries => return Err(refused(error.without_url())),
                 Err(_) => None,
             };
-            if tries == TRIES {
+            if tries == self.tries {
                 return Err(refused(format!(
-                    "{} is not served: asked {TRIES} times; the same command goes on later",
+                    "{} is not served: asked {tries} times; the same command goes on later",
                     url.path()
                 )));
             }
@@ -159,6 +193,13 @@ impl Remote {
             tries += 1;
         }
     }
+}
+
+/// What speaks to other LRSs; clones share its connections.
+pub fn client(ca_file: Option<&Path>, timeout: Duration) -> Result<Client, TransferError> {
+    let tls = tls::client_config(ca_file)?;
+    let client = Client::builder().tls_backend_preconfigured(tls).connect_timeout(CONNECT_TIMEOUT).timeout(timeout);
+    client.redirect(Policy::none()).build().map_err(refused)
 }
 
 fn common(theirs: &[String]) -> Option<&'static str> {
@@ -169,10 +210,12 @@ fn is_for_a_while(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
-/// What `Retry-After` says, in seconds.
+/// What `Retry-After` says: seconds, or a date, which is looked at by the other side's own clock.
 fn after(answer: &Response) -> Option<Duration> {
-    let text = answer.headers().get("Retry-After")?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::trim);
+    let after = text("Retry-After")?;
+    let date = |text: &str| DateTime::parse_from_rfc2822(text).ok();
+    after.parse().map(Duration::from_secs).ok().or_else(|| (date(after)? - date(text("Date")?)?).to_std().ok())
 }
 
 /// What the headers of an answer say.

@@ -1,6 +1,8 @@
 //! A tenant's data out and in: equal on both sides, gone on with after a kill, and refused by name when anything is wrong.
 
 mod elsewhere;
+mod forwarded;
+mod gate;
 
 use std::{
     collections::BTreeMap,

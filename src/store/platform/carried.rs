@@ -122,7 +122,7 @@ pub const TABLES: [Carried; 41] = [
 ];
 
 /// Tables with a tenant of which nothing goes along, and why. Those of statements are not among them: they have a way of their own.
-pub const LEFT: [(&str, &str); 17] = [
+pub const LEFT: [(&str, &str); 19] = [
     ("ledger.archived_statements", "a view of objects in the archive"),
     ("ledger.demo_tenants", "tenants that were made to be shown are made, not moved"),
     ("ledger.detached_relations", "a month that is not in place is brought back first"),
@@ -138,6 +138,8 @@ pub const LEFT: [(&str, &str); 17] = [
     ("platform.residences", "what this is about"),
     ("platform.rollout_samples", "counts of this installation's nodes"),
     ("platform.sessions", "who is signed in signs in there again"),
+    ("progress.forward_refusals", "belong to the forwards of this installation"),
+    ("progress.forwards", "where they go is in this installation's configuration; they are made anew there"),
     ("progress.projection_cursors", "goes along when the other cell opens"),
     ("progress.relay_cursors", "goes along when the other cell opens"),
 ];

@@ -22,7 +22,7 @@ const RELATIONS: &str = "/* leaving::relations */
                   RETURNING r.stored)
     SELECT count(*) AS gone FROM gone";
 
-const BESIDE: [&str; 18] = [
+const BESIDE: [&str; 19] = [
     "/* leaving::links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
     "/* leaving::hidden */ DELETE FROM ledger.hidden WHERE tenant_id = $1",
     "/* leaving::hidden_persons */ DELETE FROM ledger.hidden_persons WHERE tenant_id = $1",
@@ -35,6 +35,7 @@ const BESIDE: [&str; 18] = [
     "/* leaving::outbox */ DELETE FROM progress.outbox WHERE tenant_id = $1",
     "/* leaving::told_events */ DELETE FROM progress.told_events WHERE tenant_id = $1",
     "/* leaving::attempt_closures */ DELETE FROM progress.attempt_closures WHERE tenant_id = $1",
+    "/* leaving::forwards */ DELETE FROM progress.forwards WHERE tenant_id = $1",
     "/* leaving::silences */ DELETE FROM progress.silences WHERE tenant_id = $1",
     "/* leaving::satisfied_due */ DELETE FROM progress.satisfied_due WHERE tenant_id = $1",
     "/* leaving::saga_requests */ DELETE FROM progress.saga_requests WHERE tenant_id = $1 AND kind <> 'residency'",

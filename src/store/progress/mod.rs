@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod closures;
 pub mod courses;
 pub mod erasing;
+pub mod forwards;
 pub mod gates;
 pub mod inbox;
 pub mod marks;

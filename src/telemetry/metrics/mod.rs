@@ -1,7 +1,7 @@
 //! The Prometheus metrics of the service: one file per area, each a struct of typed handles.
 //!
 //! To add an area: write its file, add a field here. Labels come from small fixed sets, never from a request's content; but for the
-//! names of clients, of which there are 100 at most.
+//! names of clients and of forwards, of which there are 100 at most each.
 
 mod archive;
 mod audit;
@@ -9,6 +9,7 @@ mod auth;
 mod backup;
 mod clients;
 mod figures;
+mod forward;
 mod http;
 mod inbox;
 mod ingest;
@@ -37,6 +38,7 @@ pub use self::{
     auth::AuthMetrics,
     backup::BackupMetrics,
     figures::Figures,
+    forward::{ForwardMetrics, TOLD_APART},
     http::HttpMetrics,
     inbox::InboxMetrics,
     ingest::IngestMetrics,
@@ -67,6 +69,7 @@ pub struct Areas {
     pub archive: ArchiveMetrics,
     pub auth: AuthMetrics,
     pub backup: BackupMetrics,
+    pub forward: ForwardMetrics,
     pub http: HttpMetrics,
     pub inbox: InboxMetrics,
     pub ingest: IngestMetrics,
@@ -101,6 +104,7 @@ impl Metrics {
         let archive = ArchiveMetrics::register(&registry)?;
         let auth = AuthMetrics::register(&registry)?;
         let backup = BackupMetrics::register(&registry)?;
+        let forward = ForwardMetrics::register(&registry)?;
         let http = HttpMetrics::register(&registry)?;
         let inbox = InboxMetrics::register(&registry)?;
         let ingest = IngestMetrics::register(&registry)?;
@@ -123,6 +127,7 @@ impl Metrics {
             archive,
             auth,
             backup,
+            forward,
             http,
             inbox,
             ingest,
