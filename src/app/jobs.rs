@@ -369,7 +369,7 @@ fn migration_runs(jobs: &Jobs, before: BeforeRelease) -> JobKind {
             {
                 return Ok(JobStep::Failed { why: format!("{error:#}"), outcome: serde_json::Value::Null });
             }
-            let run = jobs.perform(&job).await?;
+            let run = Box::pin(jobs.perform(&job)).await?;
             Ok(match run.failure {
                 None => JobStep::Done(run.outcome),
                 Some(why) => JobStep::Failed { why, outcome: run.outcome },

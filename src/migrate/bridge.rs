@@ -203,7 +203,7 @@ fn file_failure(module: &Module, file: &File, error: &BridgeError) -> Failure {
     let name = file.file();
     match error {
         BridgeError::Execute(error, waits) => {
-            Failure { waits: waits.as_deref().cloned(), ..Failure::new(&module.name, &name, error) }
+            Failure { waits: waits.as_deref().cloned().map(Box::new), ..Failure::new(&module.name, &name, error) }
         }
         BridgeError::Store(StoreError::Unreachable(why)) => {
             Failure::new(&module.name, &name, &ExecuteError::Connection(why.clone()))

@@ -161,7 +161,7 @@ impl Runner {
                     report.done.push(done);
                 }
                 (Err(error), waits) => {
-                    let failure = Failure { waits, ..Failure::new(&module, &file, &error) };
+                    let failure = Failure { waits: waits.map(Box::new), ..Failure::new(&module, &file, &error) };
                     progress(Event::Failed { failure: failure.clone() });
                     report.failed = Some(failure);
                     return Ok(());

@@ -171,7 +171,7 @@ pub struct Failure {
     pub connection_lost: bool,
     /// Who had to wait for it, as far as was seen; absent where nobody watched.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waits: Option<Waits>,
+    pub waits: Option<Box<Waits>>,
 }
 
 impl Failure {

@@ -272,7 +272,7 @@ fn print_done(done: &[Done]) {
 fn print_failure(failed: Option<&Failure>) {
     if let Some(Failure { module, file, error, waits, .. }) = failed {
         say!("failed    {module}/{file}: {error}");
-        print_waits(waits.as_ref());
+        print_waits(waits.as_deref());
     }
 }
 

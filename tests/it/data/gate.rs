@@ -57,7 +57,7 @@ async fn serve(mut client: TcpStream, behind: SocketAddr, mut modes: watch::Rece
             }
             Mode::Shut => {}
             Mode::Busy => {
-                client.read(&mut [0; 65_536]).await.ok();
+                let _how_much = client.read(&mut [0; 65_536]).await;
                 let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 client.write_all(answer.as_bytes()).await.ok();
             }
