@@ -155,7 +155,7 @@ impl Client {
 }
 
 async fn write(cells: [Target; 2], stock: Arc<Stock>, stop: Arc<AtomicBool>) -> anyhow::Result<Seen> {
-    let mut connections = [Connection::open(&cells[0]).await?, Connection::open(&cells[1]).await?];
+    let mut connection = Connection::open(&cells[0]).await?;
     let (mut at, mut seen, mut rng) = (0, Seen::default(), SmallRng::seed_from_u64(rand::random()));
     let mut due = Instant::now();
     while !stop.load(Ordering::Relaxed) {
@@ -164,7 +164,7 @@ async fn write(cells: [Target; 2], stock: Arc<Stock>, stop: Arc<AtomicBool>) -> 
         let body = stock.body(BATCH, &mut rng);
         let begun = Instant::now();
         loop {
-            let (status, said) = connections[at].ask("/xapi/statements", body.clone()).await?;
+            let (status, said) = connection.ask("/xapi/statements", body.clone()).await?;
             match status {
                 StatusCode::OK => break,
                 StatusCode::SERVICE_UNAVAILABLE => {
@@ -172,7 +172,10 @@ async fn write(cells: [Target; 2], stock: Arc<Stock>, stop: Arc<AtomicBool>) -> 
                     // A little at random, as clients do that were all told the same.
                     tokio::time::sleep(Duration::from_millis(rng.random_range(50..100))).await;
                 }
-                StatusCode::MISDIRECTED_REQUEST => (seen.elsewhere, at) = (seen.elsewhere + 1, 1 - at),
+                StatusCode::MISDIRECTED_REQUEST => {
+                    (seen.elsewhere, at) = (seen.elsewhere + 1, 1 - at);
+                    connection = Connection::open(&cells[at]).await?;
+                }
                 status => bail!("the service said {status}: {}", String::from_utf8_lossy(&said)),
             }
         }

@@ -18,6 +18,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long brokers and references are waited for while the tenant is frozen.
 const LAST_WORDS: Duration = Duration::from_millis(700);
+/// A broker that takes nothing for so long is away, or there is none: writers do not wait for it.
+const A_WORD: Duration = Duration::from_millis(100);
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// What becomes of a tenant's relay, projections and unsent events with its standing.
@@ -78,14 +80,20 @@ pub async fn drained(store: &Store) -> Result<(), ResidencyError> {
     Ok(())
 }
 
-/// Waits for the brokers to take what was told of the tenant, as long as that is soon, and for references to be followed.
+/// Waits for the brokers to take what was told of the tenant, as long as they take it and that is soon, and for references to be
+/// followed.
 pub async fn last_words(store: &Store, tenant: TenantId) -> Result<(), ResidencyError> {
     let begun = Instant::now();
+    let (mut first, mut taken) = (None, begun);
     loop {
         let (unsent, unlinked) =
             store.run_tx("waits", As::Worker, |tx| Box::pin(residences::waits(tx, tenant))).await?;
-        if !unlinked && (!unsent || begun.elapsed() > LAST_WORDS) {
-            // What is still unsent goes along, and is sent there.
+        if unsent != first {
+            (first, taken) = (unsent, Instant::now());
+        }
+        // What is still unsent goes along, and is sent there.
+        let is_said = unsent.is_none() || taken.elapsed() > A_WORD || begun.elapsed() > LAST_WORDS;
+        if is_said && !unlinked {
             return Ok(());
         }
         if begun.elapsed() > DRAIN {

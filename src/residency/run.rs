@@ -270,11 +270,14 @@ impl Walk<'_> {
         }
         self.store_proof(found.id, &kept, found.proved_at).await?;
         self.there(found, (Standing::Arriving, Standing::Home), Doors::OpenAt(positions)).await?;
-        if let Some(frozen) = self.frozen {
-            let (id, ms) = (found.id, i64::try_from(frozen.elapsed().as_millis()).unwrap_or(i64::MAX));
-            self.store.run_tx("frozen_for", As::Worker, |tx| Box::pin(moves::frozen_for(tx, id, ms))).await?;
-        }
-        Ok(())
+        self.writers_waited(found).await
+    }
+
+    /// Keeps for how long nobody could write.
+    async fn writers_waited(&self, found: &Move) -> Result<(), ResidencyError> {
+        let Some(frozen) = self.frozen else { return Ok(()) };
+        let (id, ms) = (found.id, i64::try_from(frozen.elapsed().as_millis()).unwrap_or(i64::MAX));
+        Ok(self.store.run_tx("frozen_for", As::Worker, |tx| Box::pin(moves::frozen_for(tx, id, ms))).await?)
     }
 
     /// Tells the tenant's trail again in the other cell, and leaves the report in this one's.
@@ -291,7 +294,8 @@ impl Walk<'_> {
         let there =
             self.other.store.run_tx("parked", As::Worker, |tx| Box::pin(residences::parked(tx, tenant))).await?;
         let between = (MoveState::Reopening, MoveState::Returned);
-        self.here(found, (Standing::Arriving, Standing::Home), between, Doors::OpenAt(there)).await
+        self.here(found, (Standing::Arriving, Standing::Home), between, Doors::OpenAt(there)).await?;
+        self.writers_waited(found).await
     }
 
     async fn clear_there(&self, found: &Move) -> Result<(), ResidencyError> {

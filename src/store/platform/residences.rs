@@ -143,11 +143,11 @@ pub async fn drop_unsent(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError
 }
 
 const UNSENT: &str = "/* residences::unsent */ SELECT
-    EXISTS (SELECT FROM progress.outbox WHERE tenant_id = $1 /* tenant */ AND published_at IS NULL) AS unsent,
+    (SELECT min(position) FROM progress.outbox WHERE tenant_id = $1 /* tenant */ AND published_at IS NULL) AS unsent,
     EXISTS (SELECT FROM ledger.links_due WHERE tenant_id = $1) AS unlinked";
 
-/// Whether events of the tenant wait for the brokers, and references to be followed.
-pub async fn waits(tx: &Tx<'_>, tenant: TenantId) -> Result<(bool, bool), StoreError> {
+/// The first event of the tenant that waits for the brokers, and whether references wait to be followed.
+pub async fn waits(tx: &Tx<'_>, tenant: TenantId) -> Result<(Option<i64>, bool), StoreError> {
     let row = tx.query_one(UNSENT, &[&tenant.0]).await?;
     Ok((column(&row, "unsent")?, column(&row, "unlinked")?))
 }
