@@ -26,7 +26,7 @@ use crate::support::{
 };
 
 /// How often a file goes up or down at most, until it did both without keeping anybody waiting.
-const WAYS: usize = 25;
+const WAYS: usize = 60;
 /// How often it asks for its locks each time; it comes again anyhow.
 const TRIES: u32 = 6;
 /// Statements that are there before the first file comes.
