@@ -7,49 +7,9 @@ use super::{
     ConfigError, Problem,
     setting::{ByteSize, LogFormat, PathList, Sasl, Setting},
     source::Values,
+    table::keys,
 };
 use crate::model::{Secret, scheme::Scheme};
-
-macro_rules! keys {
-    ($( $(#[doc = $about:literal])* $prefix:literal $section:ident: $Section:ident {
-        $( $(#[doc = $doc:literal])* $field:ident: $kind:ty = $default:literal, )*
-    } )*) => {
-        $(
-            $(#[doc = $about])*
-            #[derive(Clone, Debug)]
-            pub struct $Section { $( $(#[doc = $doc])* pub $field: $kind, )* }
-        )*
-
-        /// The whole configuration, every value present and of its type.
-        #[derive(Clone, Debug)]
-        pub struct Config { $( pub $section: $Section, )* }
-
-        /// Every key, in the order the documentation lists them.
-        pub const KEYS: &[Key] = &[$( $(
-            Key {
-                name: concat!($prefix, stringify!($field)),
-                kind: <$kind as Setting>::KIND,
-                default: $default,
-                doc: concat!($($doc),*),
-                secret: <$kind as Setting>::SECRET,
-            },
-        )* )*];
-
-        impl Config {
-            /// Builds the typed values, or reports every value that is not what its key expects.
-            pub(super) fn build(values: &Values) -> Result<Self, ConfigError> {
-                let mut problems: Vec<Problem> = Vec::new();
-                $( $( problems.extend(values.typed::<$kind>(concat!($prefix, stringify!($field))).err()); )* )*
-                if !problems.is_empty() {
-                    return Err(ConfigError::Problems(problems));
-                }
-                Ok(Self { $(
-                    $section: $Section { $( $field: values.typed(concat!($prefix, stringify!($field)))?, )* },
-                )* })
-            }
-        }
-    };
-}
 
 keys! {
     /// The service as a whole.

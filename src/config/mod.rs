@@ -15,6 +15,7 @@ mod rewrite;
 mod setting;
 mod source;
 mod supervisor;
+mod table;
 pub mod targets;
 mod together;
 
