@@ -286,6 +286,7 @@ impl Rooms {
             xapi: config.xapi.paths.first().cloned().unwrap_or_default(),
             backups: backups_shown(config),
             rollouts: self.rollouts.clone(),
+            verifying: tokio::sync::Semaphore::new(1),
         }));
         let xapi = xapi::routes(self.xapi.clone(), &config.xapi.paths);
         let (identity, migrations, limits) = (self.identity.clone(), self.migrations.clone(), self.limits.clone());

@@ -6,7 +6,6 @@ use actix_web::{
 };
 use askama::Template;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
 use super::{
@@ -175,9 +174,6 @@ async fn plan_verify(visitor: Visitor, pages: Data<Pages>, api: Data<Api>) -> Re
     Ok(answer(&page)?)
 }
 
-/// A node verifies for one person at a time: it reads everything.
-static LOOKING: Semaphore = Semaphore::const_new(1);
-
 #[derive(Template)]
 #[template(path = "audit_verified.html", config = "src/http/pages/askama.toml")]
 struct Verified {
@@ -193,7 +189,7 @@ async fn verify(act: Act, pages: Data<Pages>, api: Data<Api>) -> Result<HttpResp
     let Act { visitor, form } = act;
     whole(&visitor)?;
     form.saw(&verify_digest())?;
-    let _looking = LOOKING.try_acquire().map_err(|_| HttpError::Unavailable {
+    let _looking = pages.verifying.try_acquire().map_err(|_| HttpError::Unavailable {
         why: "somebody has this node verify the log just now".to_owned(),
         retry_after: std::time::Duration::from_secs(60),
     })?;

@@ -37,6 +37,7 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data, ServiceConfig},
 };
+use tokio::sync::Semaphore;
 
 pub use self::history::History;
 use self::visitor::PageError;
@@ -59,6 +60,8 @@ pub struct Pages {
     pub xapi: String,
     pub backups: OpenBackups,
     pub rollouts: Desk,
+    /// A node verifies the log for one person at a time: it reads everything.
+    pub verifying: Semaphore,
 }
 
 impl Pages {
