@@ -114,13 +114,16 @@ async fn in_its_turn(tx: &Tx<'_>, missing: &[String], looked: Option<&Looked>) -
             let Some(Looked { wrong, .. }) = looked.filter(|looked| looked.at == now(&rollout)) else {
                 return Ok(Stepped::Idle);
             };
+            // What is wrong by the time of a later switch came while an earlier one was in force.
+            let is_in_force =
+                rollout.acted_at.is_some() || order[..place(&rollout)].iter().any(|one| flag_of(one).is_some());
             match (rollout.acted_at.is_some(), wrong.is_empty()) {
                 (false, true) => switch(tx, &mut rollout, step).await,
-                (false, false) => {
+                (true, true) => bake(tx, &mut rollout, &plan, &order).await,
+                (_, false) if !is_in_force => {
                     hold(tx, &mut rollout, &format!("something is wrong before it begins: {}", wrong.join("; "))).await
                 }
-                (true, true) => bake(tx, &mut rollout, &plan, &order).await,
-                (true, false) => {
+                (_, false) => {
                     let why = format!("integrity: {}", wrong.join("; "));
                     worse(tx, &mut rollout, step, &why, &json!({ "wrong": wrong })).await
                 }
