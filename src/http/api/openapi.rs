@@ -50,7 +50,8 @@ const ANYWHERE: [(&str, &str); 7] = [
     ("503", "not available right now"),
 ];
 const WITH_PATH: [(&str, &str); 1] = [("404", "there is no such thing for this caller")];
-const WITH_BODY: [(&str, &str); 4] = [
+const WITH_BODY: [(&str, &str); 5] = [
+    ("404", "the body names something that is not there for this caller, such as a tenant"),
     ("408", "the body took too long to arrive"),
     ("409", "it conflicts with what is stored"),
     ("413", "the body is too large; the detail names the limit"),
