@@ -24,3 +24,4 @@ pub mod s3;
 pub mod schemas;
 pub mod segments;
 pub mod settings;
+pub mod shop;
