@@ -25,6 +25,9 @@ on_each_server! {
         cells.done("erasure request --tenant acme --account https://lms.example|learner-3 --apply");
         let why = cells.refused(&format!("residency switch {id} --apply"));
         assert!(why.contains("somebody was erased"), "{why}");
+        let sql = "SELECT count(*) FROM platform.audit WHERE action = 'residency.step' AND detail ->> 'standing' = 'frozen'";
+        let frozen: i64 = cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0);
+        assert_eq!(frozen, 0, "nobody waits for what cannot be");
         cells.post(&cells.one, &json!([statement(400)])).await.expect(200);
         assert_eq!(state(&cells).await, "copying", "it is served where it was");
         cells.act("cancel", &id);
