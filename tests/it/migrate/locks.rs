@@ -115,7 +115,7 @@ on_each_server! {
         reader.batch_execute("BEGIN; SELECT a FROM alpha.t").await.unwrap();
         let more = ("002_more.sql", sql("ALTER TABLE alpha.t ADD COLUMN b text;"));
         let mut hasty = impatient();
-        hasty.budget.lock_tries = 2;
+        hasty.budget.lock_tries = 5;
         let runner = Runner::new(vec![module("alpha", &[table, more])], owner(&db), hasty);
         let failed = run_all(&runner).await.failed.unwrap();
         let waits = failed.waits.unwrap();

@@ -9,7 +9,7 @@ use tokio_postgres::Error;
 use crate::store::door::ddl::Session;
 
 /// A session that holds, or waits in front for, a lock that a file needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Blocker {
     /// Zero: a prepared transaction, which belongs to no process.
     pub pid: i32,

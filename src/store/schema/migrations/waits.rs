@@ -114,8 +114,12 @@ impl Tally {
             self.seen.insert((wait.pid, key));
             longer(&mut self.sum.longest, of_it(wait));
         }
-        if look.own.is_some_and(|own| longer(&mut self.sum.own, of_it(own))) {
-            self.sum.behind = look.behind;
+        if let Some(own) = look.own {
+            let of_another = self.sum.own.as_ref().is_none_or(|so_far| so_far.on != own.on);
+            // Where nobody is in its way any more, the wait ended between the two questions of the look: who was seen stays.
+            if longer(&mut self.sum.own, of_it(own)) && (of_another || !look.behind.is_empty()) {
+                self.sum.behind = look.behind;
+            }
         }
     }
 
@@ -181,6 +185,22 @@ mod tests {
             waits.to_string(),
             "3 waited for it, longest process 7 (progress) 30 ms for RowExclusiveLock on ledger.statements"
         );
+    }
+
+    #[test]
+    fn who_was_in_the_way_of_a_file_is_still_known_when_its_wait_ends_while_somebody_looks() {
+        let mut tally = Tally::default();
+        let own = |ms, on: &str, behind| {
+            let own = Wait { on: on.to_owned(), ..waiting(1, ms) };
+            Look { own: Some(own), behind, ..Look::default() }
+        };
+        let blocker = Blocker { pid: 7, ..Blocker::default() };
+        let age = Duration::from_secs(1);
+        tally.add(own(10, "alpha.t", vec![blocker.clone()]), age);
+        tally.add(own(20, "alpha.t", vec![]), age);
+        assert_eq!(tally.sum.behind, [blocker]);
+        tally.add(own(30, "alpha.u", vec![]), age);
+        assert_eq!(tally.end().behind, [], "nobody was seen in the way of this one");
     }
 
     #[test]
