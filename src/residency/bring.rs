@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -13,10 +13,7 @@ use super::{
     prove::Proof,
     run::Walk,
 };
-use crate::store::{
-    As,
-    platform::{carried::TABLES, moves},
-};
+use crate::store::{As, platform::moves};
 
 /// Rounds in which what came meanwhile is brought; who writes faster than this copies is frozen for longer.
 const ROUNDS: u32 = 12;
@@ -30,7 +27,7 @@ impl Walk<'_> {
     pub async fn bring(&mut self, found: &Move) -> Result<(), ResidencyError> {
         let courier = self.forth(found);
         let before = Proof::kept(found.proof.as_ref(), "forth");
-        if self.rounds(found, &courier, ("forth", before)).await? {
+        if self.all_but_the_rest(found, &courier, ("forth", before)).await? {
             courier.rehearse_the_way_back().await?;
             self.same = Some(true);
         }
@@ -41,40 +38,65 @@ impl Walk<'_> {
     /// waits for it.
     pub async fn catch_up(&self, found: &Move) -> Result<bool, ResidencyError> {
         self.forth(found).nobody_was_erased(found.created_at, ANEW).await?;
-        self.rounds(found, &self.forth(found), ("forth", Proof::kept(found.proof.as_ref(), "forth"))).await
+        self.all_but_the_rest(found, &self.forth(found), ("forth", Proof::kept(found.proof.as_ref(), "forth"))).await
     }
 
     pub async fn bring_back(&mut self, found: &Move) -> Result<(), ResidencyError> {
         let before = Proof::kept(found.proof.as_ref(), "back").or_else(|| Proof::kept(found.proof.as_ref(), "opened"));
-        if self.rounds(found, &self.back(found), ("back", before)).await? {
+        if self.all_but_the_rest(found, &self.back(found), ("back", before)).await? {
             self.same = Some(true);
         }
         Ok(())
     }
 
-    /// Brings what there is in rounds, each of what came since the one before, and proves it; answers whether that was all.
+    /// Brings what there is, compares all of it, and brings what came meanwhile, so that while writers wait there is little to bring and
+    /// to compare; answers whether that was all.
+    async fn all_but_the_rest(
+        &self,
+        found: &Move,
+        courier: &Courier,
+        (way, before): (&'static str, Option<Proof>),
+    ) -> Result<bool, ResidencyError> {
+        let Some(proof) = self.rounds(found, courier, (way, before)).await? else { return Ok(false) };
+        let goes_on = |compared| {
+            self.tell("comparing rows", compared);
+            !self.job.should_stop()
+        };
+        if !courier.settle_before(&proof.horizon, &goes_on).await? {
+            return Ok(false);
+        }
+        let proof = Proof { compared: Some(proof.horizon.clone()), ..proof };
+        self.keep(found, way, &proof).await?;
+        Ok(self.rounds(found, courier, (way, Some(proof))).await?.is_some())
+    }
+
+    async fn keep(&self, found: &Move, way: &'static str, proof: &Proof) -> Result<(), ResidencyError> {
+        let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
+        kept[way] = json!(proof);
+        self.store_proof(found.id, &kept, Some(self.residency.clock.now())).await
+    }
+
+    /// Brings what there is in rounds, each of what came since the one before, and proves the statements; `None` where it is to stop.
     async fn rounds(
         &self,
         found: &Move,
         courier: &Courier,
         (way, mut proof): (&'static str, Option<Proof>),
-    ) -> Result<bool, ResidencyError> {
+    ) -> Result<Option<Proof>, ResidencyError> {
         for _ in 0..ROUNDS {
             let begun = Instant::now();
             let (after, rows) = self.round(courier, proof.as_ref()).await?;
-            let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
-            kept[way] = json!(after);
-            self.store_proof(found.id, &kept, Some(self.residency.clock.now())).await?;
+            self.keep(found, way, &after).await?;
             let brought = rows + after.statements - proof.as_ref().map_or(0, |proof| proof.statements);
             proof = Some(after);
             if self.job.should_stop() {
-                return Ok(false);
+                return Ok(None);
             }
             if brought < FEW && begun.elapsed() < SOON {
                 break;
             }
         }
-        Ok(true)
+        Ok(proof)
     }
 
     /// One round: all rows since the proof, then what they come to. Answers the new proof and how many other rows came.
@@ -82,7 +104,7 @@ impl Walk<'_> {
         let (horizon, through) = edge(&courier.from, courier.tenant).await?;
         courier.months().await?;
         let since = before.map(|proof| proof.horizon.as_str());
-        let rows = courier.tables(since, &|done| self.tell("copying rows", done)).await?;
+        let rows = courier.tables(since, &|done| self.tell("copying rows", done)).await?.changed;
         let rest = Proof::rest(before, through);
         courier.statements(rest, &|done| self.tell("copying statements", done)).await?;
         let months = courier.prove(rest).await?;
@@ -113,26 +135,19 @@ impl Walk<'_> {
         courier.nobody_was_erased(since, todo).await?;
         let through = courier.ledger_now(&courier.from).await?;
         courier.months().await?;
-        let since = before.as_ref().map(|proof| proof.horizon.as_str());
-        courier.tables(since, &|_| ()).await?;
+        let since = before.as_ref().and_then(|proof| proof.compared.as_deref());
+        let brought = courier.tables(since, &|_| ()).await?;
         let rest = Proof::rest(before.as_ref(), through);
         courier.statements(rest, &|_| ()).await?;
         let months = courier.prove(rest).await?;
-        let mut tables = Map::new();
-        for of in &TABLES {
-            let sum = courier.settle(of).await?;
-            tables.insert(of.table.to_owned(), json!({ "rows": sum.rows, "sum": sum.sum }));
-        }
+        courier.settle(since, &brought).await?;
         // What is stored there from now on is stored later than all that came.
         while courier.ledger_now(&courier.to).await? <= through {
             tokio::time::sleep(TICK).await;
         }
         let horizon = before.as_ref().map_or_else(String::new, |proof| proof.horizon.clone());
         let whole = before.unwrap_or_else(Proof::nothing).with(&months, through, horizon).ok_or_else(unreadable)?;
-        let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
-        kept[way] = json!(whole);
-        kept["tables"] = Value::Object(tables);
-        self.store_proof(found.id, &kept, Some(self.residency.clock.now())).await?;
+        self.keep(found, way, &whole).await?;
         self.same = Some(true);
         Ok(())
     }

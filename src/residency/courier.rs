@@ -14,7 +14,7 @@ use crate::{
             statements::now as ledger_now,
         },
         platform::{
-            carried::{self, Carried, Shape, Sum, TABLES},
+            carried::{self, Carried, Shape, TABLES, Written, compared},
             residences,
         },
     },
@@ -33,7 +33,7 @@ pub struct Courier {
 
 /// What is put in one transaction.
 #[derive(Clone, Copy)]
-enum What<'a> {
+pub(super) enum What<'a> {
     Rows(&'a Carried, &'a Shape, &'a [String]),
     Statements(&'a [OnItsWay]),
     Relations(&'a [Place]),
@@ -47,9 +47,24 @@ impl What<'_> {
             Self::Rows(of, shape, lines) => carried::put(tx, of, shape, tenant, lines).await,
             Self::Statements(page) => statements::put(tx, tenant, page).await,
             Self::Relations(page) => statements::put_relations(tx, tenant, page).await,
-            Self::Gone(of, keys) => carried::remove(tx, of, tenant, keys).await,
+            Self::Gone(of, keys) => compared::remove(tx, of, tenant, keys).await,
         }
     }
+}
+
+/// Rows of one table that went over, and how many of them came or changed there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rows {
+    seen: u64,
+    changed: u64,
+}
+
+/// What went over of all tables.
+#[derive(Debug, Default)]
+pub struct Brought {
+    pub changed: u64,
+    /// The tables of which there were rows.
+    pub of: Vec<&'static str>,
 }
 
 /// How many rows went over so far.
@@ -68,48 +83,56 @@ impl Courier {
         Ok(())
     }
 
-    /// Brings the rows of every table: all, or those that were written since a horizon. Answers how many came or changed.
-    pub async fn tables(&self, since: Option<&str>, tell: Tell<'_>) -> Result<u64, ResidencyError> {
-        let mut brought = 0;
-        for of in &TABLES {
-            brought += self.table(of, since, &|more| tell(brought + more)).await?;
+    /// Brings the rows of every table: all, or those that were written since a horizon.
+    pub async fn tables(&self, since: Option<&str>, tell: Tell<'_>) -> Result<Brought, ResidencyError> {
+        let mut brought = Brought::default();
+        for (of, shapes) in TABLES.iter().zip(&self.shapes().await?) {
+            let so_far = brought.changed;
+            let more = self.table(of, shapes, Written::since(since), &|more| tell(so_far + more)).await?;
+            brought.changed += more.changed;
+            brought.of.extend((more.seen > 0).then_some(of.table));
         }
         Ok(brought)
     }
 
-    async fn table(&self, of: &Carried, since: Option<&str>, tell: Tell<'_>) -> Result<u64, ResidencyError> {
+    pub(super) async fn table(
+        &self,
+        of: &Carried,
+        (here, there): &(Shape, Shape),
+        written: Written<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Rows, ResidencyError> {
         let tenant = self.tenant;
-        let (here, there) = self.shapes(of).await?;
-        let (mut brought, mut after): (u64, Option<String>) = (0, None);
+        let (mut rows, mut after): (Rows, Option<String>) = (Rows::default(), None);
         loop {
-            let (here, after_this) = (&here, after.as_deref());
+            let after_this = after.as_deref();
             let page = self.from.run_tx("carried_page", As::Worker, |tx| {
-                Box::pin(carried::page(tx, of, here, (tenant, since), after_this))
+                Box::pin(carried::page(tx, of, here, (tenant, written), after_this))
             });
             let page = page.await?;
-            let Some(last) = page.last() else { return Ok(brought) };
+            let Some(last) = page.last() else { return Ok(rows) };
             after = Some(last.clone());
-            brought += self.brings(What::Rows(of, &there, &page)).await?;
-            tell(brought);
+            rows.seen += page.len() as u64;
+            rows.changed += self.brings(What::Rows(of, there, &page)).await?;
+            tell(rows.changed);
         }
     }
 
-    async fn shapes(&self, of: &Carried) -> Result<(Shape, Shape), ResidencyError> {
+    /// What the rows of each table look like in both cells, in the order of the tables.
+    pub(super) async fn shapes(&self) -> Result<Vec<(Shape, Shape)>, ResidencyError> {
         let tenant = self.tenant;
-        let here = self.from.run_tx("carried_shape", As::Worker, |tx| Box::pin(carried::shape(tx, of, tenant)));
-        let there = self.to.run_tx("carried_shape", As::Worker, |tx| Box::pin(carried::shape(tx, of, tenant)));
+        let here = self.from.run_tx("carried_shapes", As::Worker, |tx| Box::pin(carried::shapes(tx, tenant)));
+        let there = self.to.run_tx("carried_shapes", As::Worker, |tx| Box::pin(carried::shapes(tx, tenant)));
         let (here, there) = tokio::try_join!(here, there)?;
-        if !here.fits(&there) {
-            return Err(ResidencyError::Refused(format!(
-                "{} has other columns in the other cell: bring both to one release",
-                of.table
-            )));
+        if let Some((of, _)) = TABLES.iter().zip(here.iter().zip(&there)).find(|(_, (here, there))| !here.fits(there)) {
+            let why = format!("{} has other columns in the other cell: bring both to one release", of.table);
+            return Err(ResidencyError::Refused(why));
         }
-        Ok((here, there))
+        Ok(here.into_iter().zip(there).collect())
     }
 
     /// Puts something in the other cell, as long as the tenant arrives there by this move; answers how many rows came or changed.
-    async fn brings(&self, what: What<'_>) -> Result<u64, ResidencyError> {
+    pub(super) async fn brings(&self, what: What<'_>) -> Result<u64, ResidencyError> {
         let (tenant, move_id) = (self.tenant, self.move_id);
         self.to
             .run_tx("carried_put", As::Worker, |tx| {
@@ -159,61 +182,13 @@ impl Courier {
         }
     }
 
-    /// Makes a table there what it is here, rows that went too, and answers what both come to; `Err` where that is not the same.
-    pub async fn settle(&self, of: &Carried) -> Result<Sum, ResidencyError> {
-        let (here, there) = self.sums(of).await?;
-        if here == there {
-            return Ok(here);
-        }
-        self.remove_gone(of).await?;
-        let (here, there) = self.sums(of).await?;
-        if here == there {
-            return Ok(here);
-        }
-        self.table(of, None, &|_| ()).await?;
-        let (here, there) = self.sums(of).await?;
-        if here == there {
-            return Ok(here);
-        }
-        Err(ResidencyError::Differs(format!(
-            "{} has {} rows here and {} there, or others",
-            of.table, here.rows, there.rows
-        )))
-    }
-
-    async fn sums(&self, of: &Carried) -> Result<(Sum, Sum), ResidencyError> {
-        let (tenant, (shape, _)) = (self.tenant, self.shapes(of).await?);
-        let shape = &shape;
-        let here = self.from.run_tx("carried_sum", As::Worker, |tx| Box::pin(carried::sum(tx, of, shape, tenant)));
-        let there = self.to.run_tx("carried_sum", As::Worker, |tx| Box::pin(carried::sum(tx, of, shape, tenant)));
-        Ok(tokio::try_join!(here, there)?)
-    }
-
-    async fn remove_gone(&self, of: &Carried) -> Result<(), ResidencyError> {
-        if of.way == carried::Way::Added || of.key.is_empty() {
-            return Ok(());
-        }
-        let tenant = self.tenant;
-        let here = self.from.run_tx("carried_keys", As::Worker, |tx| Box::pin(carried::keys(tx, of, tenant)));
-        let there = self.to.run_tx("carried_keys", As::Worker, |tx| Box::pin(carried::keys(tx, of, tenant)));
-        let (here, there) = tokio::try_join!(here, there)?;
-        let here: std::collections::HashSet<String> = here.into_iter().collect();
-        let gone: Vec<String> = there.into_iter().filter(|key| !here.contains(key)).collect();
-        for some in gone.chunks(1_000) {
-            self.brings(What::Gone(of, some)).await?;
-        }
-        Ok(())
-    }
-
     /// Puts a page of every table where it came from, and takes it back: whether the way back is open.
     pub async fn rehearse_the_way_back(&self) -> Result<(), ResidencyError> {
         let (tenant, undone) = (self.tenant, "rehearsed");
-        for of in &TABLES {
-            let (shape, back) = self.shapes(of).await?;
-            let (shape, back) = (&back, &shape);
-            let page = self
-                .to
-                .run_tx("carried_page", As::Worker, |tx| Box::pin(carried::page(tx, of, shape, (tenant, None), None)));
+        for (of, (back, shape)) in TABLES.iter().zip(&self.shapes().await?) {
+            let page = self.to.run_tx("carried_page", As::Worker, |tx| {
+                Box::pin(carried::page(tx, of, shape, (tenant, Written::Ever), None))
+            });
             let page = &page.await?;
             if page.is_empty() {
                 continue;

@@ -14,6 +14,7 @@ pub mod plan;
 mod prove;
 mod run;
 mod sagas;
+mod settle;
 
 use std::sync::Arc;
 

@@ -27,6 +27,9 @@ pub struct Proof {
     pub through: DateTime<Utc>,
     /// All other rows that were written before this transaction of the cell they come from.
     pub horizon: String,
+    /// All other rows that were written before this one were found the same there, row by row.
+    #[serde(default)]
+    pub compared: Option<String>,
     pub statements: u64,
     pub months: Vec<MonthTally>,
 }
@@ -37,8 +40,9 @@ impl Proof {
         let mut tally = Tally::default();
         tally.join(&self.months)?;
         tally.join(months)?;
-        let months = tally.months();
-        Some(Self { through, horizon, statements: months.iter().map(|month| month.statements).sum(), months })
+        let (months, compared) = (tally.months(), self.compared.clone());
+        let statements = months.iter().map(|month| month.statements).sum();
+        Some(Self { through, horizon, compared, statements, months })
     }
 
     /// What is not proven yet, up to a moment.
@@ -52,7 +56,8 @@ impl Proof {
     }
 
     pub fn nothing() -> Self {
-        Self { through: DateTime::UNIX_EPOCH, horizon: String::new(), statements: 0, months: Vec::new() }
+        let (through, horizon) = (DateTime::UNIX_EPOCH, String::new());
+        Self { through, horizon, compared: None, statements: 0, months: Vec::new() }
     }
 }
 

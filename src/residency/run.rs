@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -266,7 +266,7 @@ impl Walk<'_> {
         let horizon = self.other.store.run_tx("horizon", As::Worker, |tx| Box::pin(rows::horizon(tx))).await?;
         let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
         if let Some(forth) = Proof::kept(found.proof.as_ref(), "forth") {
-            kept["opened"] = json!(Proof { horizon, ..forth });
+            kept["opened"] = json!(Proof { compared: Some(horizon.clone()), horizon, ..forth });
         }
         self.store_proof(found.id, &kept, found.proved_at).await?;
         self.there(found, (Standing::Arriving, Standing::Home), Doors::OpenAt(positions)).await?;
@@ -280,11 +280,16 @@ impl Walk<'_> {
         Ok(self.store.run_tx("frozen_for", As::Worker, |tx| Box::pin(moves::frozen_for(tx, id, ms))).await?)
     }
 
-    /// Tells the tenant's trail again in the other cell, and leaves the report in this one's.
+    /// Tells the tenant's trail again in the other cell, and leaves the report in this one's: with what each table comes to where the
+    /// tenant was, which nobody changes any more.
     async fn switched(&self, found: &Move) -> Result<(), ResidencyError> {
-        self.forth(found).trail().await?;
+        let courier = self.forth(found);
+        courier.trail().await?;
+        let tables = courier.tables_come_to().await?;
+        let tables: Map<String, Value> =
+            tables.into_iter().map(|(table, sum)| (table.to_owned(), json!(sum))).collect();
         let report = json!({ "from": self.residency.here.name, "to": found.cell, "endpoint": found.endpoint, "reason": found.reason,
-            "frozenMs": found.frozen_ms, "provedAt": found.proved_at, "proof": found.proof });
+            "frozenMs": found.frozen_ms, "provedAt": found.proved_at, "proof": found.proof, "tables": tables });
         self.noted(found, (MoveState::Switching, MoveState::Switched), "residency.report", report).await
     }
 

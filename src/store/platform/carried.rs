@@ -3,12 +3,12 @@
 //!
 //! What was changed since the last look is known by the transaction that wrote the row, so that nothing has to be marked.
 
-use serde::{Deserialize, Serialize};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::model::TenantId;
 use crate::store::{As, StoreError, Tx, door::tx::column};
+
+pub mod compared;
 
 /// On whose behalf rows of a table are put and taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,33 +145,37 @@ pub const LEFT: [(&str, &str); 19] = [
 ];
 
 /// The columns of a table that go along.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     columns: Vec<String>,
     /// Those of them that may be changed in a row that is there.
     changing: Vec<String>,
 }
 
-const SHAPE: &str = "/* carried::shape */
-    SELECT a.attname::text AS name, has_column_privilege($2::text /* role */, a.attrelid, a.attnum, 'UPDATE') AS changes
-    FROM pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname";
+const SHAPES: &str = "/* carried::shapes */
+    SELECT c.n, a.attname::text AS name, has_column_privilege(c.role, a.attrelid, a.attnum, 'UPDATE') AS changes
+    FROM unnest($1::text[], $2::text[] /* roles */) WITH ORDINALITY AS c(name, role, n)
+    JOIN pg_attribute a ON a.attrelid = c.name::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.n, a.attname";
 
-/// What a row has, and who may change what of it.
-pub async fn shape(tx: &Tx<'_>, of: &Carried, tenant: TenantId) -> Result<Shape, StoreError> {
-    let role = of.changer.unwrap_or(of.writer).of(tenant).role();
-    let (mut columns, mut changing) = (Vec::new(), Vec::new());
-    for row in tx.query(SHAPE, &[&of.table, &role]).await? {
-        let name: String = column(&row, "name")?;
+/// What a row of each table has, and who may change what of it; in the order of the tables.
+pub async fn shapes(tx: &Tx<'_>, tenant: TenantId) -> Result<Vec<Shape>, StoreError> {
+    let role = |of: &Carried| of.changer.unwrap_or(of.writer).of(tenant).role();
+    let (names, roles): (Vec<&str>, Vec<&str>) = TABLES.iter().map(|of| (of.table, role(of))).unzip();
+    let mut shapes = vec![Shape::default(); TABLES.len()];
+    for row in tx.query(SHAPES, &[&names, &roles]).await? {
+        let (n, name): (i64, String) = (column(&row, "n")?, column(&row, "name")?);
+        let at = usize::try_from(n - 1).unwrap_or_default();
+        let (of, shape) = (&TABLES[at], &mut shapes[at]);
         if of.omit.contains(&name.as_str()) {
             continue;
         }
         let is_key = name == "tenant_id" || of.key.contains(&name.as_str());
         if !is_key && column(&row, "changes")? {
-            changing.push(name.clone());
+            shape.changing.push(name.clone());
         }
-        columns.push(name);
+        shape.columns.push(name);
     }
-    Ok(Shape { columns, changing })
+    Ok(shapes)
 }
 
 impl Shape {
@@ -181,19 +185,25 @@ impl Shape {
     }
 
     fn list(&self) -> String {
-        self.list_without(&[])
-    }
-
-    fn list_without(&self, some: &[&str]) -> String {
-        let columns = self.columns.iter().map(String::as_str).filter(|name| !some.contains(name));
-        columns.collect::<Vec<_>>().join(", ")
+        self.columns.join(", ")
     }
 }
 
 impl Carried {
+    /// Whether both cells know a row by the same key.
+    pub fn is_keyed(&self) -> bool {
+        self.way == Way::ByKey && !self.key.is_empty()
+    }
+
     fn keys(&self, prefix: &str) -> String {
         let keys: Vec<String> = self.key.iter().map(|key| format!("{prefix}{key}")).collect();
         keys.join(", ")
+    }
+
+    /// Whether a row of one is a row of the other by its key.
+    fn same_key(&self, one: &str, other: &str) -> String {
+        let same: Vec<String> = self.key.iter().map(|key| format!("{one}{key} = {other}{key}")).collect();
+        same.join(" AND ")
     }
 
     /// The key with its tenant, for the unique index.
@@ -210,37 +220,64 @@ pub async fn horizon(tx: &Tx<'_>) -> Result<String, StoreError> {
     column(&tx.query_one(sql, &[]).await?, "xid")
 }
 
-/// The next rows after one, each as JSON: all, or those that were written since a horizon.
+/// Which rows, by when they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written<'a> {
+    Ever,
+    Since(&'a str),
+    Before(&'a str),
+}
+
+impl<'a> Written<'a> {
+    pub fn since(horizon: Option<&'a str>) -> Self {
+        horizon.map_or(Self::Ever, Self::Since)
+    }
+
+    /// As a condition on a row `t`, with the horizon as the statement's second parameter.
+    fn condition(self) -> (&'static str, Option<&'a str>) {
+        match self {
+            Self::Ever => ("$2::text IS NULL", None),
+            Self::Since(horizon) => ("age(t.xmin) <= age($2::text::xid)", Some(horizon)),
+            Self::Before(horizon) => ("age(t.xmin) > age($2::text::xid)", Some(horizon)),
+        }
+    }
+}
+
+impl Carried {
+    /// The rows that are asked for, behind one where they are read in pages. Its parameters: the tenant, a horizon, and that row.
+    fn rows(&self, select: &str, (written, is_paged): (&str, bool), most: i64) -> String {
+        let (table, only, own, given) = (self.table, self.only, self.keys("t."), self.keys("r."));
+        let (behind, order) = match is_paged {
+            true => (
+                format!(
+                    "($3::text IS NULL OR ({own}) > (SELECT {given} FROM json_populate_record(NULL::{table}, $3::text::json) r))"
+                ),
+                format!("ORDER BY {own} LIMIT {most}"),
+            ),
+            false if self.key.is_empty() => ("$3::text IS NULL".to_owned(), String::new()),
+            false => ("$3::text IS NULL".to_owned(), format!("ORDER BY {own}")),
+        };
+        format!(
+            "SELECT row_to_json(r)::text AS line FROM (
+                 SELECT {select} FROM {table} t WHERE t.tenant_id = $1 AND ({only}) AND {written} AND {behind} {order}) r"
+        )
+    }
+}
+
+/// The next rows after one, each as JSON.
 pub async fn page(
     tx: &Tx<'_>,
     of: &Carried,
     shape: &Shape,
-    (tenant, since): (TenantId, Option<&str>),
+    (tenant, written): (TenantId, Written<'_>),
     after: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
-    let (table, columns, only) = (of.table, shape.list(), of.only);
-    let is_paged = of.way == Way::ByKey && !of.key.is_empty();
-    if !is_paged && after.is_some() {
+    if !of.is_keyed() && after.is_some() {
         return Ok(Vec::new());
     }
-    let (behind, order) = match is_paged {
-        true => (
-            format!(
-                "AND ($3::text IS NULL OR ({}) > (SELECT {} FROM json_populate_record(NULL::{table}, $3::text::json) r))",
-                of.keys("t."),
-                of.keys("r.")
-            ),
-            format!("ORDER BY {} LIMIT {}", of.keys("t."), of.most),
-        ),
-        false if of.key.is_empty() => ("AND $3::text IS NULL".to_owned(), String::new()),
-        false => ("AND $3::text IS NULL".to_owned(), format!("ORDER BY {}", of.keys("t."))),
-    };
-    let sql = format!(
-        "/* carried::page */ SELECT row_to_json(r)::text AS line FROM (
-             SELECT {columns} FROM {table} t WHERE t.tenant_id = $1 AND ({only})
-               AND ($2::text IS NULL OR age(t.xmin) <= age($2::text::xid)) {behind} {order}) r"
-    );
-    tx.query(&sql, &[&tenant.0, &since, &after]).await?.iter().map(|row| column(row, "line")).collect()
+    let (condition, horizon) = written.condition();
+    let sql = format!("/* carried::page */ {}", of.rows(&shape.list(), (condition, of.is_keyed()), of.most));
+    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
 }
 
 /// Puts rows, and puts them in the place of what is there; answers how many came or changed.
@@ -283,8 +320,7 @@ pub async fn put(
     let mut done = tx.execute(&sql, &[&tenant.0, &rows]).await?;
     if let Some(changer) = of.changer.filter(|_| !shape.changing.is_empty()) {
         tx.act_as(changer.of(tenant)).await?;
-        let same: Vec<String> = of.key.iter().map(|key| format!("t.{key} = r.{key}")).collect();
-        let (own, old, new, same) = (row(""), row("t."), row("r."), same.join(" AND "));
+        let (own, old, new, same) = (row(""), row("t."), row("r."), of.same_key("t.", "r."));
         let sql = format!(
             "/* carried::change */ UPDATE {table} t SET {own} = {new} FROM {theirs} AND t.tenant_id = $1 AND {same}
                AND {old} IS DISTINCT FROM {new}"
@@ -292,50 +328,6 @@ pub async fn put(
         done += tx.execute(&sql, &[&tenant.0, &rows]).await?;
     }
     Ok(done)
-}
-
-/// How many rows there are, and a sum over what they say that does not depend on their order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sum {
-    pub rows: i64,
-    pub sum: String,
-}
-
-/// What a table comes to.
-pub async fn sum(tx: &Tx<'_>, of: &Carried, shape: &Shape, tenant: TenantId) -> Result<Sum, StoreError> {
-    let sql = format!(
-        "/* carried::sum */ SELECT count(*) AS rows, coalesce(sum(('x' || left(md5(row_to_json(r)::text), 16))::bit(64)::bigint::numeric), 0)::text AS sum
-         FROM (SELECT {} FROM {} t WHERE t.tenant_id = $1 AND ({})) r",
-        shape.list_without(of.hashed),
-        of.table,
-        of.only
-    );
-    let row = tx.query_one(&sql, &[&tenant.0]).await?;
-    Ok(Sum { rows: column(&row, "rows")?, sum: column(&row, "sum")? })
-}
-
-/// The keys of all rows, each as JSON.
-pub async fn keys(tx: &Tx<'_>, of: &Carried, tenant: TenantId) -> Result<Vec<String>, StoreError> {
-    let sql = format!(
-        "/* carried::keys */ SELECT row_to_json(r)::text AS line FROM (SELECT {} FROM {} t WHERE t.tenant_id = $1 AND ({})) r",
-        of.unique(),
-        of.table,
-        of.only
-    );
-    tx.query(&sql, &[&tenant.0]).await?.iter().map(|row: &Row| column(row, "line")).collect()
-}
-
-/// Takes the rows of these keys away; answers how many went.
-pub async fn remove(tx: &Tx<'_>, of: &Carried, tenant: TenantId, keys: &[String]) -> Result<u64, StoreError> {
-    tx.act_as(of.writer.of(tenant)).await?;
-    let same: Vec<String> = of.key.iter().map(|key| format!("t.{key} = r.{key}")).collect();
-    let sql = format!(
-        "/* carried::remove */ DELETE FROM {0} t USING json_populate_recordset(NULL::{0}, $2::text::json) r
-         WHERE t.tenant_id = $1 AND {1}",
-        of.table,
-        same.join(" AND ")
-    );
-    tx.execute(&sql, &[&tenant.0, &format!("[{}]", keys.join(","))]).await
 }
 
 const SCHEMA: &str = "/* carried::schema */

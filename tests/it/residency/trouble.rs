@@ -16,7 +16,43 @@ async fn state(cells: &Cells) -> String {
     cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
+/// How often its writers had to wait.
+async fn freezes(cells: &Cells) -> i64 {
+    let sql =
+        "SELECT count(*) FROM platform.audit WHERE action = 'residency.step' AND detail ->> 'standing' = 'frozen'";
+    cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
 on_each_server! {
+    async fn what_became_another_there_is_mended_or_stops_the_move_before_anybody_waits(db: TestDatabase) {
+        let cells = Cells::start(db).await;
+        said_by(&cells).await;
+        let silent = |last_word: &str| format!("INSERT INTO progress.silences
+            SELECT tenant_id, id, gen_random_uuid(), 'epoch', '{last_word}' FROM progress.attempts");
+        cells.one.db.superuser().await.execute(&silent("epoch"), &[]).await.unwrap();
+        let id = cells.noted();
+        cells.act("start", &id);
+        let there = cells.two.db.superuser().await;
+        let damage = async |sql: &str| assert!(there.execute(sql, &[]).await.unwrap() > 0, "{sql}");
+        // Nobody may change this, and so the move cannot.
+        damage("UPDATE progress.silences SET stored = '2000-01-01'").await;
+        let why = cells.refused(&format!("residency switch {id} --apply"));
+        assert!(why.contains("a row of progress.silences is not the same there: {"), "{why}");
+        assert_eq!((freezes(&cells).await, state(&cells).await.as_str()), (0, "copying"));
+        cells.post(&cells.one, &json!([statement(400)])).await.expect(200);
+
+        damage("UPDATE progress.silences SET stored = 'epoch'").await;
+        cells.act("start", &id);
+        let one = "(SELECT min(id) FROM progress.attempts)";
+        damage(&format!("UPDATE progress.attempts SET started_at = 'epoch' WHERE id = {one}")).await;
+        damage(&format!("DELETE FROM progress.attempt_statements WHERE attempt_id = {one}")).await;
+        damage(&silent("2000-01-01")).await;
+        cells.act("switch", &id);
+        for table in SAME.iter().chain(&["progress.silences"]) {
+            assert_eq!(cells.rows(&cells.one, table).await, cells.rows(&cells.two, table).await, "{table}");
+        }
+    }
+
     async fn who_is_erased_meanwhile_never_arrives(db: TestDatabase) {
         let cells = Cells::start(db).await;
         said_by(&cells).await;
@@ -25,9 +61,7 @@ on_each_server! {
         cells.done("erasure request --tenant acme --account https://lms.example|learner-3 --apply");
         let why = cells.refused(&format!("residency switch {id} --apply"));
         assert!(why.contains("somebody was erased"), "{why}");
-        let sql = "SELECT count(*) FROM platform.audit WHERE action = 'residency.step' AND detail ->> 'standing' = 'frozen'";
-        let frozen: i64 = cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0);
-        assert_eq!(frozen, 0, "nobody waits for what cannot be");
+        assert_eq!(freezes(&cells).await, 0, "nobody waits for what cannot be");
         cells.post(&cells.one, &json!([statement(400)])).await.expect(200);
         assert_eq!(state(&cells).await, "copying", "it is served where it was");
         cells.act("cancel", &id);
