@@ -10,7 +10,17 @@ use progress_service::{
         silent,
     },
     model::Secret,
-    store::Endpoint,
+    store::{
+        Endpoint,
+        door::ddl::Session,
+        schema::migrations::{
+            Budget, ExecuteError,
+            blockers::Blocker,
+            execute::{self, HistoryEntry},
+            patience::Waiting,
+            record::NewRow,
+        },
+    },
 };
 
 use super::fixture::{
@@ -84,6 +94,29 @@ on_each_server! {
         assert_eq!(count(&client, "alpha.schema_migration_attempts WHERE outcome = 'failed' AND detail LIKE '42P01%'").await, 1);
         files[1].1 = two()[1].1.clone();
         assert_eq!(run_all(&runner(&db, vec![module("alpha", &files)])).await.done.len(), 2);
+    }
+
+    async fn a_text_that_ends_the_runners_transaction_is_not_called_applied(db: TestDatabase) {
+        run_all(&runner(&db, vec![module("alpha", &two()[..1])])).await;
+        let client = db.owner().await;
+        let session = Session::connect(&owner(&db)).await.unwrap();
+        let (budget, nobody) = (Budget::default(), |_: u32, _: &[Blocker]| {});
+        let row = NewRow { schema: "alpha", file: "002_leaves.sql", category: "startup", checksum: "c", by: "test", promised: None };
+        for (ends, left) in [("COMMIT", 1), ("COMMIT; BEGIN", 0), ("ROLLBACK; BEGIN", 0)] {
+            let waiting = Waiting { budget: &budget, watcher: None, blocked: &nobody };
+            // No file comes so far: whoever reads it sees to that.
+            let text = format!("{ends}; CREATE TABLE alpha.late (a int)");
+            let done = execute::transactional(&session, &text, HistoryEntry::Add(row), waiting).await;
+            assert!(matches!(done, Err(ExecuteError::LeftTransaction)), "{ends}: {done:?}");
+            assert_eq!(history(&client, "alpha").await, ["001_table.sql"], "{ends}");
+            assert_eq!(count(&client, "pg_class WHERE relname = 'late'").await, left, "{ends}");
+            client.batch_execute("DROP TABLE IF EXISTS alpha.late").await.unwrap();
+        }
+        let waiting = Waiting { budget: &budget, watcher: None, blocked: &nobody };
+        let text = "INSERT INTO alpha.t SELECT generate_series(1, 3)";
+        let done = execute::transactional(&session, text, HistoryEntry::Add(row), waiting).await.unwrap();
+        assert_eq!((done.rows, count(&client, "alpha.t").await), (Some(3), 4));
+        assert_eq!(history(&client, "alpha").await, ["001_table.sql", "002_leaves.sql"]);
     }
 
     async fn a_number_that_comes_too_late(db: TestDatabase) {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, SimpleQueryMessage, error::SqlState};
 
 use super::{
     Budget, ExecuteError,
     alone::Door,
     concurrent::{self, Alone},
-    millis,
+    literal, millis,
     patience::{Waited, Waiting, patiently},
     quoted,
     record::{self, NewRow},
@@ -43,10 +43,10 @@ impl HistoryEntry<'_> {
         }
     }
 
-    async fn write(self, session: &Session, duration: Duration) -> Result<(), Error> {
+    fn written(self, duration: Duration) -> String {
         match self {
-            Self::Add(row) => record::applied(session, row, millis(duration)).await,
-            Self::Remove { schema, file } => record::undone(session, schema, file).await,
+            Self::Add(row) => record::applied(row, millis(duration)),
+            Self::Remove { schema, file } => record::undone(schema, file),
         }
     }
 }
@@ -88,22 +88,15 @@ async fn once(
     budget: Budget,
 ) -> Result<(Duration, i64), ExecuteError> {
     let client = session.client();
-    let plain = |e: Error| ExecuteError::of("", &e);
     client.batch_execute("BEGIN").await.map_err(plain)?;
     let result = async {
         client.batch_execute(&transaction_settings(entry.schema(), &budget)).await.map_err(plain)?;
-        let before = transaction_id(session).await.map_err(plain)?;
-        let touched_before = touched_rows(session).await.map_err(plain)?;
+        let (transaction, touched_before) = begun(session).await.map_err(plain)?;
         let started = Instant::now();
         client.batch_execute(sql).await.map_err(|e| ExecuteError::of(sql, &e))?;
         let duration = started.elapsed();
-        if transaction_id(session).await.map_err(plain)? != before {
-            return Err(ExecuteError::LeftTransaction);
-        }
-        let rows = touched_rows(session).await.map_err(plain)?.saturating_sub(touched_before).max(0);
-        entry.write(session, duration).await.map_err(plain)?;
-        client.batch_execute("COMMIT").await.map_err(plain)?;
-        Ok((duration, rows))
+        let touched = end(session, &transaction, &entry.written(duration)).await?;
+        Ok((duration, touched.saturating_sub(touched_before).max(0)))
     }
     .await;
     if result.is_err() {
@@ -113,25 +106,44 @@ async fn once(
     result
 }
 
+fn plain(error: Error) -> ExecuteError {
+    ExecuteError::of("", &error)
+}
+
+/// Rows of tables that a session has inserted, changed and deleted and that the server has not yet added to its
+/// statistics: it may do that between transactions, never in one. Those of dropped tables are gone.
+const TOUCHED: &str =
+    "/* execute::touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
+           FROM pg_catalog.pg_stat_xact_user_tables";
+
+/// The transaction that a file begins in, and what was touched before.
+async fn begun(session: &Session) -> Result<(String, i64), Error> {
+    let client = session.client();
+    let row = client.query_one("SELECT pg_catalog.pg_current_xact_id()::text", &[]).await?;
+    Ok((row.get(0), client.query_one(TOUCHED, &[]).await?.try_get("touched")?))
+}
+
+/// Ends the transaction in one message, because until then others wait for what the file has locked; answers how many rows
+/// were touched. Where the file has left its transaction the server divides by zero, and does nothing of the rest.
+async fn end(session: &Session, transaction: &str, entry: &str) -> Result<i64, ExecuteError> {
+    let is_the_same = format!("SELECT 1 / (pg_catalog.pg_current_xact_id()::text = {})::int", literal(transaction));
+    let text = format!("{is_the_same}; {TOUCHED}; {entry}; COMMIT");
+    let answers = session.client().simple_query(&text).await.map_err(|error| match error.code() {
+        Some(&SqlState::DIVISION_BY_ZERO) => ExecuteError::LeftTransaction,
+        _ => plain(error),
+    })?;
+    let touched = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.try_get("touched").ok().flatten(),
+        _ => None,
+    });
+    Ok(touched.and_then(|rows| rows.parse().ok()).unwrap_or_default())
+}
+
 /// Undoes what a plain SET in a file would otherwise hand on to the next one. The server shall notice a runner that
 /// was killed, and end its work and its lock, rather than go on for hours; where it cannot, it refuses the setting.
 pub async fn refresh(session: &Session) {
     let _ = session.client().batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await;
     let _ = session.client().batch_execute("SET client_connection_check_interval = 1000").await;
-}
-
-/// Rows of tables that this session has inserted, changed and deleted and that the server has not yet added to its
-/// statistics: it may do that between transactions, never in one. Those of dropped tables are gone.
-async fn touched_rows(session: &Session) -> Result<i64, Error> {
-    let sql =
-        "/* execute::touched_rows */ SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS touched
-               FROM pg_stat_xact_user_tables";
-    session.client().query_one(sql, &[]).await?.try_get("touched")
-}
-
-async fn transaction_id(session: &Session) -> Result<String, Error> {
-    let row = session.client().query_one("SELECT pg_catalog.pg_current_xact_id()::text", &[]).await?;
-    Ok(row.get(0))
 }
 
 /// Runs the one statement of a no-transaction file as its kind demands, then writes its entry.
@@ -143,7 +155,7 @@ pub async fn alone(
     waiting: Waiting<'_>,
 ) -> Result<Timing, ExecuteError> {
     let set = settings("", entry.schema(), Duration::ZERO, waiting.budget.autocommit_timeout);
-    session.client().batch_execute(&set).await.map_err(|e| ExecuteError::of("", &e))?;
+    session.client().batch_execute(&set).await.map_err(plain)?;
     let door = Door::new(session, waiting);
     let started = Instant::now();
     let result = match kind {
@@ -155,7 +167,7 @@ pub async fn alone(
     let duration = started.elapsed();
     refresh(session).await;
     result?;
-    entry.write(session, duration).await.map_err(|e| ExecuteError::of("", &e))?;
+    session.client().batch_execute(&entry.written(duration)).await.map_err(plain)?;
     let waited = door.waited();
     Ok(Timing {
         duration: duration.saturating_sub(waited.lost),

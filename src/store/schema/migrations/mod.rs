@@ -151,6 +151,11 @@ pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
+/// A value in quotes, safe to put into a statement, whatever `standard_conforming_strings` says there.
+fn literal(value: &str) -> String {
+    format!("E'{}'", value.replace('\\', r"\\").replace('\'', "''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

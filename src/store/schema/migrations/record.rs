@@ -3,7 +3,7 @@
 use tokio_postgres::types::Json;
 
 use super::{
-    quoted,
+    literal, quoted,
     tables::{ATTEMPTS, BASELINES, HISTORY, PROMISED},
     waits::Waits,
 };
@@ -109,39 +109,33 @@ pub async fn share(session: &Session, schema: &str) -> Result<(), StoreError> {
     session.client().batch_execute(&sql).await.map_err(|e| StoreError::from_pg("migration_share", &e))
 }
 
-/// Writes the row that says a file is applied, after what is promised of it; part of whatever transaction is open.
-pub async fn applied(session: &Session, row: NewRow<'_>, duration_ms: i64) -> Result<(), tokio_postgres::Error> {
-    if let Some(release) = row.promised {
-        let sql = format!(
-            "/* record::migration_promise */ INSERT INTO {}.{BASELINES} (baseline, superseded, checksum, recorded_by)
-             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            quoted(row.schema)
-        );
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&format!("{PROMISED}{release}"), &row.file, &row.checksum, &row.by];
-        session.client().execute(&sql, &values).await?;
-    }
-    let sql = format!(
-        "/* record::migration_applied */ INSERT INTO {}.{HISTORY}
+/// What writes the row that says a file is applied, after what is promised of it; for whatever transaction is open.
+pub fn applied(row: NewRow<'_>, duration_ms: i64) -> String {
+    let NewRow { schema, file, category, checksum, by, promised } = row;
+    let (s, file, checksum, by) = (quoted(schema), literal(file), literal(checksum), literal(by));
+    let promise = promised.map_or_else(String::new, |release| {
+        format!(
+            "/* record::migration_promise */ INSERT INTO {s}.{BASELINES} (baseline, superseded, checksum, recorded_by)
+             VALUES ({}, {file}, {checksum}, {by}) ON CONFLICT DO NOTHING; ",
+            literal(&format!("{PROMISED}{release}"))
+        )
+    });
+    format!(
+        "{promise}/* record::migration_applied */ INSERT INTO {s}.{HISTORY}
            (migration_name, category, checksum, applied_at, applied_by, duration_ms)
-         VALUES ($1, $2, $3, clock_timestamp(), $4, $5)",
-        quoted(row.schema)
-    );
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&row.file, &row.category, &row.checksum, &row.by, &duration_ms];
-    session.client().execute(&sql, &values).await.map(drop)
+         VALUES ({file}, {}, {checksum}, clock_timestamp(), {by}, {duration_ms})",
+        literal(category)
+    )
 }
 
-/// Removes the row of a file that was undone, and what was promised of it; part of whatever transaction is open.
-pub async fn undone(session: &Session, schema: &str, file: &str) -> Result<(), tokio_postgres::Error> {
-    let s = quoted(schema);
-    let sql = format!("/* record::migration_undone */ DELETE FROM {s}.{HISTORY} WHERE migration_name = $1");
-    session.client().execute(&sql, &[&file]).await?;
-    let sql = format!(
-        "/* record::migration_promise_undone */ DELETE FROM {s}.{BASELINES}
-         WHERE superseded = $1 AND starts_with(baseline, '{PROMISED}')"
-    );
-    session.client().execute(&sql, &[&file]).await.map(drop)
+/// What removes the row of a file that was undone, and what was promised of it; for whatever transaction is open.
+pub fn undone(schema: &str, file: &str) -> String {
+    let (s, file) = (quoted(schema), literal(file));
+    format!(
+        "/* record::migration_undone */ DELETE FROM {s}.{HISTORY} WHERE migration_name = {file};
+         /* record::migration_promise_undone */ DELETE FROM {s}.{BASELINES}
+         WHERE superseded = {file} AND starts_with(baseline, '{PROMISED}')"
+    )
 }
 
 /// Withdraws what was promised to other releases than this one: older ones know nothing of what comes now.
@@ -231,12 +225,38 @@ pub async fn baseline(session: &Session, row: NewRow<'_>, supersedes: &[(&str, &
         for (file, checksum) in supersedes {
             client.execute(&sql, &[&row.file, file, checksum, &row.by]).await?;
         }
-        applied(session, row, 0).await?;
-        client.batch_execute("COMMIT").await
+        client.batch_execute(&format!("{}; COMMIT", applied(row, 0))).await
     }
     .await;
     if written.is_err() {
         let _ = client.batch_execute("ROLLBACK").await;
     }
     written.map_err(|e| StoreError::from_pg(name, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_file_is_called_it_stays_a_value() {
+        let row = NewRow {
+            schema: "ledger",
+            file: r"001_o'brien\'.sql",
+            category: "startup",
+            checksum: "c",
+            by: "cli",
+            promised: Some("0.2.0"),
+        };
+        let sql = applied(row, 7);
+        assert!(
+            sql.contains(r"VALUES (E'001_o''brien\\''.sql', E'startup', E'c', clock_timestamp(), E'cli', 7)"),
+            "{sql}"
+        );
+        assert!(
+            sql.contains(r"VALUES (E'for 0.2.0', E'001_o''brien\\''.sql', E'c', E'cli') ON CONFLICT DO NOTHING; "),
+            "{sql}"
+        );
+        assert!(undone("ledger", "a'b").contains("migration_name = E'a''b';"));
+    }
 }
