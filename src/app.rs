@@ -16,7 +16,7 @@ use actix_web::web::{Data, ServiceConfig};
 use self::opening::Opening;
 pub use self::{
     database::Database,
-    forwards::named as forward_targets,
+    forwards::{forwarder, named as forward_targets},
     jobs::{
         archive, archive_kinds, audit, backfill_runs, erasure_runs, erasures, keep_logged, known_to_plans, residency,
         retention, runner as job_runner,
@@ -223,7 +223,7 @@ impl Rooms {
         let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
         let cold = Cold::new(store.clone(), shelf);
         let erasures = Erasures::new(&cold, &ids, config.erasure.least_people);
-        let forwarder = forwards::forwarder(config, &cold, &clock, &ids, &metrics)?;
+        let forwarder = forwarder(config, &cold, &clock, &ids, &metrics)?;
         let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(&database.runner(config)?));
         let (months, residency) = (months(config, &archive), jobs::residency(config, &store, &clock, &ids)?);
         let before = (&migrations, backups::BeforeRelease::new(config, database));

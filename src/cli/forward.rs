@@ -6,10 +6,11 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     access::{self, BY},
-    beside::with_database,
+    beside::{cold, with_database},
 };
 use crate::{
     app::{self, Database},
@@ -17,8 +18,9 @@ use crate::{
     model::{Clock, Ids, TenantId},
     store::{
         Store,
-        progress::forwards::{Forward, New},
+        progress::forwards::{Again, Forward, New},
     },
+    telemetry::Metrics,
     transfer::forward::desk,
     xapi::time,
 };
@@ -59,6 +61,17 @@ enum Command {
     Pause(Of),
     /// Let one go on from where it is, at once
     Resume(Of),
+    /// Send what the other LRS refused once more, once it is mended there
+    Retry {
+        #[command(flatten)]
+        of: Of,
+        /// Only this statement; may be given several times
+        #[arg(long = "id", value_name = "UUID")]
+        ids: Vec<Uuid>,
+        /// Do it; without it what would be sent is printed
+        #[arg(long)]
+        apply: bool,
+    },
     /// Remove one, and forget how far it was
     Remove {
         #[command(flatten)]
@@ -138,6 +151,7 @@ impl Desk<'_> {
             Command::Status { of, refused } => self.status(of, i64::from(*refused)).await,
             Command::Pause(of) => self.pause(of, true).await,
             Command::Resume(of) => self.pause(of, false).await,
+            Command::Retry { of, ids, apply } => self.retry(of, ids, *apply).await,
             Command::Remove { of, apply } => self.remove(of, *apply).await,
         }
     }
@@ -224,6 +238,45 @@ impl Desk<'_> {
         desk::pause(&self.store, &self.find(of).await?, is_paused, self.by).await?;
         self.print(&self.find(of).await?);
         Ok(())
+    }
+
+    /// Fails where something is still refused, after all was tried.
+    async fn retry(&self, of: &Of, ids: &[Uuid], apply: bool) -> anyhow::Result<()> {
+        let found = self.find(of).await?;
+        let mut refused = desk::refusals(&self.store, &found, i64::MAX).await?;
+        if let Some(unknown) = ids.iter().find(|id| refused.iter().all(|one| one.id != **id)) {
+            bail!("{unknown} is not among what was refused; `forward status` prints that");
+        }
+        refused.retain(|one| ids.is_empty() || ids.contains(&one.id));
+        refused.reverse();
+        if !apply {
+            for one in &refused {
+                let line = json!({ "statement": one.id, "outcome": "planned", "reason": one.reason });
+                self.line(&line, &format!("{}  {}", one.id, one.reason));
+            }
+            self.line(&json!({ "planned": refused.len(), "applied": false }), "nothing was done; --apply does it");
+            return Ok(());
+        }
+        let cold = cold(self.store.clone(), &self.loaded.config)?;
+        let metrics = Metrics::new()?;
+        let forwarder = app::forwarder(&self.loaded.config, &cold, &Clock::system(), &Ids::random(), &metrics)?;
+        let ids: Vec<Uuid> = refused.iter().map(|one| one.id).collect();
+        desk::retries(&self.store, &found, &ids, self.by).await?;
+        let mut left = 0;
+        for one in &refused {
+            let (outcome, reason) = match forwarder.again(&found, one).await? {
+                Again::Taken => ("taken", None),
+                Again::Gone => ("gone", None),
+                Again::Refused(why) => ("refused", Some(why)),
+            };
+            left += usize::from(reason.is_some());
+            let line = json!({ "statement": one.id, "outcome": outcome, "reason": reason });
+            self.line(&line, format!("{}  {outcome}  {}", one.id, reason.unwrap_or_default()).trim_end());
+        }
+        match left {
+            0 => Ok(()),
+            left => bail!("{left} of {} are still refused", refused.len()),
+        }
     }
 
     async fn remove(&self, of: &Of, apply: bool) -> anyhow::Result<()> {

@@ -203,6 +203,39 @@ pub async fn refusals(tx: &Tx<'_>, tenant: TenantId, name: &str, most: i64) -> R
     tx.query(REFUSALS, &[&tenant.0, &name, &most]).await?.iter().map(refusal).collect()
 }
 
+/// What became of a refused statement that was sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Again {
+    Taken,
+    Refused(String),
+    /// It is not here any more, or hidden.
+    Gone,
+}
+
+const REFUSED_AGAIN: &str = "/* forwards::refused_again */
+    UPDATE progress.forward_refusals SET reason = $4 /* reason */, refused_at = clock_timestamp()
+    WHERE tenant_id = $1 /* tenant */ AND name = $2 /* name */ AND stored = $3 /* stored */";
+
+const NOT_REFUSED: &str = "/* forwards::not_refused */
+    WITH gone AS (DELETE FROM progress.forward_refusals
+                  WHERE tenant_id = $1 /* tenant */ AND name = $2 /* name */ AND stored = $3 /* stored */ RETURNING 1)
+    UPDATE progress.forwards SET refused = refused - 1, sent = sent + $4 /* sent */,
+        sent_at = CASE WHEN $4 > 0 THEN clock_timestamp() ELSE sent_at END
+    WHERE tenant_id = $1 AND name = $2 AND EXISTS (SELECT FROM gone)";
+
+/// Notes what became of it; nothing where somebody has sent it again meanwhile.
+pub async fn again(tx: &Tx<'_>, of: &Forward, refused: &Refusal, again: &Again) -> Result<(), StoreError> {
+    let (tenant, name, stored) = (&of.tenant.0, &of.name, &refused.stored);
+    match again {
+        Again::Refused(reason) => tx.execute(REFUSED_AGAIN, &[tenant, name, stored, reason]).await?,
+        Again::Taken | Again::Gone => {
+            let sent = i64::from(*again == Again::Taken);
+            tx.execute(NOT_REFUSED, &[tenant, name, stored, &sent]).await?
+        }
+    };
+    Ok(())
+}
+
 const HIDDEN: &str = "/* forwards::hidden */
     SELECT h.stored, e.state IS DISTINCT FROM 'queued' AS is_going
     FROM ledger.hidden h LEFT JOIN ledger.erasures e ON e.tenant_id = h.tenant_id AND e.id = h.erasure_id

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     model::TenantId,
@@ -64,6 +65,17 @@ pub async fn pause(store: &Store, of: &Forward, is_paused: bool, by: &str) -> Re
         })
     });
     pausing.await
+}
+
+/// Notes that somebody has what was refused sent again.
+pub async fn retries(store: &Store, of: &Forward, ids: &[Uuid], by: &str) -> Result<(), TransferError> {
+    let noting = store.run_once("forward_retry", As::Worker, |tx| {
+        Box::pin(async move {
+            Ok(note(tx, of.tenant, ("forward.retry", &of.name), by, json!({ "target": of.target, "statements": ids }))
+                .await?)
+        })
+    });
+    noting.await
 }
 
 /// Removes one, with its position and the list of what was refused.

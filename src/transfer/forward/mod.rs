@@ -3,6 +3,7 @@
 //!
 //! Only what is final goes: nothing can appear before it any more. What is hidden, because somebody is erased, does not.
 
+mod again;
 mod deliver;
 pub mod desk;
 mod parcel;

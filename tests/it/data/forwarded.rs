@@ -228,6 +228,31 @@ on_each_server! {
         let (_, _, all) = pair.run("status partner --tenant default");
         assert!(all.contains(&id(7)) && all.contains("another statement has this id there"), "{all}");
         assert!(all.contains(&id(33)) && all.contains("not valid") && !all.contains("no iri"), "{all}");
+
+        // Once it is mended it is sent again, by itself; what still is refused stays so.
+        pair.source_sql("UPDATE ledger.statements SET payload = replace(payload, 'no iri', 'http://x.example/verb0')
+            WHERE id = '55550000-0000-4000-8000-000000000033'").await;
+        let again = "retry partner --tenant default";
+        assert!(pair.refused(&format!("{again} --id {}", id(8))).contains("is not among what was refused"));
+        let (_, first, all) = pair.run(again);
+        assert!(first["outcome"] == "planned" && all.contains(&id(7)) && all.contains(&id(33)) && all.contains("\"applied\":false"), "{all}");
+        assert_eq!(pair.arrived().await.len(), 59);
+        pair.gate.is(Mode::Shut);
+        pair.refused(&format!("{again} --apply"));
+        assert_eq!(pair.status()["refused"], json!(2), "nothing was said of them");
+        pair.gate.is(Mode::Open);
+        let all = pair.refused(&format!("{again} --apply"));
+        assert!(all.contains("1 of 2 are still refused") && all.contains(r#""outcome":"taken""#), "{all}");
+        assert_eq!(pair.arrived().await.last(), Some(&id(33)));
+        let status = pair.status();
+        assert_eq!((&status["sent"], &status["refused"]), (&json!(59), &json!(1)), "{status}");
+        pair.source_sql("ALTER TABLE ledger.statements DISABLE TRIGGER USER;
+            DELETE FROM ledger.statements WHERE id = '55550000-0000-4000-8000-000000000007'").await;
+        assert_eq!(pair.done(&format!("{again} --id {} --apply", id(7)))["outcome"], "gone");
+        let status = pair.status();
+        assert_eq!((&status["sent"], &status["refused"]), (&json!(59), &json!(0)), "{status}");
+        let retried = "platform.audit WHERE action = 'forward.retry' AND detail::text LIKE '%000000000033%'";
+        assert_eq!(count(&pair.source.db.superuser().await, retried).await, 2);
     }
 
     async fn a_forward_stops_where_it_is_told_and_with_its_tenant(db: TestDatabase) {
