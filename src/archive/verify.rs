@@ -43,6 +43,34 @@ impl Archive {
         Ok(report)
     }
 
+    /// How many published segments there are, and those of which an object is missing or has another size: nothing of them is read.
+    pub async fn absent(&self) -> Result<(u64, Vec<String>), ArchiveError> {
+        let (mut looked_at, mut absent) = (0, Vec::new());
+        for segment in self.published(None).await? {
+            looked_at += 1;
+            let at = place(&segment.name);
+            match self.is_there(&segment).await {
+                Ok(()) => {}
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => absent.push(format!("{at}: {error}")),
+            }
+        }
+        Ok((looked_at, absent))
+    }
+
+    async fn is_there(&self, row: &Segment) -> Result<(), ArchiveError> {
+        for part in self.manifest(row).await?.parts {
+            let asked = self.objects.size(&part.key).await;
+            let bytes = asked.map_err(|source| ArchiveError::Objects { key: part.key, doing: "looked at", source })?;
+            if bytes != part.bytes {
+                let (tenant, month) = (row.name.tenant, row.name.month);
+                let rule = format!("its object has {bytes} bytes, and {} were written", part.bytes);
+                return Err(ArchiveError::OtherManifest { tenant, month, rule });
+            }
+        }
+        Ok(())
+    }
+
     async fn verify_one(&self, row: &Segment) -> Result<u64, ArchiveError> {
         let manifest = self.manifest(row).await?;
         let sound = segment::audit(&self.objects, manifest).await?;

@@ -10,11 +10,13 @@ use serde_json::json;
 use self::bundle::Parts;
 use super::{beside::with_database, db::report};
 use crate::{
-    app::Database,
+    app::{self, Database},
+    audit::Look,
     config::Loaded,
     migrate::checks::{self, Check},
-    model::Clock,
+    model::{Clock, Ids},
     store::Store,
+    telemetry::Metrics,
 };
 
 #[derive(clap::Args)]
@@ -28,7 +30,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Try whether a tenant reaches another's rows, and look at schema, months, projections and backup; exit code 4 when a line fails
+    /// Try whether a tenant reaches another's rows, and look at schema, months, projections, archive, audit trail and backup; exit code 4
+    /// when a line fails
     Validate,
     /// Write versions, configuration without secrets, migrations, checks, jobs and metrics into a zip for somebody who helps
     Bundle {
@@ -74,9 +77,21 @@ async fn lines(loaded: &Loaded, database: &Database) -> anyhow::Result<Vec<Check
     let before = checks::gather_before(&runner, &database.host(&loaded.config), &clock).await?;
     lines.extend(before.into_iter().filter(|line| matches!(line.name, "backup" | "wraparound" | "disk-space")));
     let store = Store::open(&database.settings)?;
-    let standings = store.projection_standings().await;
+    let kept = kept(loaded, &store, &clock).await;
     store.close();
-    let waiting = standings?.into_iter().filter_map(|one| one.waiting_since.map(|since| (one.name, since))).collect();
-    lines.push(checks::projections(waiting, clock.now()));
+    lines.extend(kept?);
     Ok(lines)
+}
+
+/// What stands beside the schema: projections, the archive's objects, and the audit trail.
+async fn kept(loaded: &Loaded, store: &Store, clock: &Clock) -> anyhow::Result<[Check; 3]> {
+    let (config, metrics) = (&loaded.config, Metrics::new()?);
+    let standings = store.projection_standings().await?;
+    let waiting = standings.into_iter().filter_map(|one| one.waiting_since.map(|since| (one.name, since))).collect();
+    let archive = app::archive(config, store, clock, &Ids::random(), &metrics)?;
+    let audit = app::audit(config, store, clock, &metrics)?;
+    let segments = archive.absent().await.map_err(|error| error.to_string());
+    let trail = audit.verify(&Look::default()).await.map_err(|error| error.to_string());
+    let trail = trail.map(|report| (report.entries, report.findings.iter().map(ToString::to_string).collect()));
+    Ok([checks::projections(waiting, clock.now()), checks::segments(segments), checks::trail(trail)])
 }

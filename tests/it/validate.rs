@@ -50,6 +50,9 @@ on_each_server! {
         assert!(words[0] >= 30 && words[1] >= 15, "tables, and those that took a row: {isolation}");
         assert_eq!(line(&document, "projections")["status"], json!("pass"));
         assert_eq!(line(&document, "backup")["status"], json!("unknown"), "nobody told where to look");
+        for kept in ["archive", "audit-trail"] {
+            assert_eq!(line(&document, kept)["status"], json!("pass"), "{document}");
+        }
         assert_eq!(rows(&app).await, before, "nothing that was planted stays");
     }
 
