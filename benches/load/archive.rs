@@ -137,13 +137,13 @@ fn ratio(copy: Duration, own: Duration) -> f64 {
     copy.as_secs_f64() / own.as_secs_f64()
 }
 
-async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(Duration, T)> {
+pub async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(Duration, T)> {
     let begun = Instant::now();
     let result = work.await?;
     Ok((begun.elapsed(), result))
 }
 
-async fn copy_out(owner: &Client, tables: &[&str]) -> anyhow::Result<u64> {
+pub async fn copy_out(owner: &Client, tables: &[&str]) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for table in tables {
         let rows = owner.copy_out(&format!("COPY (SELECT * FROM {table} ORDER BY stored) TO STDOUT")).await?;

@@ -51,8 +51,11 @@ impl Connection {
         self.send(Request::get(path), Full::default()).await
     }
 
-    /// Posts, and answers whatever the service says.
+    /// Posts, and answers whatever the service says; over a new connection where this one was closed after its last answer.
     pub async fn ask(&mut self, path: &str, body: Vec<u8>) -> anyhow::Result<(StatusCode, Bytes)> {
+        if self.sender.ready().await.is_err() {
+            *self = Self::open(&self.target).await?;
+        }
         let request = Request::post(path).header("Content-Type", "application/json");
         self.answer(request, Full::new(Bytes::from(body))).await
     }

@@ -25,6 +25,7 @@ mod standing;
 mod statements;
 mod stock;
 mod tenants;
+mod transfer;
 mod write;
 
 use std::{path::Path, sync::Arc};
@@ -75,6 +76,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Moving) {
         moving::run(&data.path().join("moving"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Transfer) {
+        transfer::run(&data.path().join("transfer"), &stock, &options, &mut report).await?;
     }
     report.print_json();
     Ok(())

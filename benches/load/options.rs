@@ -31,7 +31,7 @@ pub struct Options {
     /// Tenants that say nothing.
     #[arg(long, default_value_t = 2_000)]
     pub quiet: usize,
-    /// Statements of the tenant that moves.
+    /// Statements of the tenant that moves, or is exported.
     #[arg(long, default_value_t = 100_000)]
     pub moved: usize,
     /// Seconds of the paced load.
@@ -62,6 +62,7 @@ pub enum Part {
     Archive,
     Erasure,
     Moving,
+    Transfer,
 }
 
 impl Options {
