@@ -12,7 +12,7 @@ mod structure;
 pub use self::{
     form::read,
     launch::{Launch, LaunchMode},
-    order::{Mark, Marks, Spoken, end_of_launch, marks_of},
+    order::{Mark, Marks, Spoken, end_of_launch},
     preferences::{PREFERENCES, check as check_preferences},
     said::{Said, Verb},
     structure::{Part, Structure},

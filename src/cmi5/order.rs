@@ -51,6 +51,18 @@ impl About {
         Self::WaivedUnit,
     ];
 
+    /// Whether it decides about a statement with this verb, or is what such a statement leaves.
+    fn matters_to(self, verb: Verb) -> bool {
+        match self {
+            Self::Launched => verb == Verb::Launched,
+            Self::Initialized => !verb.is_of_lms(),
+            Self::End => !verb.is_of_lms() || verb == Verb::Abandoned,
+            Self::Completed | Self::CompletedUnit => verb == Verb::Completed,
+            Self::Verdict | Self::PassedUnit => matches!(verb, Verb::Passed | Verb::Failed),
+            Self::WaivedUnit => verb == Verb::Waived,
+        }
+    }
+
     fn is_of_session(self) -> bool {
         !matches!(self, Self::CompletedUnit | Self::PassedUnit | Self::WaivedUnit)
     }
@@ -92,33 +104,55 @@ pub struct Spoken<'a> {
     pub occurred: DateTime<Utc>,
 }
 
-/// The key of one thing that the statement's session or registration may have; `None` where the statement does not say
-/// which session, registration or unit that is.
-fn key(tenant: TenantId, said: &Said, about: About) -> Option<Uuid> {
-    let (place, registration) = match about.is_of_session() {
-        true => (said.session.as_deref()?, said.registration),
-        false => (said.object.as_deref()?, Some(said.registration?)),
-    };
-    Some(made_of(tenant, about, registration, said.actor.as_ref(), place))
+/// The keys of what matters to a statement, in the order of [`About::ALL`], made once for all who ask. There is none of a
+/// session, registration or unit that the statement does not name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keys([Option<Uuid>; About::ALL.len()]);
+
+impl Keys {
+    pub fn of(tenant: TenantId, said: &Said) -> Self {
+        let registration = said.registration.map_or_else(String::new, |registration| registration.to_string());
+        let learner = learner(tenant, said.actor.as_ref());
+        let key = |about: About| {
+            let place = if about.is_of_session() { said.session.as_deref() } else { said.object.as_deref() };
+            let is_known = about.is_of_session() || said.registration.is_some();
+            let place = place.filter(|_| is_known && about.matters_to(said.judged()))?;
+            Some(made_of(tenant, about, &registration, &learner, place))
+        };
+        Self(About::ALL.map(key))
+    }
+
+    fn get(&self, about: About) -> Option<Uuid> {
+        self.0.get(about as usize).copied().flatten()
+    }
 }
 
-fn made_of(tenant: TenantId, about: About, registration: Option<Uuid>, learner: Option<&Ifi>, place: &str) -> Uuid {
-    let registration = registration.map_or_else(String::new, |registration| registration.to_string());
-    // Spelled alike for all that are of one person.
-    let learner = learner.map_or_else(String::new, |ifi| keys::user(tenant.0, ifi, |key| key.to_string()));
-    derived(tenant, "cmi5 mark", &[about.name(), &registration, &learner, place])
+/// Spelled alike for all that are of one person.
+fn learner(tenant: TenantId, actor: Option<&Ifi>) -> String {
+    actor.map_or_else(String::new, |ifi| keys::user(tenant.0, ifi, |key| key.to_string()))
 }
 
-/// The keys of all that decides about the statement.
-pub fn marks_of(tenant: TenantId, said: &Said) -> impl Iterator<Item = Uuid> {
-    About::ALL.into_iter().filter_map(move |about| key(tenant, said, about))
+fn made_of(tenant: TenantId, about: About, registration: &str, learner: &str, place: &str) -> Uuid {
+    derived(tenant, "cmi5 mark", &[about.name(), registration, learner, place])
+}
+
+impl Said {
+    /// The verb by which it is judged: what is only allowed has none of cmi5's.
+    fn judged(&self) -> Verb {
+        if self.is_defined { self.verb } else { Verb::Other }
+    }
+
+    /// The keys of all that decides about it.
+    pub fn marks(&self) -> impl Iterator<Item = Uuid> {
+        self.keys.0.iter().copied().flatten()
+    }
 }
 
 /// The key of the end of the session that a launch is bound to.
 pub fn end_of_launch(tenant: TenantId, launch: &Launch) -> Option<Uuid> {
     let session = normal_session(tenant, launch.session.as_deref()?)?;
-    let learner = Ifi::of(&launch.actor);
-    Some(made_of(tenant, About::End, Some(launch.registration), learner.as_ref(), &session))
+    let learner = learner(tenant, Ifi::of(&launch.actor).as_ref());
+    Some(made_of(tenant, About::End, &launch.registration.to_string(), &learner, &session))
 }
 
 /// What was said before.
@@ -142,18 +176,18 @@ impl Marks {
 
     /// What statements of one request break of the order, each once, and the marks that they leave. They are taken in the
     /// order of their timestamps, in which cmi5 orders them.
-    pub fn judge(&self, tenant: TenantId, spoken: &[Spoken<'_>]) -> (Vec<Violation>, Vec<Mark>) {
+    pub fn judge(&self, spoken: &[Spoken<'_>]) -> (Vec<Violation>, Vec<Mark>) {
         let mut in_order = spoken.to_vec();
         in_order.sort_by_key(|one| (one.occurred, one.said.statement));
         let (mut known, mut broken, mut left) = (self.clone(), Vec::new(), Vec::new());
         for one in in_order {
-            broken.extend(known.broken(tenant, one).map(|(rule, pointer, message)| Violation {
+            broken.extend(known.broken(one).map(|(rule, pointer, message)| Violation {
                 statement: Some(one.said.statement),
                 pointer: pointer.to_owned(),
                 rule,
                 message: message.to_owned(),
             }));
-            let marks = known.left_by(tenant, one);
+            let marks = known.left_by(one);
             known.add(marks.iter().cloned());
             left.extend(marks);
         }
@@ -161,32 +195,32 @@ impl Marks {
         (broken, left)
     }
 
-    fn get(&self, tenant: TenantId, said: &Said, about: About) -> Option<&Mark> {
-        self.0.get(&key(tenant, said, about)?)
+    fn get(&self, said: &Said, about: About) -> Option<&Mark> {
+        debug_assert!(about.matters_to(said.judged()), "{:?} was not looked for", about.name());
+        self.0.get(&said.keys.get(about)?)
     }
 
     /// The marks that were not there.
-    fn left_by(&self, tenant: TenantId, Spoken { said, id, occurred }: Spoken<'_>) -> Vec<Mark> {
-        let about = if said.is_defined { About::of(said.verb) } else { &[] };
-        let keys = about.iter().filter_map(|about| key(tenant, said, *about));
+    fn left_by(&self, Spoken { said, id, occurred }: Spoken<'_>) -> Vec<Mark> {
+        let keys = About::of(said.judged()).iter().filter_map(|about| said.keys.get(*about));
         let new = keys.filter(|key| !self.0.contains_key(key));
         new.map(|key| Mark { key, statement: id, verb: said.verb, occurred }).collect()
     }
 
     /// The first rule of the order that the statement breaks.
-    fn broken(&self, tenant: TenantId, one: Spoken<'_>) -> Option<(&'static str, &'static str, &'static str)> {
-        let verb = if one.said.is_defined { one.said.verb } else { Verb::Other };
-        let out_of_place = if verb.is_of_lms() { None } else { self.out_of_place(tenant, one, verb) };
-        let broken = out_of_place.or_else(|| self.said_again(tenant, one.said, verb))?;
+    fn broken(&self, one: Spoken<'_>) -> Option<(&'static str, &'static str, &'static str)> {
+        let verb = one.said.judged();
+        let out_of_place = if verb.is_of_lms() { None } else { self.out_of_place(one, verb) };
+        let broken = out_of_place.or_else(|| self.said_again(one.said, verb))?;
         let pointer = if verb == Verb::Other { "" } else { "/verb/id" };
         Some((broken.0, pointer, broken.1))
     }
 
     /// Whether a unit speaks before its session has begun, or after its end.
-    fn out_of_place(&self, tenant: TenantId, one: Spoken<'_>, verb: Verb) -> Option<(&'static str, &'static str)> {
+    fn out_of_place(&self, one: Spoken<'_>, verb: Verb) -> Option<(&'static str, &'static str)> {
         // Without a session id there is no session to be in.
         one.said.session.as_ref()?;
-        match self.get(tenant, one.said, About::End) {
+        match self.get(one.said, About::End) {
             Some(end) if end.verb == Verb::Abandoned => {
                 return Some((rules::ABANDONED_LAST, "the session was abandoned"));
             }
@@ -196,7 +230,7 @@ impl Marks {
             Some(_) => return Some((rules::TERMINATED_LAST, "the session is terminated")),
             None => {}
         }
-        match self.get(tenant, one.said, About::Initialized) {
+        match self.get(one.said, About::Initialized) {
             Some(_) if verb == Verb::Initialized => Some((rules::VERB_TWICE, "the session is initialized already")),
             Some(begin) if one.occurred < begin.occurred => {
                 Some((rules::INITIALIZED_FIRST, "its timestamp lies before that of initialized"))
@@ -207,8 +241,8 @@ impl Marks {
     }
 
     /// Whether a verb stands where its session or its unit had it, or its opposite, before.
-    fn said_again(&self, tenant: TenantId, said: &Said, verb: Verb) -> Option<(&'static str, &'static str)> {
-        let has = |about| self.get(tenant, said, about);
+    fn said_again(&self, said: &Said, verb: Verb) -> Option<(&'static str, &'static str)> {
+        let has = |about| self.get(said, about);
         let twice = Some((rules::VERB_TWICE, "the session has a statement with this verb"));
         match verb {
             Verb::Launched if has(About::Launched).is_some() => twice,

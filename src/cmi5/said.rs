@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION};
+use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION, order::Keys};
 use crate::{
     model::{TenantId, names::given},
     xapi::{Violation, keys::Ifi},
@@ -75,6 +75,8 @@ pub struct Said {
     pub object: Option<String>,
     /// The rules that it breaks by itself, whatever was said before: filled in by [`super::read`].
     pub broken: Vec<Violation>,
+    /// Of what was said before that matters to it.
+    pub(super) keys: Keys,
 }
 
 impl Said {
@@ -99,7 +101,7 @@ impl Said {
         let is_activity =
             |target: &&Map<String, Value>| text(target, "objectType").is_none_or(|kind| kind == "Activity");
         let registration = context.and_then(|context| text(context, "registration"));
-        Some(Self {
+        let mut said = Self {
             statement,
             verb,
             is_defined,
@@ -109,7 +111,10 @@ impl Said {
             session,
             object: target.filter(is_activity).and_then(|target| text(target, "id")).map(str::to_owned),
             broken: Vec::new(),
-        })
+            keys: Keys::default(),
+        };
+        said.keys = Keys::of(tenant, &said);
+        Some(said)
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Job, Submission};
 use crate::{
-    cmi5::{self, Mark, Marks, Spoken},
+    cmi5::{Mark, Marks, Said, Spoken},
     model::TenantId,
     store::{StoreError, Tx, platform::tenants, progress::marks},
     xapi::Violations,
@@ -75,7 +75,7 @@ impl Sessions {
         }
         let tenant = submission.tenant;
         let known = self.known.among(keys_of(submission).map(|(_, key)| key));
-        let (out_of_order, left) = known.judge(tenant, &spoken);
+        let (out_of_order, left) = known.judge(&spoken);
         let mut violations: Vec<_> = spoken.iter().flat_map(|one| one.said.broken.iter().cloned()).collect();
         violations.extend(out_of_order);
         violations.sort_by_key(|violation| violation.statement);
@@ -110,5 +110,5 @@ fn keys(group: &[Job]) -> BTreeSet<marks::Key> {
 
 fn keys_of(submission: &Submission) -> impl Iterator<Item = marks::Key> {
     let tenant = submission.tenant;
-    submission.said.iter().flat_map(move |said| cmi5::marks_of(tenant, said)).map(move |key| (tenant, key))
+    submission.said.iter().flat_map(Said::marks).map(move |key| (tenant, key))
 }
