@@ -2,20 +2,23 @@
 //! that an LRS can hold. No IO: what was said before comes in as values.
 
 mod form;
+mod keys;
 mod launch;
 mod order;
 mod preferences;
 pub mod rules;
 mod said;
 mod structure;
+mod verb;
 
 pub use self::{
     form::read,
     launch::{Launch, LaunchMode},
     order::{Mark, Marks, Spoken, end_of_launch},
     preferences::{PREFERENCES, check as check_preferences},
-    said::{Said, Verb},
+    said::Said,
     structure::{Part, Structure},
+    verb::Verb,
 };
 
 /// The category of a statement that is "cmi5 defined".

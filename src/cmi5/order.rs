@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Launch, Said, Verb, rules, said::normal_session};
+use super::{
+    Launch, Said, Verb,
+    keys::{About, Keys},
+    rules,
+    said::normal_session,
+};
 use crate::{
-    model::{TenantId, names::derived},
-    xapi::{
-        Violation,
-        keys::{self, Ifi},
-    },
+    model::TenantId,
+    xapi::{Violation, keys::Ifi},
 };
 
 /// That something was said, and by which statement.
@@ -25,77 +27,6 @@ pub struct Mark {
     pub occurred: DateTime<Utc>,
 }
 
-/// What a mark is about.
-#[derive(Clone, Copy)]
-enum About {
-    Launched,
-    Initialized,
-    Completed,
-    Verdict,
-    /// Terminated, or abandoned.
-    End,
-    CompletedUnit,
-    PassedUnit,
-    WaivedUnit,
-}
-
-impl About {
-    const ALL: [Self; 8] = [
-        Self::Launched,
-        Self::Initialized,
-        Self::Completed,
-        Self::Verdict,
-        Self::End,
-        Self::CompletedUnit,
-        Self::PassedUnit,
-        Self::WaivedUnit,
-    ];
-
-    /// Whether it decides about a statement with this verb, or is what such a statement leaves.
-    fn matters_to(self, verb: Verb) -> bool {
-        match self {
-            Self::Launched => verb == Verb::Launched,
-            Self::Initialized => !verb.is_of_lms(),
-            Self::End => !verb.is_of_lms() || verb == Verb::Abandoned,
-            Self::Completed | Self::CompletedUnit => verb == Verb::Completed,
-            Self::Verdict | Self::PassedUnit => matches!(verb, Verb::Passed | Verb::Failed),
-            Self::WaivedUnit => verb == Verb::Waived,
-        }
-    }
-
-    fn is_of_session(self) -> bool {
-        !matches!(self, Self::CompletedUnit | Self::PassedUnit | Self::WaivedUnit)
-    }
-
-    /// A part of keys that are stored: never changed.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Launched => "launched",
-            Self::Initialized => "initialized",
-            Self::Completed => "completed",
-            Self::Verdict => "verdict",
-            Self::End => "end",
-            Self::CompletedUnit => "completed unit",
-            Self::PassedUnit => "passed unit",
-            Self::WaivedUnit => "waived unit",
-        }
-    }
-
-    /// What a defined statement with this verb says for good.
-    fn of(verb: Verb) -> &'static [Self] {
-        match verb {
-            Verb::Launched => &[Self::Launched],
-            Verb::Initialized => &[Self::Initialized],
-            Verb::Completed => &[Self::Completed, Self::CompletedUnit],
-            Verb::Passed => &[Self::Verdict, Self::PassedUnit],
-            Verb::Failed => &[Self::Verdict],
-            Verb::Terminated | Verb::Abandoned => &[Self::End],
-            Verb::Waived => &[Self::WaivedUnit],
-            Verb::Satisfied | Verb::Other => &[],
-        }
-    }
-}
-
 /// A statement as the ledger will keep it.
 #[derive(Clone, Copy, Debug)]
 pub struct Spoken<'a> {
@@ -104,55 +35,12 @@ pub struct Spoken<'a> {
     pub occurred: DateTime<Utc>,
 }
 
-/// The keys of what matters to a statement, in the order of [`About::ALL`], made once for all who ask. There is none of a
-/// session, registration or unit that the statement does not name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Keys([Option<Uuid>; About::ALL.len()]);
-
-impl Keys {
-    pub fn of(tenant: TenantId, said: &Said) -> Self {
-        let registration = said.registration.map_or_else(String::new, |registration| registration.to_string());
-        let learner = learner(tenant, said.actor.as_ref());
-        let key = |about: About| {
-            let place = if about.is_of_session() { said.session.as_deref() } else { said.object.as_deref() };
-            let is_known = about.is_of_session() || said.registration.is_some();
-            let place = place.filter(|_| is_known && about.matters_to(said.judged()))?;
-            Some(made_of(tenant, about, &registration, &learner, place))
-        };
-        Self(About::ALL.map(key))
-    }
-
-    fn get(&self, about: About) -> Option<Uuid> {
-        self.0.get(about as usize).copied().flatten()
-    }
-}
-
-/// Spelled alike for all that are of one person.
-fn learner(tenant: TenantId, actor: Option<&Ifi>) -> String {
-    actor.map_or_else(String::new, |ifi| keys::user(tenant.0, ifi, |key| key.to_string()))
-}
-
-fn made_of(tenant: TenantId, about: About, registration: &str, learner: &str, place: &str) -> Uuid {
-    derived(tenant, "cmi5 mark", &[about.name(), registration, learner, place])
-}
-
-impl Said {
-    /// The verb by which it is judged: what is only allowed has none of cmi5's.
-    fn judged(&self) -> Verb {
-        if self.is_defined { self.verb } else { Verb::Other }
-    }
-
-    /// The keys of all that decides about it.
-    pub fn marks(&self) -> impl Iterator<Item = Uuid> {
-        self.keys.0.iter().copied().flatten()
-    }
-}
-
 /// The key of the end of the session that a launch is bound to.
 pub fn end_of_launch(tenant: TenantId, launch: &Launch) -> Option<Uuid> {
     let session = normal_session(tenant, launch.session.as_deref()?)?;
-    let learner = learner(tenant, Ifi::of(&launch.actor).as_ref());
-    Some(made_of(tenant, About::End, &launch.registration.to_string(), &learner, &session))
+    let learner = Ifi::of(&launch.actor);
+    let whose = (Some(launch.registration), learner.as_ref());
+    Keys::of(tenant, Verb::Terminated, (Some(&session), None), whose).get(About::End)
 }
 
 /// What was said before.
@@ -196,7 +84,7 @@ impl Marks {
     }
 
     fn get(&self, said: &Said, about: About) -> Option<&Mark> {
-        debug_assert!(about.matters_to(said.judged()), "{:?} was not looked for", about.name());
+        debug_assert!(about.matters_to(said.judged()), "{about:?} was not looked for");
         self.0.get(&said.keys.get(about)?)
     }
 

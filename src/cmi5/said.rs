@@ -3,59 +3,11 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION, order::Keys};
+use super::{CATEGORY, Launch, MOVE_ON_CATEGORY, SESSION, keys::Keys, verb::Verb};
 use crate::{
     model::{TenantId, names::given},
     xapi::{Violation, keys::Ifi},
 };
-
-/// The verbs that cmi5 has rules for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
-    Launched,
-    Initialized,
-    Completed,
-    Passed,
-    Failed,
-    Abandoned,
-    Waived,
-    Terminated,
-    Satisfied,
-    Other,
-}
-
-impl Verb {
-    const ALL: [(Self, &str); 9] = [
-        (Self::Launched, "http://adlnet.gov/expapi/verbs/launched"),
-        (Self::Initialized, "http://adlnet.gov/expapi/verbs/initialized"),
-        (Self::Completed, "http://adlnet.gov/expapi/verbs/completed"),
-        (Self::Passed, "http://adlnet.gov/expapi/verbs/passed"),
-        (Self::Failed, "http://adlnet.gov/expapi/verbs/failed"),
-        (Self::Abandoned, "https://w3id.org/xapi/adl/verbs/abandoned"),
-        (Self::Waived, "https://w3id.org/xapi/adl/verbs/waived"),
-        (Self::Terminated, "http://adlnet.gov/expapi/verbs/terminated"),
-        (Self::Satisfied, "https://w3id.org/xapi/adl/verbs/satisfied"),
-    ];
-
-    fn of(iri: &str) -> Self {
-        Self::ALL.into_iter().find(|(_, other)| *other == iri).map_or(Self::Other, |(verb, _)| verb)
-    }
-
-    /// The last word of its IRI.
-    pub fn name(self) -> &'static str {
-        let iri = Self::ALL.into_iter().find(|(verb, _)| *verb == self).map_or("", |(_, iri)| iri);
-        iri.rsplit('/').next().unwrap_or_default()
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().map(|(verb, _)| verb).find(|verb| verb.name() == name)
-    }
-
-    /// Whether it is the LMS that says it.
-    pub fn is_of_lms(self) -> bool {
-        matches!(self, Self::Launched | Self::Abandoned | Self::Waived | Self::Satisfied)
-    }
-}
 
 /// What a statement of cmi5 says: one with the category ("defined"), one that names a session ("allowed"), or whatever a
 /// launch sends.
@@ -113,8 +65,21 @@ impl Said {
             broken: Vec::new(),
             keys: Keys::default(),
         };
-        said.keys = Keys::of(tenant, &said);
+        let (session, object) = (said.session.as_deref(), said.object.as_deref());
+        said.keys = Keys::of(tenant, said.judged(), (session, object), (said.registration, said.actor.as_ref()));
         Some(said)
+    }
+}
+
+impl Said {
+    /// The verb by which it is judged: what is only allowed has none of cmi5's.
+    pub(super) fn judged(&self) -> Verb {
+        if self.is_defined { self.verb } else { Verb::Other }
+    }
+
+    /// The keys of all that decides about it.
+    pub fn marks(&self) -> impl Iterator<Item = Uuid> {
+        self.keys.all()
     }
 }
 

@@ -1,8 +1,6 @@
 //! Finds the tables of two cells the same. All that was written long enough ago is compared row by row while the tenant is served;
 //! while its writers wait there is only to compare what was written since, and to count.
 
-use std::collections::HashSet;
-
 use super::{
     ResidencyError,
     courier::{Brought, Courier, What},
@@ -142,16 +140,22 @@ impl Courier {
         Ok(sums)
     }
 
+    /// Takes rows away there that are not here any more.
     async fn remove_gone(&self, of: &Carried) -> Result<(), ResidencyError> {
-        let tenant = self.tenant;
-        let here = self.from.run_tx("carried_keys", As::Worker, |tx| Box::pin(compared::keys(tx, of, tenant)));
-        let there = self.to.run_tx("carried_keys", As::Worker, |tx| Box::pin(compared::keys(tx, of, tenant)));
-        let (here, there) = tokio::try_join!(here, there)?;
-        let here: HashSet<String> = here.into_iter().collect();
-        let gone: Vec<String> = there.into_iter().filter(|key| !here.contains(key)).collect();
-        for some in gone.chunks(1_000) {
-            self.brings(What::Gone(of, some)).await?;
+        let (tenant, mut after) = (self.tenant, None::<String>);
+        loop {
+            let behind = after.as_deref();
+            let page =
+                self.to.run_tx("carried_keys", As::Worker, |tx| Box::pin(compared::keys(tx, of, tenant, behind)));
+            let page = &page.await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            let gone =
+                self.from.run_tx("carried_missing", As::Worker, |tx| Box::pin(compared::missing(tx, of, tenant, page)));
+            let gone = gone.await?;
+            if !gone.is_empty() {
+                self.brings(What::Gone(of, &gone)).await?;
+            }
+            after = Some(last.clone());
         }
-        Ok(())
     }
 }

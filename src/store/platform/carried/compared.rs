@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_postgres::Row;
 
 use super::{Carried, Shape, TABLES, Written};
 use crate::{
@@ -77,7 +76,7 @@ pub async fn differing(
     let sql = format!(
         "/* compared::differing */ SELECT e.line::jsonb - 'row_digest' AS key
          FROM json_array_elements($2::text::json) e(line) CROSS JOIN LATERAL json_populate_record(NULL::{table}, e.line) r
-         LEFT JOIN LATERAL (SELECT {digest} AS digest FROM {table} t WHERE t.tenant_id = $1 AND {same} AND ({only})) there ON true
+         LEFT JOIN LATERAL (SELECT {digest} AS digest FROM {table} t WHERE t.tenant_id = $1 AND {same} AND ({only}) OFFSET 0) there ON true
          WHERE there.digest IS DISTINCT FROM e.line ->> 'row_digest' LIMIT 1"
     );
     let rows = format!("[{}]", digests.join(","));
@@ -85,15 +84,24 @@ pub async fn differing(
     found.map(|row| Ok(column::<Value>(&row, "key")?.to_string())).transpose()
 }
 
-/// The keys of all rows, each as JSON.
-pub async fn keys(tx: &Tx<'_>, of: &Carried, tenant: TenantId) -> Result<Vec<String>, StoreError> {
+/// The next keys after one, each as JSON.
+pub async fn keys(tx: &Tx<'_>, of: &Carried, tenant: TenantId, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+    let (condition, horizon) = Written::Ever.condition();
+    let sql = format!("/* compared::keys */ {}", of.rows(&of.keys("t."), (condition, true), MOST));
+    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
+}
+
+/// Those of the keys of which there is no row here.
+pub async fn missing(tx: &Tx<'_>, of: &Carried, tenant: TenantId, keys: &[String]) -> Result<Vec<String>, StoreError> {
+    let (table, only, same) = (of.table, of.only, of.same_key("t.", "r."));
     let sql = format!(
-        "/* compared::keys */ SELECT row_to_json(r)::text AS line FROM (SELECT {} FROM {} t WHERE t.tenant_id = $1 AND ({})) r",
-        of.unique(),
-        of.table,
-        of.only
+        "/* compared::missing */ SELECT e.line::text AS line
+         FROM json_array_elements($2::text::json) e(line) CROSS JOIN LATERAL json_populate_record(NULL::{table}, e.line) r
+         LEFT JOIN LATERAL (SELECT true AS is_there FROM {table} t WHERE t.tenant_id = $1 AND {same} AND ({only}) OFFSET 0) there ON true
+         WHERE there.is_there IS NULL"
     );
-    tx.query(&sql, &[&tenant.0]).await?.iter().map(|row: &Row| column(row, "line")).collect()
+    let keys = format!("[{}]", keys.join(","));
+    tx.query(&sql, &[&tenant.0, &keys]).await?.iter().map(|row| column(row, "line")).collect()
 }
 
 /// Takes the rows of these keys away; answers how many went.
