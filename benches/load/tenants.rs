@@ -101,7 +101,7 @@ async fn turn(
     let begun = Instant::now();
     // The server keeps no comment that stands before a statement.
     let sql = "SELECT sum(rows)::float8 / greatest(sum(calls), 1)::float8 FROM pg_stat_statements
-               WHERE query LIKE '%INSERT INTO ledger.statements (%'";
+               WHERE query LIKE '%INSERT INTO ledger.statements%'";
     let together: Option<f64> = owner.query_one(sql, &[]).await?.get(0);
     let together = together.context("the server has seen no insert")?;
     while behind(owner).await? > 0 {
