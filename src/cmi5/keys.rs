@@ -118,3 +118,39 @@ fn learner(tenant: TenantId, actor: Option<&Ifi>) -> String {
 fn made_of(tenant: TenantId, about: About, registration: &str, learner: &str, place: &str) -> Uuid {
     derived(tenant, "cmi5 mark", &[about.name(), registration, learner, place])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_is_of_what_it_is_asked_for_and_of_what_was_stored_before() {
+        let (tenant, registration) = (TenantId::DEFAULT, Uuid::from_u128(7));
+        let keys = |verb| Keys::of(tenant, verb, (Some("a"), Some("unit")), (Some(registration), None));
+        let stored =
+            |what: &str, place: &str| Some(derived(tenant, "cmi5 mark", &[what, &registration.to_string(), "", place]));
+        for (verb, about, what, place) in [
+            (Verb::Launched, About::Launched, "launched", "a"),
+            (Verb::Initialized, About::Initialized, "initialized", "a"),
+            (Verb::Terminated, About::End, "end", "a"),
+            (Verb::Abandoned, About::End, "end", "a"),
+            (Verb::Completed, About::Completed, "completed", "a"),
+            (Verb::Completed, About::CompletedUnit, "completed unit", "unit"),
+            (Verb::Failed, About::Verdict, "verdict", "a"),
+            (Verb::Failed, About::PassedUnit, "passed unit", "unit"),
+            (Verb::Waived, About::WaivedUnit, "waived unit", "unit"),
+        ] {
+            assert_eq!(keys(verb).get(about), stored(what, place), "{verb:?} {about:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_statement_leaves_was_looked_for() {
+        let verbs = [Verb::Launched, Verb::Initialized, Verb::Completed, Verb::Passed, Verb::Failed, Verb::Abandoned]
+            .into_iter()
+            .chain([Verb::Waived, Verb::Terminated, Verb::Satisfied, Verb::Other]);
+        for verb in verbs {
+            assert!(About::of(verb).iter().all(|about| about.matters_to(verb)), "{verb:?}");
+        }
+    }
+}

@@ -243,28 +243,40 @@ impl<'a> Written<'a> {
     }
 }
 
-impl Carried {
-    /// The rows that are asked for, behind one where they are read in pages. Its parameters: the tenant, a horizon, and that row.
-    fn rows(&self, select: &str, (written, is_paged): (&str, bool), most: i64) -> String {
-        let (table, only, own, given) = (self.table, self.only, self.keys("t."), self.keys("r."));
-        let (behind, order) = match is_paged {
-            true => (
-                format!(
-                    "($3::text IS NULL OR ({own}) > (SELECT {given} FROM json_populate_record(NULL::{table}, $3::text::json) r))"
-                ),
-                format!("ORDER BY {own} LIMIT {most}"),
-            ),
-            false if self.key.is_empty() => ("$3::text IS NULL".to_owned(), String::new()),
-            false => ("$3::text IS NULL".to_owned(), format!("ORDER BY {own}")),
-        };
-        format!(
-            "SELECT row_to_json(r)::text AS line FROM (
-                 SELECT {select} FROM {table} t WHERE t.tenant_id = $1 AND ({only}) AND {written} AND {behind} {order}) r"
-        )
-    }
+/// What is asked of a tenant's rows, and behind which one, where they are read in pages.
+struct Ask<'a> {
+    tenant: TenantId,
+    written: Written<'a>,
+    after: Option<&'a str>,
+    /// Rows at once; all where that is absent.
+    most: Option<i64>,
 }
 
-/// The next rows after one, each as JSON.
+/// The rows that are asked for, each as JSON of what is selected of it. `label` is the statement's, as a comment.
+async fn lines(
+    tx: &Tx<'_>,
+    of: &Carried,
+    (label, select): (&str, &str),
+    Ask { tenant, written, after, most }: Ask<'_>,
+) -> Result<Vec<String>, StoreError> {
+    let (table, only, own, given) = (of.table, of.only, of.keys("t."), of.keys("r."));
+    let (written, horizon) = written.condition();
+    let behind = match most {
+        Some(_) => format!(
+            "($3::text IS NULL OR ({own}) > (SELECT {given} FROM json_populate_record(NULL::{table}, $3::text::json) r))"
+        ),
+        None => "$3::text IS NULL".to_owned(),
+    };
+    let order = if own.is_empty() { String::new() } else { format!("ORDER BY {own}") };
+    let limit = most.map_or_else(String::new, |most| format!("LIMIT {most}"));
+    let sql = format!(
+        "{label} SELECT row_to_json(r)::text AS line FROM (SELECT {select} FROM {table} t
+             WHERE t.tenant_id = $1 AND ({only}) AND {written} AND {behind} {order} {limit}) r"
+    );
+    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
+}
+
+/// The next rows after one, each as JSON; all at once where both cells do not know a row by the same key.
 pub async fn page(
     tx: &Tx<'_>,
     of: &Carried,
@@ -272,12 +284,8 @@ pub async fn page(
     (tenant, written): (TenantId, Written<'_>),
     after: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
-    if !of.is_keyed() && after.is_some() {
-        return Ok(Vec::new());
-    }
-    let (condition, horizon) = written.condition();
-    let sql = format!("/* carried::page */ {}", of.rows(&shape.list(), (condition, of.is_keyed()), of.most));
-    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
+    let most = of.is_keyed().then_some(of.most);
+    lines(tx, of, ("/* carried::page */", &shape.list()), Ask { tenant, written, after, most }).await
 }
 
 /// Puts rows, and puts them in the place of what is there; answers how many came or changed.

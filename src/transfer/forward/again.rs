@@ -5,7 +5,6 @@ use chrono::TimeDelta;
 use super::{
     Forwarder,
     deliver::{Verdict, deliver},
-    label,
     parcel::{body, outgoing, pack},
 };
 use crate::{
@@ -24,9 +23,6 @@ impl Forwarder {
         let noting =
             self.store().run_once("forward_again", As::Worker, |tx| Box::pin(rows::again(tx, one, refused, &again)));
         noting.await?;
-        if again == Again::Taken {
-            self.metrics.forward.sent.with_label_values(&label(one)).inc();
-        }
         Ok(again)
     }
 

@@ -67,8 +67,12 @@ pub async fn pause(store: &Store, of: &Forward, is_paused: bool, by: &str) -> Re
     pausing.await
 }
 
-/// Notes that somebody has what was refused sent again.
+/// Notes that somebody has what was refused sent again; refused where nothing of the tenant is sent from here.
 pub async fn retries(store: &Store, of: &Forward, ids: &[Uuid], by: &str) -> Result<(), TransferError> {
+    if !of.is_served {
+        let why = "its tenant is suspended, or at home in another cell: nothing of it is sent from here";
+        return Err(TransferError::Refused(why.to_owned()));
+    }
     let noting = store.run_once("forward_retry", As::Worker, |tx| {
         Box::pin(async move {
             Ok(note(tx, of.tenant, ("forward.retry", &of.name), by, json!({ "target": of.target, "statements": ids }))

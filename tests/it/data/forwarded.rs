@@ -240,6 +240,10 @@ on_each_server! {
         pair.gate.is(Mode::Shut);
         pair.refused(&format!("{again} --apply"));
         assert_eq!(pair.status()["refused"], json!(2), "nothing was said of them");
+        pair.source_sql("INSERT INTO platform.residences (tenant_id, standing, cell, endpoint, move_id)
+            SELECT tenant_id, 'away', 'eu', 'x', gen_random_uuid() FROM progress.forwards").await;
+        assert!(pair.refused(&format!("{again} --apply")).contains("at home in another cell"));
+        pair.source_sql("DELETE FROM platform.residences").await;
         pair.gate.is(Mode::Open);
         let all = pair.refused(&format!("{again} --apply"));
         assert!(all.contains("1 of 2 are still refused") && all.contains(r#""outcome":"taken""#), "{all}");

@@ -53,6 +53,53 @@ on_each_server! {
         }
     }
 
+    async fn what_comes_with_the_last_writer_is_compared_too(db: TestDatabase) {
+        let cells = Cells::start(db).await;
+        said_by(&cells).await;
+        let (there, eyes) = (cells.two.db.superuser().await, cells.one.db.superuser().await);
+        // Nobody but who moves the tenant puts rows there; these triggers make other rows of them, and more.
+        let falsifies = |what: &str| format!("CREATE OR REPLACE FUNCTION public.falsify() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF pg_trigger_depth() = 1 THEN {what} END IF; RETURN NEW; END $$");
+        for what in [
+            "NEW.stored := NEW.stored + interval '1 day';",
+            "INSERT INTO progress.silences VALUES (NEW.tenant_id, NEW.attempt_id, gen_random_uuid(), NEW.stored, '2001-01-01');",
+        ] {
+            there.batch_execute(&falsifies(what)).await.unwrap();
+            there.batch_execute("DROP TRIGGER IF EXISTS falsify ON progress.silences;
+                CREATE TRIGGER falsify BEFORE INSERT ON progress.silences FOR EACH ROW EXECUTE FUNCTION public.falsify()").await.unwrap();
+            let id = cells.noted();
+            cells.act("start", &id);
+            let writer = cells.one.db.superuser().await;
+            let writes = "BEGIN; INSERT INTO progress.silences SELECT tenant_id, id, gen_random_uuid(), 'epoch', clock_timestamp()
+                FROM progress.attempts ORDER BY id LIMIT 1";
+            writer.batch_execute(writes).await.unwrap();
+            let switching = tokio::task::spawn_blocking({
+                let (variables, line) = (cells.variables.clone(), format!("residency switch {id} --apply --json"));
+                move || command(&line.split(' ').collect::<Vec<_>>(), &variables).output().unwrap()
+            });
+            patience::until("the freeze", async || match state(&cells).await {
+                frozen if frozen == "frozen" => Ok(()),
+                other => Err(other),
+            })
+            .await;
+            writer.batch_execute("COMMIT").await.unwrap();
+            let done = switching.await.unwrap();
+            let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+            if what.starts_with("NEW") {
+                assert!(!done.status.success() && said.contains("a row of progress.silences is not the same there"), "{said}");
+                assert_eq!(state(&cells).await, "copying");
+                cells.post(&cells.one, &json!([statement(400)])).await.expect(200);
+                cells.act("cancel", &id);
+                eyes.batch_execute("DELETE FROM progress.silences").await.unwrap();
+            } else {
+                assert!(done.status.success(), "{said}");
+                for table in SAME.iter().chain(&["progress.silences"]) {
+                    assert_eq!(cells.rows(&cells.one, table).await, cells.rows(&cells.two, table).await, "{table}");
+                }
+            }
+        }
+    }
+
     async fn who_is_erased_meanwhile_never_arrives(db: TestDatabase) {
         let cells = Cells::start(db).await;
         said_by(&cells).await;

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Carried, Shape, TABLES, Written};
+use super::{Ask, Carried, Shape, TABLES, Written, lines};
 use crate::{
     model::TenantId,
     store::{StoreError, Tx, door::tx::column},
 };
 
 /// Rows of which the digests go over at once.
-const MOST: i64 = 2_000;
+const MOST: Option<i64> = Some(2_000);
 
 impl Shape {
     /// A digest of a row `t`: of all of it, but for bytes that another column has the hash of.
@@ -58,10 +58,8 @@ pub async fn digests(
     (tenant, written): (TenantId, Written<'_>),
     after: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
-    let (condition, horizon) = written.condition();
     let select = format!("{}, {} AS row_digest", of.keys("t."), shape.digest(of));
-    let sql = format!("/* compared::digests */ {}", of.rows(&select, (condition, true), MOST));
-    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
+    lines(tx, of, ("/* compared::digests */", &select), Ask { tenant, written, after, most: MOST }).await
 }
 
 /// The first of these rows that is not the same here, or is not here at all, by its key.
@@ -86,9 +84,8 @@ pub async fn differing(
 
 /// The next keys after one, each as JSON.
 pub async fn keys(tx: &Tx<'_>, of: &Carried, tenant: TenantId, after: Option<&str>) -> Result<Vec<String>, StoreError> {
-    let (condition, horizon) = Written::Ever.condition();
-    let sql = format!("/* compared::keys */ {}", of.rows(&of.keys("t."), (condition, true), MOST));
-    tx.query(&sql, &[&tenant.0, &horizon, &after]).await?.iter().map(|row| column(row, "line")).collect()
+    let ask = Ask { tenant, written: Written::Ever, after, most: MOST };
+    lines(tx, of, ("/* compared::keys */", &of.keys("t.")), ask).await
 }
 
 /// Those of the keys of which there is no row here.

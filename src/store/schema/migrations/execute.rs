@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_postgres::{Error, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::{
     Budget, ExecuteError,
@@ -123,13 +123,20 @@ async fn begun(session: &Session) -> Result<(String, i64), Error> {
     Ok((row.get(0), client.query_one(TOUCHED, &[]).await?.try_get("touched")?))
 }
 
+/// What the server says where a file has left the transaction that it began in.
+const LEFT: &str = "XLEFT";
+
 /// Ends the transaction in one message, because until then others wait for what the file has locked; answers how many rows
-/// were touched. Where the file has left its transaction the server divides by zero, and does nothing of the rest.
+/// were touched. Where the file has left its transaction the server does nothing of it.
 async fn end(session: &Session, transaction: &str, entry: &str) -> Result<i64, ExecuteError> {
-    let is_the_same = format!("SELECT 1 / (pg_catalog.pg_current_xact_id()::text = {})::int", literal(transaction));
+    let is_the_same = format!(
+        "DO $end$ BEGIN IF pg_catalog.pg_current_xact_id()::text <> {} THEN
+           RAISE EXCEPTION 'another transaction' USING ERRCODE = '{LEFT}'; END IF; END $end$",
+        literal(transaction)
+    );
     let text = format!("{is_the_same}; {TOUCHED}; {entry}; COMMIT");
     let answers = session.client().simple_query(&text).await.map_err(|error| match error.code() {
-        Some(&SqlState::DIVISION_BY_ZERO) => ExecuteError::LeftTransaction,
+        Some(code) if code.code() == LEFT => ExecuteError::LeftTransaction,
         _ => plain(error),
     })?;
     let touched = answers.iter().find_map(|answer| match answer {
