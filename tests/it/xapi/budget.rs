@@ -1,6 +1,6 @@
 //! What callers can take: memory, processors, connections. Neighbours go on, and what is refused says so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -180,18 +180,31 @@ async fn pages_that_nobody_reads_are_bounded_and_cut() {
     drop(unread);
 }
 
-/// How often somebody who asks for little was answered, one request after the other, until the others had `ended`. One who
-/// has to wait for the work of the others gets in between their requests, a handful of times.
-async fn answers_meanwhile(app: &TestApp, ended: &AtomicBool) -> usize {
-    let mut answers = 0;
-    while !ended.load(Ordering::Relaxed) {
-        send(app.xapi(Method::GET, &format!("{STATE}&stateId=none"))).await.expect(404);
-        answers += 1;
-    }
-    answers
-}
+/// So many answers somebody who asks for little waits for at least, one after the other.
+const OFTEN: usize = 40;
 
-const OFTEN: usize = 10;
+/// How many answers somebody who asks for little got beside a `crowd` of callers, each of whom brings one large piece of work
+/// after the other, and how many pieces ended meanwhile. Who has to wait for the work of the others gets in between it, so no
+/// more is answered than ends; a server that stalls for a moment stalls both.
+async fn answers_beside(app: &TestApp, crowd: usize, piece: impl AsyncFn()) -> (usize, usize) {
+    let (enough, ended) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let bring = async || {
+        while !enough.load(Ordering::Relaxed) {
+            piece().await;
+            ended.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let ask = async {
+        let mut answers = 0;
+        while answers < OFTEN || ended.load(Ordering::Relaxed) < crowd {
+            send(app.xapi(Method::GET, &format!("{STATE}&stateId=none"))).await.expect(404);
+            answers += 1;
+        }
+        enough.store(true, Ordering::Relaxed);
+        (answers, ended.load(Ordering::Relaxed))
+    };
+    tokio::join!(ask, join_all((0..crowd).map(|_| bring()))).0
+}
 
 on_each_server! {
     async fn large_merges_of_one_document_are_all_kept(db: TestDatabase) {
@@ -218,13 +231,11 @@ on_each_server! {
             (from..from + 150_000).map(|n| (format!("key{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into()
         };
         send(app.xapi(Method::PUT, &state).json(&members(0))).await.expect(204);
-        let ended = AtomicBool::new(false);
-        let merge = async {
+        let (answers, ended) = answers_beside(&app, 1, async || {
             send(app.xapi(Method::POST, &state).json(&members(100_000))).await.expect(204);
-            ended.store(true, Ordering::Relaxed);
-        };
-        let ((), answers) = tokio::join!(merge, answers_meanwhile(&app, &ended));
-        assert!(answers > OFTEN, "a neighbour was answered {answers} times");
+        })
+        .await;
+        assert!(answers > ended, "{answers} small answers beside {ended} merges");
     }
 
     async fn who_waits_is_not_who_brings_much(db: TestDatabase) {
@@ -233,15 +244,12 @@ on_each_server! {
         let mut broken = statements;
         broken.push(json!({}));
         let broken = json!(broken);
-        let ended = AtomicBool::new(false);
-        let many = async {
-            for answer in join_all((0..4).map(|_| app.post_statements(&broken))).await {
-                assert!([400, 503].contains(&answer.status.as_u16()), "{}", answer.text());
-            }
-            ended.store(true, Ordering::Relaxed);
-        };
-        let ((), answers) = tokio::join!(many, answers_meanwhile(&app, &ended));
-        assert!(answers > OFTEN, "a neighbour was answered {answers} times");
+        let (answers, ended) = answers_beside(&app, 4, async || {
+            let answer = app.post_statements(&broken).await;
+            assert!([400, 503].contains(&answer.status.as_u16()), "{}", answer.text());
+        })
+        .await;
+        assert!(answers > ended, "{answers} small answers beside {ended} batches");
     }
 }
 
