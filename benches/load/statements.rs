@@ -77,6 +77,17 @@ fn text(id: Uuid, rng: &mut SmallRng) -> String {
     text
 }
 
+/// The part of the stock that one of so many callers draws from: together they speak of the same learners as one who has it all.
+#[derive(Clone, Copy)]
+pub struct Part {
+    pub index: usize,
+    pub of: usize,
+}
+
+impl Part {
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+}
+
 /// A stock of different statements, from which requests are put together.
 pub struct Stock {
     texts: Vec<String>,
@@ -88,28 +99,38 @@ impl Stock {
         Self { texts: (0..size).map(|_| text(Uuid::nil(), &mut rng)).collect() }
     }
 
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     pub fn mean_bytes(&self) -> usize {
         self.texts.iter().map(String::len).sum::<usize>() / self.texts.len().max(1)
     }
 
-    /// Adds a statement of the stock under a new id.
-    pub fn one(&self, body: &mut Vec<u8>, rng: &mut SmallRng) {
+    /// Adds a statement of that part of the stock under a new id.
+    fn one(&self, part: Part, body: &mut Vec<u8>, rng: &mut SmallRng) {
         let start = body.len();
-        body.extend_from_slice(self.texts[rng.random_range(0..self.texts.len())].as_bytes());
+        let chosen = rng.random_range(0..self.texts.len() / part.of) * part.of + part.index;
+        body.extend_from_slice(self.texts[chosen].as_bytes());
         let id = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
         id.hyphenated().encode_lower(&mut body[start + ID_AT..start + ID_AT + ID_LENGTH]);
     }
 
     /// A body of one statement, or an array of more.
     pub fn body(&self, statements: usize, rng: &mut SmallRng) -> Vec<u8> {
+        self.body_of(Part::WHOLE, statements, rng)
+    }
+
+    /// The same, of that part of the stock.
+    pub fn body_of(&self, part: Part, statements: usize, rng: &mut SmallRng) -> Vec<u8> {
         let mut body = Vec::with_capacity(statements * 1_400 + 2);
         if statements == 1 {
-            self.one(&mut body, rng);
+            self.one(part, &mut body, rng);
             return body;
         }
         for n in 0..statements {
             body.push(if n == 0 { b'[' } else { b',' });
-            self.one(&mut body, rng);
+            self.one(part, &mut body, rng);
         }
         body.push(b']');
         body

@@ -23,7 +23,7 @@ use super::{
     options::Options,
     place::Place,
     report::{Report, heading},
-    statements::Stock,
+    statements::{Part, Stock},
     write::{self, COLUMNS, Scenario},
 };
 
@@ -42,7 +42,7 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
     report.add("run", "postgresql", json!(place.database_version()));
     let owner = place.superuser().await?;
     let many = tenants(&place, stock, options.tenants).await?;
-    write::warm_up(&place, stock).await?;
+    acquaint(&mut Connection::open(&place.target).await?, stock, Part::WHOLE).await?;
     let one = [place.target.authorization.clone()];
     for scenario in &SCENARIOS {
         let (mut alone, mut together) = (Vec::new(), Vec::new());
@@ -63,7 +63,7 @@ pub async fn run(data: &Path, stock: &Arc<Stock>, options: &Options, report: &mu
     Ok(())
 }
 
-/// Makes tenants, each with a credential, which are checked once: that takes long, as it should.
+/// Makes tenants, each with a credential, which are checked once (that takes long, as it should), and with learners.
 async fn tenants(place: &Place, stock: &Stock, count: usize) -> anyhow::Result<Vec<HeaderValue>> {
     let settings = IdentitySettings {
         account_home_page: "https://lrs.example/credentials".to_owned(),
@@ -71,20 +71,32 @@ async fn tenants(place: &Place, stock: &Stock, count: usize) -> anyhow::Result<V
         issuer: None,
     };
     let identity = Identity::new(place.store()?, Clock::system(), Ids::random(), settings)?;
-    let mut rng = SmallRng::seed_from_u64(rand::random());
     let mut connection = Connection::open(&place.target).await?;
     let mut all = Vec::with_capacity(count);
-    for n in 0..count {
-        let tenant = identity.create_tenant("load", &format!("load-{n}")).await?;
+    for index in 0..count {
+        let tenant = identity.create_tenant("load", &format!("load-{index}")).await?;
         let new = NewCredential { scopes: Scopes::parse("all")?, ..NewCredential::default() };
         let issued = identity.create_credential("load", tenant.id, new).await?;
         let pair = format!("{}:{}", issued.credential.api_key, issued.secret.expose());
         let voice: HeaderValue = format!("Basic {}", BASE64_STANDARD.encode(pair)).parse()?;
         connection.speak_as(&voice);
-        connection.post("/xapi/statements", stock.body(1, &mut rng)).await?;
+        acquaint(&mut connection, stock, Part { index, of: count }).await?;
         all.push(voice);
     }
     Ok(all)
+}
+
+/// Sends as many statements as there are in the part, so that one tenant and many know the same share of their learners when
+/// the clock runs.
+async fn acquaint(connection: &mut Connection, stock: &Stock, part: Part) -> anyhow::Result<()> {
+    let mut rng = SmallRng::seed_from_u64(rand::random());
+    let mut left = stock.len() / part.of;
+    while left > 0 {
+        let some = left.min(100);
+        connection.post("/xapi/statements", stock.body_of(part, some, &mut rng)).await?;
+        left -= some;
+    }
+    Ok(())
 }
 
 /// One measurement, with statements for each transaction, and how long projections then need for what is left.
@@ -112,6 +124,7 @@ async fn turn(
     }
     let lag = begun.elapsed().as_secs_f64();
     println!("statements a transaction {together:.1}, projections of all there after {lag:.1} s");
+    dearest::print(owner, &format!("{} by {} tenants", scenario.name(), voices.len())).await?;
     figures["statements_each_transaction"] = json!(together);
     figures["projections_after_seconds"] = json!(lag);
     Ok(figures)
@@ -134,6 +147,9 @@ async fn quiet(place: &Place, owner: &Client, options: &Options, report: &mut Re
         let sql = "INSERT INTO platform.tenants (tenant_id, name)
                    SELECT gen_random_uuid(), 'quiet-' || n FROM generate_series(1, $1::int8) AS n";
         owner.execute(sql, &[&i64::try_from(more)?]).await?;
+        // What the server still has to do for what was written is not what tenants cost.
+        owner.batch_execute("VACUUM (ANALYZE)").await?;
+        owner.batch_execute("CHECKPOINT").await?;
         // Whoever had something lately is forgotten by then.
         tokio::time::sleep(Duration::from_secs(options.seconds.min(12))).await;
         let (cpu, begun) = (place.cpu(), Instant::now());

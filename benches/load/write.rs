@@ -19,7 +19,7 @@ use super::{
     process,
     report::{Latencies, Report, cpu_each, heading},
     standing::{self, Standing},
-    statements::Stock,
+    statements::{Part, Stock},
 };
 
 pub struct Scenario {
@@ -130,8 +130,9 @@ async fn worker(
     let mut rng = SmallRng::seed_from_u64(rand::random());
     let mut seen = Seen::default();
     while begun.elapsed() < length {
-        let body = stock.body(batch, &mut rng);
-        connection.speak_as(&voices.all[voices.next % voices.all.len()]);
+        let index = voices.next % voices.all.len();
+        let body = stock.body_of(Part { index, of: voices.all.len() }, batch, &mut rng);
+        connection.speak_as(&voices.all[index]);
         voices.next += voices.step;
         let sent = Instant::now();
         connection.post("/xapi/statements", body).await?;
@@ -150,7 +151,7 @@ pub async fn measure(place: &Place, stock: &Arc<Stock>, scenario: &Scenario, sec
     measure_as(std::slice::from_ref(&place.target.authorization), place, stock, scenario, seconds).await
 }
 
-/// The same, where the callers speak for these in turn.
+/// The same, where the callers speak for these in turn, each of whom has a part of the learners.
 pub async fn measure_as(
     voices: &[HeaderValue],
     place: &Place,

@@ -38,7 +38,7 @@ use crate::{
     retention::Retention,
     rollout::plan::{Known, KnownFile},
     store::{Store, platform::jobs::Context},
-    telemetry::Metrics,
+    telemetry::{Aside, Metrics},
     worker::jobs::{JobKind, JobRunner, JobStep},
 };
 
@@ -157,7 +157,7 @@ pub fn kinds(
     has_brokers: bool,
 ) -> Vec<JobKind> {
     let mut kinds = archive_kinds(archive);
-    kinds.extend(partition_kinds(has_brokers));
+    kinds.extend(partition_kinds(has_brokers, &archive.metrics));
     kinds.extend(backup_kinds(&before));
     kinds.push(migration_runs(migrations, before));
     kinds.push(backfill_runs(&migrations.backfills()));
@@ -279,14 +279,18 @@ pub fn archive_kinds(archive: &Archive) -> Vec<JobKind> {
 }
 
 /// What becomes of partitions in jobs.
-pub fn partition_kinds(has_brokers: bool) -> Vec<JobKind> {
+pub fn partition_kinds(has_brokers: bool, metrics: &Metrics) -> Vec<JobKind> {
     let kind = |name: &'static str| {
-        JobKind::new(name, move |job: std::sync::Arc<_>| async move {
-            match partitions::step(&job, has_brokers).await {
-                Ok(None) => Ok(JobStep::More),
-                Ok(Some(outcome)) => Ok(JobStep::Done(outcome)),
-                Err(error) if error.is_passing() => Err(error.into()),
-                Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+        let aside = Aside::new(metrics);
+        JobKind::new(name, move |job: std::sync::Arc<_>| {
+            let aside = aside.clone();
+            async move {
+                match partitions::step(&job, has_brokers, &aside).await {
+                    Ok(None) => Ok(JobStep::More),
+                    Ok(Some(outcome)) => Ok(JobStep::Done(outcome)),
+                    Err(error) if error.is_passing() => Err(error.into()),
+                    Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                }
             }
         })
     };

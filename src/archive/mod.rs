@@ -47,7 +47,7 @@ use crate::{
             segments::{self, Name, Segment},
         },
     },
-    telemetry::Metrics,
+    telemetry::{Aside, Metrics},
 };
 
 /// What the archive works with; cheap to clone.
@@ -58,6 +58,7 @@ pub struct Archive {
     pub clock: Clock,
     pub ids: Ids,
     pub metrics: Metrics,
+    aside: Aside,
     sizes: Arc<Sizes>,
 }
 
@@ -69,6 +70,7 @@ impl Archive {
             clock: clock.clone(),
             ids: ids.clone(),
             metrics: metrics.clone(),
+            aside: Aside::new(metrics),
             sizes: Arc::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Proving that the archive holds a month, row for row, and only then dropping its table: the proof is a value that dropping consumes.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use super::{Archive, ArchiveError, place, rows, rows::Rows, run::Tell};
 use crate::{
@@ -40,7 +40,7 @@ pub async fn prove(archive: &Archive, month: Month, tell: Tell<'_>) -> Result<Pr
         let manifest = archive.manifest(row).await?;
         manifest.must_belong_to(&claim.owner())?;
         archive.compare(&bounds, &manifest).await?;
-        let proven = segment::audit(&archive.objects, manifest).await?;
+        let proven = segment::audit(&archive.objects, manifest, &archive.aside).await?;
         tell(proven.manifest().summary.rows);
         segments.push(proven);
         after = Some(tenant);
@@ -81,6 +81,7 @@ impl Archive {
         let mut scan = Segment::open(&self.objects, manifest.clone(), None)?.scan();
         let (mut table, mut archived) = (Rows::of(self, *month, tenant), VecDeque::new());
         loop {
+            let begun = Instant::now();
             let page = table.next().await?;
             if page.is_empty() {
                 break;
@@ -95,6 +96,7 @@ impl Archive {
                     None => return differs(format!("statement {} is in the table and not in the segment", row.id)),
                 }
             }
+            self.aside.rest(begun.elapsed()).await;
         }
         if archived.is_empty() {
             archived.extend(scan.next().await?.unwrap_or_default());

@@ -1,7 +1,7 @@
 //! Bringing a month back: from its segments into a table of its own, which becomes a partition again in one short transaction. Every
 //! row comes back byte for byte. Broken off, it is gone on with where it was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Archive, ArchiveError, error::ERASED_SINCE, rows::to_ledger, run::Tell};
 use crate::{
@@ -97,9 +97,11 @@ impl Archive {
             return Ok(());
         }
         let rows: Vec<_> = batch.iter().map(to_ledger).collect();
+        let begun = Instant::now();
         self.store.copy_into_month(fill, &rows).await?;
         tell(rows.len() as u64);
         batch.clear();
+        self.aside.rest(begun.elapsed()).await;
         Ok(())
     }
 

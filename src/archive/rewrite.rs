@@ -14,6 +14,7 @@ use crate::{
             segments::{self, Begun, Name, State},
         },
     },
+    telemetry::Aside,
 };
 
 /// What becomes of a statement: nothing, itself, or another one in its place.
@@ -123,7 +124,8 @@ impl Archive {
             self.give_way(&before, holds).await?;
             return Ok(0);
         }
-        let verified = segment::verify(&self.objects, writer.finish().await?).await?;
+        // An erasure has a time to keep, and waits for nobody.
+        let verified = segment::verify(&self.objects, writer.finish().await?, &Aside::default()).await?;
         self.store.check_lease().await?;
         let published = segment::publish(&self.objects, verified).await?;
         self.note_unless(&name, published.manifest(), Some(holds)).await?;

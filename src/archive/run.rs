@@ -1,7 +1,7 @@
 //! Writing a month down, tenant by tenant: what a table holds goes into a segment, is read back, published, and noted. Whatever
 //! ends half-way is done again and comes to the same end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -134,7 +134,7 @@ impl Archive {
             }
             Err(error) => return Err(error),
         }
-        let proven = segment::audit(&self.objects, manifest).await?;
+        let proven = segment::audit(&self.objects, manifest, &self.aside).await?;
         if segment.state == segments::State::Staged {
             self.note(&segment.name, proven.manifest()).await?;
         }
@@ -184,7 +184,7 @@ impl Archive {
         }
         let staged = writer.finish().await?;
         self.must_be_all(month, &begun.name, staged.manifest().summary.rows).await?;
-        let verified = segment::verify(&self.objects, staged).await?;
+        let verified = segment::verify(&self.objects, staged, &self.aside).await?;
         // Nothing fences the storage: whoever lost the job meanwhile publishes nothing.
         self.store.check_lease().await?;
         Ok(segment::publish(&self.objects, verified).await?)
@@ -213,11 +213,13 @@ impl Archive {
         let mut rows = Rows::of(self, *month, tenant);
         let mut page = rows.next().await?;
         while !page.is_empty() {
+            let begun = Instant::now();
             let count = page.len() as u64;
             let (next, pushed) = tokio::join!(rows.next(), push(writer, page));
             pushed?;
             tell(count);
             page = next?;
+            self.aside.rest(begun.elapsed()).await;
         }
         Ok(())
     }

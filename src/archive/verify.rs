@@ -73,7 +73,7 @@ impl Archive {
 
     async fn verify_one(&self, row: &Segment) -> Result<u64, ArchiveError> {
         let manifest = self.manifest(row).await?;
-        let sound = segment::audit(&self.objects, manifest).await?;
+        let sound = segment::audit(&self.objects, manifest, &self.aside).await?;
         Ok(sound.manifest().summary.rows)
     }
 }

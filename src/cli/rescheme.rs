@@ -14,6 +14,7 @@ use crate::{
     },
     partitions::rescheme::{Step, abort, line, plan, rescheme},
     store::{Store, ledger::schemes::Divided},
+    telemetry::Aside,
 };
 
 #[derive(clap::Args)]
@@ -93,7 +94,7 @@ async fn divide(store: &Store, month: Month, to: Scheme, json: bool) -> anyhow::
         }
         true
     };
-    let done = rescheme(store, month, to, BY, &tell).await;
+    let done = rescheme(store, month, to, BY, &Aside::default(), &tell).await;
     bar.finish_and_clear();
     done?;
     if !json {

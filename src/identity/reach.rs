@@ -165,6 +165,11 @@ pub fn documents(caller: &Caller, resource: Resource, method: DocumentMethod) ->
     caller.require(if resource == Resource::State { Scope::State } else { Scope::Profile })
 }
 
+/// Whether the caller may look through the documents of everybody.
+pub fn every_document(caller: &Caller) -> Result<(), AuthError> {
+    caller.require(wide(DocumentMethod::Get))
+}
+
 /// Whether the caller may do this with these documents, if with any.
 pub fn document(caller: &Caller, method: DocumentMethod, query: &DocumentQuery) -> Result<(), AuthError> {
     let (DocumentQuery::One { scope, .. } | DocumentQuery::Many { scope, .. }) = query;

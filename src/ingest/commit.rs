@@ -73,10 +73,12 @@ impl Writer {
 
     /// Writes the group and answers every caller in it.
     pub async fn write(&self, group: Group) {
+        let begun = Instant::now();
         match group {
             Group::Several(group) => self.several(self.in_time(group)).await,
             Group::Of(tenant, group) => self.own(tenant, self.in_time(group), Doubt::None).await,
         }
+        self.metrics.ingest.writing_seconds.inc_by(begun.elapsed().as_secs_f64());
     }
 
     /// Rejects jobs that were queued for too long: while the database hangs, the backlog would time out one group after another.

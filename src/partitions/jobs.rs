@@ -21,6 +21,7 @@ use crate::{
         StoreError,
         platform::jobs::{Context, Progress},
     },
+    telemetry::Aside,
 };
 
 /// The kinds, and what the audit trail calls asking for one.
@@ -118,10 +119,10 @@ impl JobError {
 }
 
 /// A step of a job of one of the kinds; answers what came of it once it is over.
-pub async fn step(job: &Context, has_brokers: bool) -> Result<Option<Value>, JobError> {
+pub async fn step(job: &Context, has_brokers: bool, aside: &Aside) -> Result<Option<Value>, JobError> {
     match job.job.kind.as_str() {
         CHANGE => change(job, has_brokers).await.map(Some),
-        DIVIDE => divide(job).await,
+        DIVIDE => divide(job, aside).await,
         kind => Err(JobError::Kind(kind.to_owned())),
     }
 }
@@ -135,7 +136,7 @@ async fn change(job: &Context, has_brokers: bool) -> Result<Value, JobError> {
 }
 
 /// Divides the next of the months. One that was left half-way is gone on with.
-async fn divide(job: &Context) -> Result<Option<Value>, JobError> {
+async fn divide(job: &Context, aside: &Aside) -> Result<Option<Value>, JobError> {
     let DivideOrder { months, to } = job.parameters()?;
     let done: usize = job.checkpoint()?.unwrap_or_default();
     let Some(month) = months.get(done).copied() else {
@@ -153,7 +154,7 @@ async fn divide(job: &Context) -> Result<Option<Value>, JobError> {
             // What is in its place is done, whoever wants it to stop.
             step == Step::Swapped || !job.should_stop()
         };
-        match rescheme::rescheme(&job.store.patient(LONGEST), month, to, &job.job.requested_by, &tell).await {
+        match rescheme::rescheme(&job.store.patient(LONGEST), month, to, &job.job.requested_by, aside, &tell).await {
             Ok(()) => {}
             Err(ReschemeError::Stopped) => return Ok(None),
             Err(error) => return Err(error.into()),

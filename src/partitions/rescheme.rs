@@ -2,7 +2,7 @@
 //!
 //! Each step is a transaction. Whoever was stopped after any of them begins again and goes on behind it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ use crate::{
         Store, StoreError,
         ledger::schemes::{Comparison, Divided, Division},
     },
+    telemetry::Aside,
 };
 
 /// States in which nobody writes to a month whose table is here.
@@ -92,12 +93,13 @@ fn fitting(all: &[Divided], scheme: Scheme, only: &[Month]) -> Vec<Divided> {
     all.iter().filter(is_meant).filter(fits).cloned().collect()
 }
 
-/// Divides the month; `tell` hears of each step once it is done, and says whether to go on.
+/// Divides the month, a day at a time, and stands aside between two; `tell` hears of each step once it is done, and says whether to go on.
 pub async fn rescheme(
     store: &Store,
     month: Month,
     scheme: Scheme,
     by: &str,
+    aside: &Aside,
     tell: &(dyn Fn(Step) -> bool + Sync),
 ) -> Result<(), ReschemeError> {
     let tell = |step| if tell(step) { Ok(()) } else { Err(ReschemeError::Stopped) };
@@ -105,14 +107,18 @@ pub async fn rescheme(
     let mut division = store.begin_division(month, scheme).await?;
     tell(Step::Begun)?;
     for day in days.iter().copied().filter(|day| day.lower >= division.copied_until).collect::<Vec<_>>() {
+        let begun = Instant::now();
         division = store.copy_division(&division, day).await?;
+        aside.rest(begun.elapsed()).await;
         tell(Step::Copied(day))?;
     }
     store.index_division(&division).await?;
     tell(Step::Indexed)?;
     let mut comparison = Comparison::of(division);
     for day in days {
+        let begun = Instant::now();
         let difference = store.compare_division(&mut comparison, day).await?;
+        aside.rest(begun.elapsed()).await;
         if let Some(difference) = difference {
             return Err(ReschemeError::Differs(month, difference));
         }

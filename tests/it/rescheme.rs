@@ -9,6 +9,7 @@ use progress_service::{
     model::{Clock, Ids, TenantId, partition::Month, scheme::Scheme},
     partitions::rescheme::{ReschemeError, Step, abort, rescheme},
     store::{As, Store, ledger::fills::Parents},
+    telemetry::Aside,
 };
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -66,7 +67,7 @@ on_each_server! {
         let (store, eyes) = (sealed(&db).await, db.superuser().await);
         let before = read(&eyes).await;
         for (to, parts) in TO.into_iter().zip([5, 28, 4, 8, 1]) {
-            rescheme(&store, month(), to.parse().unwrap(), "a test", &go_on).await.unwrap();
+            rescheme(&store, month(), to.parse().unwrap(), "a test", &Aside::default(), &go_on).await.unwrap();
             assert_eq!(read(&eyes).await, before, "{to}");
             let leaves = leaves(&eyes).await;
             assert_eq!(leaves.len(), 2 * parts, "{to}: {leaves:?}");
@@ -87,7 +88,7 @@ on_each_server! {
         }
         let divided = store.divided_months().await.unwrap();
         assert_eq!((divided.len(), divided[0].scheme, divided[0].state.as_str()), (1, Scheme::Monthly, "sealed"));
-        let error = rescheme(&store, month(), Scheme::Monthly, "a test", &go_on).await.unwrap_err();
+        let error = rescheme(&store, month(), Scheme::Monthly, "a test", &Aside::default(), &go_on).await.unwrap_err();
         assert!(error.to_string().contains("monthly already"), "{error}");
     }
 
@@ -98,11 +99,11 @@ on_each_server! {
         for (turn, stop) in (1..=steps).enumerate() {
             let to: Scheme = TO[turn % 2].parse().unwrap();
             let done = AtomicUsize::new(0);
-            let stopped = rescheme(&store, month(), to, "a test", &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await;
+            let stopped = rescheme(&store, month(), to, "a test", &Aside::default(), &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await;
             assert!(matches!(stopped, Err(ReschemeError::Stopped)), "{stop}");
             assert_eq!(read(&eyes).await, before, "after {stop} steps");
             if stop < steps {
-                rescheme(&store, month(), to, "a test", &go_on).await.unwrap();
+                rescheme(&store, month(), to, "a test", &Aside::default(), &go_on).await.unwrap();
                 assert_eq!(read(&eyes).await, before, "gone on after {stop} steps");
             }
             assert_eq!(store.divided_months().await.unwrap()[0].scheme, to);
@@ -115,7 +116,7 @@ on_each_server! {
         let before = read(&eyes).await;
         for stop in [1, 2, 15, 29, 30, 45, 58] {
             let done = AtomicUsize::new(0);
-            rescheme(&store, month(), Scheme::Daily, "a test", &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await.unwrap_err();
+            rescheme(&store, month(), Scheme::Daily, "a test", &Aside::default(), &|_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop).await.unwrap_err();
             abort(&store, month()).await.unwrap();
             assert!(tables(&eyes).await.is_empty() && store.divisions().await.unwrap().is_empty());
             assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before.clone(), 2));
@@ -130,7 +131,7 @@ on_each_server! {
         for (turn, waits) in (0..).step_by(11).enumerate() {
             let to: Scheme = TO[turn % 2].parse().unwrap();
             let dying = db.store();
-            let done = cut_off(rescheme(&dying, month(), to, "a test", &go_on), waits).await;
+            let done = cut_off(rescheme(&dying, month(), to, "a test", &Aside::default(), &go_on), waits).await;
             drop(dying);
             assert_eq!(read(&eyes).await, before, "{waits} waits");
             if let Some(done) = done {
@@ -138,7 +139,7 @@ on_each_server! {
                 break;
             }
             // It may have been done already: only its answer was not heard.
-            if let Err(error) = rescheme(&store, month(), to, "a test", &go_on).await {
+            if let Err(error) = rescheme(&store, month(), to, "a test", &Aside::default(), &go_on).await {
                 assert!(error.to_string().contains("already"), "{waits} waits: {error}");
             }
             assert_eq!(read(&eyes).await, before, "gone on after {waits} waits");
@@ -194,9 +195,9 @@ on_each_server! {
         ];
         for change in tampered {
             let stop = |step| step != Step::Indexed;
-            assert!(matches!(rescheme(&store, month(), Scheme::Weekly, "a test", &stop).await, Err(ReschemeError::Stopped)));
+            assert!(matches!(rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &stop).await, Err(ReschemeError::Stopped)));
             eyes.batch_execute(change).await.unwrap();
-            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
+            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.unwrap_err();
             assert!(matches!(error, ReschemeError::Differs(..)) && error.to_string().contains("2026-02"), "{change}: {error}");
             assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before.clone(), 2), "{change}");
             abort(&store, month()).await.unwrap();
@@ -211,10 +212,10 @@ on_each_server! {
         };
         for wrong in ["open", "dropped", "attached", "marked"] {
             state(wrong).await;
-            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
+            let error = rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.unwrap_err();
             assert!(error.to_string().contains(&format!("2026-02 is {wrong}")), "{error}");
         }
-        let error = rescheme(&store, "2025-01".parse().unwrap(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
+        let error = rescheme(&store, "2025-01".parse().unwrap(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.unwrap_err();
         assert!(error.to_string().contains("unknown"), "{error}");
 
         state("sealed").await;
@@ -231,9 +232,9 @@ on_each_server! {
 
         // Somebody opens the month in between.
         let opened = |step| step != Step::Indexed;
-        rescheme(&store, month(), Scheme::Weekly, "a test", &opened).await.unwrap_err();
+        rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &opened).await.unwrap_err();
         state("open").await;
-        assert!(rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.is_err());
+        assert!(rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.is_err());
         assert_eq!((read(&eyes).await, leaves(&eyes).await.len()), (before, 2));
         abort(&store, month()).await.unwrap();
     }
@@ -245,7 +246,7 @@ on_each_server! {
         reading.query_one("SELECT count(*) FROM ledger.statements", &[]).await.unwrap();
         let dividing = tokio::spawn({
             let store = store.clone();
-            async move { rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await }
+            async move { rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await }
         });
         patience::until("it waits for its turn", async || {
             let tried = eyes.query_one("SELECT count(*) FROM ledger.month_divisions WHERE copied_until = '2026-03-01Z'
@@ -266,7 +267,7 @@ on_each_server! {
         let moved = eyes.query_one("SELECT ledger.detach_month('2026-02-09Z')", &[]).await.unwrap();
         assert_eq!(moved.get::<_, &str>(0), "detached");
         let away = async || (ledger(&eyes, "detached_statements").await, ledger(&eyes, "detached_relations").await);
-        rescheme(&store, month(), Scheme::Weekly, "a test", &go_on).await.unwrap();
+        rescheme(&store, month(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.unwrap();
         assert_eq!((away().await, leaves(&eyes).await.len()), (before.clone(), 0));
 
         // It moves as one, divided as it is.
@@ -277,12 +278,12 @@ on_each_server! {
         assert!(weight.rows == 300 && weight.bytes > 100_000, "{weight:?}");
 
         // Moved between copy and swap: the copy is of no use to the month that is elsewhere now.
-        rescheme(&store, month(), Scheme::Daily, "a test", &|step| step != Step::Indexed).await.unwrap_err();
+        rescheme(&store, month(), Scheme::Daily, "a test", &Aside::default(), &|step| step != Step::Indexed).await.unwrap_err();
         eyes.batch_execute("SELECT ledger.detach_month('2026-02-09Z')").await.unwrap();
-        let error = rescheme(&store, month(), Scheme::Daily, "a test", &go_on).await.unwrap_err();
+        let error = rescheme(&store, month(), Scheme::Daily, "a test", &Aside::default(), &go_on).await.unwrap_err();
         assert!(error.to_string().contains("abort that first"), "{error}");
         abort(&store, month()).await.unwrap();
-        rescheme(&store, month(), Scheme::Monthly, "a test", &go_on).await.unwrap();
+        rescheme(&store, month(), Scheme::Monthly, "a test", &Aside::default(), &go_on).await.unwrap();
         assert_eq!(away().await, before);
     }
 

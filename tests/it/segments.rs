@@ -8,8 +8,11 @@ mod memory;
 mod owners;
 mod troubles;
 
-use progress_service::objects::segment::{
-    Filter, Key, Manifest, Place, Segment, SegmentError, Span, audit, clear, publish, published, remove, verify,
+use progress_service::{
+    objects::segment::{
+        Filter, Key, Manifest, Place, Segment, SegmentError, Span, audit, clear, publish, published, remove, verify,
+    },
+    telemetry::Aside,
 };
 use uuid::Uuid;
 
@@ -28,7 +31,7 @@ async fn a_month_is_written_proven_published_and_read_back() {
         assert!(staged.keys().len() > 2, "{} parts", staged.keys().len());
         assert_eq!(keys(&real.store()).await, staged.keys(), "nothing is where a reader looks");
         assert!(matches!(all_of(&objects, &place).await, Err(SegmentError::NotPublished(_))));
-        let verified = verify(&objects, staged).await.unwrap();
+        let verified = verify(&objects, staged, &Aside::default()).await.unwrap();
         let done = publish(&objects, verified).await.unwrap();
         clear(&objects, &place, Uuid::from_u128(1)).await.unwrap();
 
@@ -41,7 +44,9 @@ async fn a_month_is_written_proven_published_and_read_back() {
 
         assert_eq!(all_of(&objects, &place).await.unwrap(), rows);
         assert_eq!(published(&objects, TENANT, place.month).await.unwrap(), [place]);
-        audit(&objects, Manifest::load(&objects, &place, OWNER.installation).await.unwrap()).await.unwrap();
+        audit(&objects, Manifest::load(&objects, &place, OWNER.installation).await.unwrap(), &Aside::default())
+            .await
+            .unwrap();
         let summary = &manifest.summary;
         assert_eq!((summary.rows, summary.first_stored), (2_000, rows[0].stored));
         assert_eq!(

@@ -121,6 +121,14 @@ const stored = await fetch(`${LRS_URL.replace(/\/$/u, "")}/statements`, {
   ]),
 });
 check("a statement is stored", stored.status === 200, await stored.text());
+// A document in whose name and content the same stands.
+const about = new URLSearchParams({ activityId: "http://example.org/thing", agent: JSON.stringify({ mbox: "mailto:learner@example.org" }), stateId: evil });
+const kept = await fetch(`${LRS_URL.replace(/\/$/u, "")}/activities/state?${about}`, {
+  method: "PUT",
+  headers: { Authorization: `Basic ${btoa(`${LRS_KEY}:${LRS_SECRET}`)}`, "Content-Type": "application/json", "If-None-Match": "*", "X-Experience-API-Version": "1.0.3" },
+  body: JSON.stringify({ words: evil }),
+});
+check("a document is kept", kept.status === 204, await kept.text());
 const folded = async () => {
   for (let tries = 0; tries < 300; tries += 1) {
     const answer = await first.page.goto(`${root}/admin/learners/enrollments/an%20enrollment`);
@@ -160,6 +168,9 @@ check("an erasure is followed to its receipt", await first.page.locator("text=Re
 const erasure = new URL(first.page.url()).pathname;
 first.wrong.length = 0;
 
+await first.page.goto(`${root}/admin/documents`);
+const keptAt = await first.page.locator("main tbody a").first().getAttribute("href");
+
 // Plans that come of a form: each is looked at as every page is, and then left as it is.
 const forms = [
   ["erasure-plan", "/admin/people/erasures", async (page) => {
@@ -188,7 +199,7 @@ const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["
   ["backfills", "/admin/migrations/backfills"], ["rollouts", "/admin/migrations/rollouts"], ["flags", "/admin/flags"],
   ["retention", "/admin/people/retention"], ["retention-plan", "/admin/people/retention/plan?older=1d"], ["holds", "/admin/people/holds"],
   ["erasures", "/admin/people/erasures"], ["erasure", erasure], ["export", "/admin/people/export"], ["audit-plan", "/admin/audit/verify"],
-  ["learners", "/admin/learners"], ["enrollment", "/admin/learners/enrollments/an%20enrollment"],
+  ["learners", "/admin/learners"], ["documents", "/admin/documents"], ["document", keptAt], ["enrollment", "/admin/learners/enrollments/an%20enrollment"],
   ["transcript", "/admin/learners/enrollments/an%20enrollment/transcript"], ["nothing", "/admin/nothing"]];
 const state = await first.context.storageState();
 for (const look of Object.keys(LOOKS)) {

@@ -15,6 +15,8 @@ use crate::{
     worker::jobs::JobRunner,
 };
 
+/// A short job is over soon; a long one is looked at this often.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a service beside has to take a job up: it looks twice a second.
 const GRACE: Duration = Duration::from_secs(3);
@@ -22,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Watches until the job is over.
 pub(in crate::cli) async fn follow(store: &Store, id: Uuid, json: bool) -> anyhow::Result<Job> {
     let bar = ProgressBar::new(1).with_style(ProgressStyle::with_template("{bar:30} {msg} ({elapsed})")?);
-    let mut told = None;
+    let (mut told, mut pause) = (None, FIRST_LOOK);
     loop {
         let job = get(store, id).await?;
         let now = (job.state, job.progress.clone());
@@ -40,7 +42,8 @@ pub(in crate::cli) async fn follow(store: &Store, id: Uuid, json: bool) -> anyho
             }
             return Ok(job);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK);
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod access;
 mod alarms;
+mod asked;
 mod assets;
 mod audit;
 mod backups;
 mod changes;
 mod chart;
 mod csv;
+mod documents;
 mod flags;
 mod form;
 mod history;
@@ -90,7 +92,8 @@ pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send 
             .configure(months::routes)
             .configure(backups::routes)
             .configure(flags::routes)
-            .configure(learners::routes);
+            .configure(learners::routes)
+            .configure(documents::routes);
         cfg.service(scope.default_service(web::to(nowhere)));
     }
 }

@@ -44,7 +44,7 @@ pub struct Shell {
 type MayOpen = fn(&Caller) -> bool;
 
 /// Each with who may open it: the same question as its page asks.
-const PLACES: [(&str, &str, MayOpen); 11] = [
+const PLACES: [(&str, &str, MayOpen); 12] = [
     ("/admin", "Overview", |_| true),
     ("/admin/jobs", "Jobs", |caller| reach::jobs(caller).is_ok()),
     ("/admin/months", "Months", |caller| reach::months(caller).is_ok()),
@@ -52,6 +52,7 @@ const PLACES: [(&str, &str, MayOpen); 11] = [
     ("/admin/migrations", "Migrations", |caller| caller.require_operator().is_ok()),
     ("/admin/statements", "Statements", |caller| reach::statements(caller).is_ok()),
     ("/admin/learners", "Learners", |caller| attempts::SCOPES.iter().any(|scope| caller.scopes.allows(*scope))),
+    ("/admin/documents", "Documents", |caller| reach::every_document(caller).is_ok()),
     ("/admin/people", "People and data", |caller| caller.require(Scope::Admin).is_ok()),
     ("/admin/flags", "Flags", |caller| caller.require(Scope::Admin).is_ok()),
     ("/admin/audit", "Audit", |caller| reach::audit(caller).is_ok()),

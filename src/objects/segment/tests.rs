@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::*;
-use crate::{model::TenantId, objects::Objects};
+use crate::{model::TenantId, objects::Objects, telemetry::Aside};
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(7));
 const OWNER: Owner = Owner { installation: Uuid::from_u128(9), epoch: 3 };
@@ -110,7 +110,7 @@ async fn write(objects: &Objects, rows: &[Row], sizes: Sizes) -> Result<Staged, 
 
 async fn published(objects: &Objects, rows: &[Row], sizes: Sizes) -> Segment {
     let staged = write(objects, rows, sizes).await.unwrap();
-    let published = publish(objects, verify(objects, staged).await.unwrap()).await.unwrap();
+    let published = publish(objects, verify(objects, staged, &Aside::default()).await.unwrap()).await.unwrap();
     Segment::open(objects, published.manifest().clone(), None).unwrap()
 }
 

@@ -1,11 +1,13 @@
 //! Reading back what was written. The values that come of it are the only way to publish, and the only leave to drop what
 //! the rows were taken from.
 
+use std::time::Instant;
+
 use super::{
     Manifest, Segment, SegmentError, Staged, digest,
     manifest::{Summary, Tally},
 };
-use crate::objects::Objects;
+use crate::{objects::Objects, telemetry::Aside};
 
 /// What was put down, read back, and found equal to the rows that came in. Only [`verify`] makes one.
 #[derive(Debug)]
@@ -26,23 +28,24 @@ impl Published {
 }
 
 /// Reads every byte and every row of what is staged, and compares.
-pub async fn verify(objects: &Objects, staged: Staged) -> Result<Verified, SegmentError> {
-    prove(&Segment::staged(objects, &staged)?).await?;
+pub async fn verify(objects: &Objects, staged: Staged, aside: &Aside) -> Result<Verified, SegmentError> {
+    prove(&Segment::staged(objects, &staged)?, aside).await?;
     Ok(Verified { staged })
 }
 
 /// The same of what is published, at any later time.
-pub async fn audit(objects: &Objects, manifest: Manifest) -> Result<Published, SegmentError> {
-    prove(&Segment::open(objects, manifest.clone(), None)?).await?;
+pub async fn audit(objects: &Objects, manifest: Manifest, aside: &Aside) -> Result<Published, SegmentError> {
+    prove(&Segment::open(objects, manifest.clone(), None)?, aside).await?;
     Ok(Published { manifest })
 }
 
-async fn prove(segment: &Segment) -> Result<(), SegmentError> {
+async fn prove(segment: &Segment, aside: &Aside) -> Result<(), SegmentError> {
     let manifest = segment.manifest();
     let mut month = Tally::of(manifest.place.tenant);
     for (number, part) in segment.parts().iter().enumerate() {
         let mut tally = Tally::of(manifest.place.tenant);
         let mut scan = segment.scan_part(number);
+        let mut begun = Instant::now();
         while let Some(rows) = scan.next().await? {
             (tally, month) = super::blocking(part.key(), move || {
                 for row in &rows {
@@ -53,6 +56,8 @@ async fn prove(segment: &Segment) -> Result<(), SegmentError> {
                 (tally, month)
             })
             .await?;
+            aside.rest(begun.elapsed()).await;
+            begun = Instant::now();
         }
         equal(part.key(), &part.summary, tally.summary())?;
         part.source.check_rest().await?;

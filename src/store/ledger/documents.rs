@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::store::{
@@ -246,6 +247,84 @@ pub async fn list(
         newest = newest.max(Some(column(row, "updated_at")?));
     }
     Ok((ids, newest))
+}
+
+/// A document as lists show it: all but its content.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub key: Uuid,
+    pub kind: String,
+    pub document_id: String,
+    pub registration: Option<Uuid>,
+    pub activity: Option<String>,
+    /// The agent whose it is, by its identifier as JSON.
+    pub agent: Option<String>,
+    pub content_type: String,
+    /// Bytes of the content.
+    pub length: i32,
+    pub updated_at: DateTime<Utc>,
+}
+
+macro_rules! listed {
+    ($condition:literal) => {
+        concat!(
+            "SELECT key, kind, document_id, registration, activity, agent, content_type, octet_length(content) AS length,
+                    updated_at FROM ledger.documents d
+             WHERE tenant_id = $1 AND ",
+            $condition,
+            " AND NOT EXISTS (SELECT FROM ledger.hidden_persons h WHERE h.tenant_id = $1 AND h.agent_key = d.agent_key)"
+        )
+    };
+}
+
+fn listed(row: &Row) -> Result<Listed, StoreError> {
+    Ok(Listed {
+        key: column(row, "key")?,
+        kind: column(row, "kind")?,
+        document_id: column(row, "document_id")?,
+        registration: column(row, "registration")?,
+        activity: column(row, "activity")?,
+        agent: column(row, "agent")?,
+        content_type: column(row, "content_type")?,
+        length: column(row, "length")?,
+        updated_at: column(row, "updated_at")?,
+    })
+}
+
+/// The next documents behind a key, of a tenant or of one agent, in the order of their keys: that is no order that means anything,
+/// but every page of it costs the same.
+pub async fn page(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    agent: Option<Uuid>,
+    after: Uuid,
+    most: i64,
+) -> Result<Vec<Listed>, StoreError> {
+    const ALL: &str = concat!("/* documents::page */ ", listed!("key > $2"), " ORDER BY key LIMIT $3");
+    const OF_AGENT: &str =
+        concat!("/* documents::page_of_agent */ ", listed!("key > $2 AND agent_key = $4"), " ORDER BY key LIMIT $3");
+    let rows = match agent {
+        None => tx.query(ALL, &[&tenant.0, &after, &most]).await?,
+        Some(agent) => tx.query(OF_AGENT, &[&tenant.0, &after, &most, &agent]).await?,
+    };
+    rows.iter().map(listed).collect()
+}
+
+/// The document with this key, and its content if that has no more than `most` bytes.
+pub async fn find(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    key: Uuid,
+    most: i32,
+) -> Result<Option<(Listed, Option<Vec<u8>>)>, StoreError> {
+    let Some(row) = tx.query_opt(concat!("/* documents::find */ ", listed!("key = $2")), &[&tenant.0, &key]).await?
+    else {
+        return Ok(None);
+    };
+    let sql = "/* documents::small_content */ SELECT content FROM ledger.documents
+               WHERE tenant_id = $1 AND key = $2 AND octet_length(content) <= $3";
+    let content = tx.query_opt(sql, &[&tenant.0, &key, &most]).await?;
+    Ok(Some((listed(&row)?, content.map(|row| column(&row, "content")).transpose()?)))
 }
 
 /// Deletes every document of a place, or those of one registration.

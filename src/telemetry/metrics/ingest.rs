@@ -1,6 +1,6 @@
 //! Group commit: what waits, how large groups are, what became of statements.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::register;
 
@@ -14,6 +14,8 @@ pub struct IngestMetrics {
     pub refused: IntCounter,
     /// Requests refused because the temporary folder could not take their attachments.
     pub spool_failures: IntCounter,
+    /// Time that writers were at work on groups; of several at once, that of each.
+    pub writing_seconds: Counter,
     /// Statements per transaction.
     pub group_size: Histogram,
     /// Statements by what became of them: `new`, `same`, `conflict`, `refused`.
@@ -38,6 +40,10 @@ impl IngestMetrics {
             spool_failures: register(
                 registry,
                 IntCounter::new("progress_ingest_spool_failures_total", "requests whose attachments found no room"),
+            )?,
+            writing_seconds: register(
+                registry,
+                Counter::new("progress_ingest_writing_seconds_total", "time that writers were at work"),
             )?,
             group_size: register(registry, Histogram::with_opts(group.buckets(SIZES.to_vec())))?,
             cmi5_violations: register(registry, IntCounterVec::new(cmi5, &["rule", "outcome"]))?,

@@ -1,6 +1,6 @@
 //! Jobs, by their kind: how many began and how they ended, how long they took, which run.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::register;
 
@@ -20,6 +20,8 @@ pub struct JobMetrics {
     pub running: IntGaugeVec,
     /// Steps that failed and were begun again.
     pub retries: IntCounterVec,
+    /// Rest between two pieces of work, for statements to be written meanwhile.
+    pub aside_seconds: Counter,
 }
 
 impl JobMetrics {
@@ -35,6 +37,10 @@ impl JobMetrics {
             seconds: register(registry, HistogramVec::new(seconds, &["kind"]))?,
             running: register(registry, IntGaugeVec::new(running, &["kind"]))?,
             retries: register(registry, IntCounterVec::new(retries, &["kind"]))?,
+            aside_seconds: register(
+                registry,
+                Counter::new("progress_job_aside_seconds_total", "rest of jobs while statements were written"),
+            )?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `/api/v1/admin/partitions` and `/api/v1/admin/archive`: every act is shown first, done as it was shown, and by operators alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::{Api, access::key};
 use crate::{
     lifecycle::{MARCH, fill},
     support::{app::send, past, patience},
+    xapi::statement,
 };
 
 const PARTITIONS: &str = "/api/v1/admin/partitions";
@@ -88,6 +91,35 @@ on_each_server! {
         assert_eq!((&coming["scheduled"], &coming["coming"]), (&json!(false), &json!([])));
         let entries = api.get("/api/v1/audit/entries?filter[action]=archive.run").await.expect(200).json();
         assert!(!entries["data"].as_array().unwrap().is_empty(), "asking for it is in the trail: {entries}");
+    }
+
+    async fn work_on_a_month_stands_aside_for_those_who_write(db: TestDatabase) {
+        let api = Api::start(db).await;
+        fill(&api.app, MARCH, 1, 40).await;
+        succeeded(&api, &format!("{PARTITIONS}/seal"), &json!({ "month": MARCH }), "sealed").await;
+        let aside = async || {
+            let text = api.app.get("/metrics").await.expect(200).text();
+            let line = text.lines().find_map(|line| line.strip_prefix("progress_job_aside_seconds_total "));
+            line.expect("the counter").trim().parse::<f64>().unwrap()
+        };
+        let is_over = AtomicBool::new(false);
+        let write = async || {
+            while !is_over.load(Ordering::Relaxed) {
+                api.app.post_statements(&statement("ann", "a")).await.expect(200);
+            }
+        };
+        let divide = async {
+            let mut to = ["weekly", "monthly"].into_iter().cycle();
+            // Whether it is quick or slow: sooner or later they are seen to write.
+            patience::until("a rest", async || {
+                let wish = json!({ "to": to.next(), "months": [MARCH] });
+                succeeded(&api, &format!("{PARTITIONS}/rescheme"), &wish, "sealed").await;
+                if aside().await > 0.0 { Ok(()) } else { Err("it did not rest".to_owned()) }
+            })
+            .await;
+            is_over.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(divide, write(), write());
     }
 
     async fn what_cannot_be_done_is_refused_with_the_reason(db: TestDatabase) {

@@ -8,6 +8,7 @@ use std::{
 use progress_service::{
     model::scheme::Scheme,
     partitions::rescheme::{ReschemeError, rescheme},
+    telemetry::Aside,
 };
 use serde_json::json;
 
@@ -45,7 +46,7 @@ on_each_server! {
         for stop in [20, 34] {
             let done = AtomicUsize::new(0);
             let go_on = |_| done.fetch_add(1, Ordering::Relaxed) + 1 < stop;
-            let left = rescheme(&store, march(), Scheme::Weekly, "a test", &go_on).await.unwrap_err();
+            let left = rescheme(&store, march(), Scheme::Weekly, "a test", &Aside::default(), &go_on).await.unwrap_err();
             assert!(matches!(left, ReschemeError::Stopped), "{left}");
             if stop == 34 {
                 let copied = "SELECT count(*) FROM ledger.filling_statements_2026_03";
@@ -55,7 +56,7 @@ on_each_server! {
         assert_eq!(erase(&app, &by_mbox(ANN)).await["state"], "erased");
         assert_eq!(places(&app.db, HERS).await, NOWHERE, "also where nobody is shown anything");
         assert!(store.divisions().await.unwrap().is_empty(), "it is begun anew");
-        rescheme(&store, march(), Scheme::Weekly, "a test", &|_| true).await.unwrap();
+        rescheme(&store, march(), Scheme::Weekly, "a test", &Aside::default(), &|_| true).await.unwrap();
         assert_eq!(places(&app.db, HERS).await, NOWHERE);
         assert_eq!(found(&app, &THEIRS).await.len(), 20);
     }
@@ -64,10 +65,10 @@ on_each_server! {
         let app = a_march(db).await;
         months::seal(&app.db, march()).await;
         let (store, done) = (app.db.store(), AtomicUsize::new(0));
-        rescheme(&store, march(), Scheme::Daily, "a test", &|_| done.fetch_add(1, Ordering::Relaxed) < 20).await.unwrap_err();
+        rescheme(&store, march(), Scheme::Daily, "a test", &Aside::default(), &|_| done.fetch_add(1, Ordering::Relaxed) < 20).await.unwrap_err();
         assert_eq!(erase(&app, &by_mbox("mailto:eve@example.com")).await["state"], "erased");
         assert_eq!(store.divisions().await.unwrap().len(), 1, "nobody in it was erased");
-        rescheme(&store, march(), Scheme::Daily, "a test", &|_| true).await.unwrap();
+        rescheme(&store, march(), Scheme::Daily, "a test", &Aside::default(), &|_| true).await.unwrap();
         assert_eq!(found(&app, &[]).await.len(), 30);
     }
 

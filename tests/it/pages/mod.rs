@@ -4,6 +4,7 @@
 mod access;
 mod attacks;
 mod backups;
+mod documents;
 mod flags;
 mod jobs;
 mod learners;

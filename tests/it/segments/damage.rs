@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
-use progress_service::objects::{
-    Objects,
-    segment::{Filter, Manifest, Segment, SegmentError, audit},
+use progress_service::{
+    objects::{
+        Objects,
+        segment::{Filter, Manifest, Segment, SegmentError, audit},
+    },
+    telemetry::Aside,
 };
 
 use crate::support::segments::{OWNER, RealStore, SMALL, archive, everything, place, rows, scan, stores, writing};
@@ -30,7 +33,7 @@ impl Month {
     /// What each way of reading says.
     async fn refusals(&self) -> [Option<SegmentError>; 3] {
         let segment = Segment::open(&self.objects, self.manifest.clone(), None).unwrap();
-        let audited = audit(&self.objects, self.manifest.clone()).await.err();
+        let audited = audit(&self.objects, self.manifest.clone(), &Aside::default()).await.err();
         [segment.select(&Filter::default(), &everything()).await.err(), scan(&segment).await.err(), audited]
     }
 
@@ -82,7 +85,7 @@ async fn a_flipped_bit_anywhere_is_never_served() {
         let mut bad = good.to_vec();
         bad[at] ^= 0x10;
         month.put(&part.key, bad).await;
-        let audited = audit(&month.objects, month.manifest.clone()).await.unwrap_err();
+        let audited = audit(&month.objects, month.manifest.clone(), &Aside::default()).await.unwrap_err();
         assert!(matches!(&audited, SegmentError::Damaged { key, .. } if *key == part.key), "byte {at}: {audited}");
         assert!(audited.to_string().contains("block"), "byte {at}: {audited}");
         let segment = Segment::open(&month.objects, month.manifest.clone(), None).unwrap();

@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
-use progress_service::objects::{
-    Objects,
-    segment::{Filter, Key, Segment, Sizes, Writer, publish, verify},
+use progress_service::{
+    objects::{
+        Objects,
+        segment::{Filter, Key, Segment, Sizes, Writer, publish, verify},
+    },
+    telemetry::Aside,
 };
 
 use crate::support::{
@@ -61,7 +64,7 @@ async fn one_month(count: u32) {
         writer.push(row).await.unwrap();
     }
     let staged = writer.finish().await.unwrap();
-    let done = publish(&objects, verify(&objects, staged).await.unwrap()).await.unwrap();
+    let done = publish(&objects, verify(&objects, staged, &Aside::default()).await.unwrap()).await.unwrap();
     let segment = Segment::open(&objects, done.manifest().clone(), None).unwrap();
     let (mut scan, mut read) = (segment.scan(), 0);
     while let Some(rows) = scan.next().await.unwrap() {

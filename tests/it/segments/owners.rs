@@ -1,7 +1,8 @@
 //! Whose a segment is: a clone reads, and neither deletes nor writes over anything until a person has decided.
 
-use progress_service::objects::segment::{
-    Manifest, Owner, Place, SegmentError, Writing, adopt, clear, publish, remove, verify,
+use progress_service::{
+    objects::segment::{Manifest, Owner, Place, SegmentError, Writing, adopt, clear, publish, remove, verify},
+    telemetry::Aside,
 };
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ async fn a_clone_reads_and_changes_nothing() {
         for place in [place, Place { revision: 1, ..place }] {
             let by_clone = Writing { owner: clone, ..writing(place, 2) };
             let staged = stage(&objects, by_clone, &rows[..200], SMALL).await.unwrap();
-            let verified = verify(&objects, staged).await.unwrap();
+            let verified = verify(&objects, staged, &Aside::default()).await.unwrap();
             let refused = publish(&objects, verified).await.unwrap_err();
             assert!(matches!(refused, SegmentError::NotOwner { .. } | SegmentError::Occupied { .. }), "{refused}");
             clear(&objects, &place, Uuid::from_u128(2)).await.unwrap();
@@ -58,7 +59,7 @@ async fn what_is_published_is_never_written_over() {
         let objects = real.objects();
         archive(&objects, writing(place, 1), &rows, SMALL).await.unwrap();
         let other = stage(&objects, writing(place, 2), &rows[1..], SMALL).await.unwrap();
-        let refused = publish(&objects, verify(&objects, other).await.unwrap()).await.unwrap_err();
+        let refused = publish(&objects, verify(&objects, other, &Aside::default()).await.unwrap()).await.unwrap_err();
         assert!(matches!(refused, SegmentError::Occupied { .. }), "{refused}");
         // The same again is fine: that is how a run that did not hear of its success goes on.
         let again = archive(&objects, writing(place, 3), &rows, SMALL).await.unwrap();
@@ -75,7 +76,7 @@ async fn what_changes_between_proof_and_publishing_is_not_published() {
         let objects = real.objects();
         let staged = stage(&objects, writing(place, 1), &rows, SMALL).await.unwrap();
         let key = staged.keys()[0].clone();
-        let verified = verify(&objects, staged).await.unwrap();
+        let verified = verify(&objects, staged, &Aside::default()).await.unwrap();
         let mut bytes = objects.get(&key).await.unwrap().to_vec();
         bytes[2_000] ^= 1;
         objects.put(&key, bytes.into()).await.unwrap();
@@ -95,7 +96,7 @@ async fn what_does_not_read_back_is_not_proven() {
         let key = staged.keys()[0].clone();
         let bytes = objects.get(&key).await.unwrap();
         objects.put(&key, bytes.slice(..bytes.len() / 2)).await.unwrap();
-        let refused = verify(&objects, staged).await.unwrap_err();
+        let refused = verify(&objects, staged, &Aside::default()).await.unwrap_err();
         assert!(refused.to_string().starts_with(&key), "{refused}");
     }
 }

@@ -13,6 +13,7 @@ use progress_service::{
             Writing, publish, verify,
         },
     },
+    telemetry::Aside,
     xapi::{
         keys::{self, Ifi},
         prepare::VOIDED,
@@ -135,7 +136,7 @@ pub async fn archive(
     sizes: Sizes,
 ) -> Result<Published, SegmentError> {
     let staged = stage(objects, writing, rows, sizes).await?;
-    publish(objects, verify(objects, staged).await?).await
+    publish(objects, verify(objects, staged, &Aside::default()).await?).await
 }
 
 pub async fn scan(segment: &Segment) -> Result<Vec<Row>, SegmentError> {
