@@ -8,6 +8,7 @@ mod loops;
 mod opening;
 mod schema;
 mod settings;
+mod tellings;
 
 use std::{future::Future, sync::Arc};
 
@@ -50,7 +51,7 @@ use crate::{
     query::Reader,
     relay::Relay,
     residency::Residency,
-    rollout::Desk,
+    rollout::{Desk, Teller},
     store::Store,
     telemetry::Metrics,
     trail::Trail,
@@ -79,6 +80,7 @@ pub struct Rooms {
     pub api: Data<Api>,
     pub migrations: Data<Jobs>,
     rollouts: Desk,
+    pub teller: Teller,
     months: Data<Months>,
     pub limits: Data<RateLimits>,
     pub worker: Worker,
@@ -224,7 +226,8 @@ impl Rooms {
         let cold = Cold::new(store.clone(), shelf);
         let erasures = Erasures::new(&cold, &ids, config.erasure.least_people);
         let forwarder = forwarder(config, &cold, &clock, &ids, &metrics)?;
-        let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(&database.runner(config)?));
+        let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(config, &database.runner(config)?)?);
+        let teller = tellings::teller(config, &store, &clock, &metrics)?;
         let (months, residency) = (months(config, &archive), jobs::residency(config, &store, &clock, &ids)?);
         let before = (&migrations, backups::BeforeRelease::new(config, database));
         let kinds = jobs::kinds(before, &archive, &erasures, &residency, months.has_brokers);
@@ -266,6 +269,7 @@ impl Rooms {
             residency: Data::new(residency),
             backups: backups::keeper(config, database)?,
             rollouts,
+            teller,
             relay,
             clock,
             history: History::start(&metrics),

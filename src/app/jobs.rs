@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{Database, backups::BeforeRelease, database, settings};
+use super::{Database, backups::BeforeRelease, database, settings, tellings};
 use crate::{
     archive::{
         Archive, ArchiveError, jobs as archive,
@@ -334,8 +334,8 @@ async fn verify(before: &BeforeRelease, job: &Context) -> anyhow::Result<JobStep
     })
 }
 
-/// What a plan of a rollout may name of this binary's files.
-pub fn known_to_plans(runner: &Runner) -> Known {
+/// What a plan of a rollout may name: files of this binary, and who may be told.
+pub fn known_to_plans(config: &Config, runner: &Runner) -> anyhow::Result<Known> {
     let file = |module: &Module, file: &File| KnownFile {
         name: format!("{}/{}", module.name, file.file()),
         only_adds: file.kind != Effect::Destructive,
@@ -343,7 +343,8 @@ pub fn known_to_plans(runner: &Runner) -> Known {
     };
     let files = runner.modules().iter().flat_map(|module| module.files.iter().map(move |one| file(module, one)));
     let backfills = runner.modules().iter().flat_map(|module| module.backfills.iter().map(Backfill::name));
-    Known { files: files.collect(), backfills: backfills.collect(), tenants: Vec::new() }
+    let receivers = tellings::named(config)?.into_iter().map(|receiver| receiver.name).collect();
+    Ok(Known { files: files.collect(), backfills: backfills.collect(), tenants: Vec::new(), receivers })
 }
 
 /// Backfills are those of this node's files: another release has others.

@@ -3,7 +3,7 @@
 use super::{
     Rooms, backups, forwards, loops,
     schema::{self, AGAIN, Said, Standing},
-    settings,
+    settings, tellings,
 };
 use crate::{
     config::Config,
@@ -157,6 +157,7 @@ impl Opening {
         shift.spawn(loops::months(store, clock, &edge.metrics, self.config.partitions.scheme));
         shift.spawn(loops::audit(audit));
         shift.spawn(loops::rollouts(store, &self.rooms.migrations));
+        shift.spawn(tellings::tellings(&self.rooms.teller));
         shift.spawn(loops::validate(&self.rooms.migrations));
         shift.spawn(loops::lifecycle(archive, settings::schedule(&self.config), !kafka.brokers.is_empty()));
         if let Some(every) = self.config.retention.every {

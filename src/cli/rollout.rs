@@ -4,17 +4,23 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{access::BY, beside::with_database, exit};
 use crate::{
     app,
     config::Loaded,
     model::{Ids, plan as digests},
-    rollout::{Desk, Plan, plan},
+    rollout::{
+        Desk, Plan,
+        plan::{self, Tell},
+    },
     store::{
         Store,
-        platform::rollouts::{Event, Rollout},
+        platform::{
+            rollouts::{Event, Rollout},
+            tellings::Receiver,
+        },
     },
 };
 
@@ -60,13 +66,15 @@ enum Command {
     },
     /// Print everything that a rollout did, and when
     Report { name: String },
+    /// Tell those again, at once, whom a rollout could not reach
+    TellAgain { name: String },
 }
 
 /// Runs the subcommand over the configured database, which may serve at the same time.
 pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     with_database(&loaded.config, async |database| {
         let store = Store::open(&database.settings)?;
-        let known = app::known_to_plans(&database.runner(&loaded.config)?);
+        let known = app::known_to_plans(&loaded.config, &database.runner(&loaded.config)?)?;
         let done = with_desk(&args, &Desk::new(&store, &Ids::random(), known)).await;
         store.close();
         done
@@ -87,6 +95,10 @@ async fn with_desk(args: &Args, desk: &Desk) -> anyhow::Result<ExitCode> {
         }
         Command::Status { name } => return shown(desk, name.as_deref(), json, false).await,
         Command::Report { name } => return shown(desk, Some(name), json, true).await,
+        Command::TellAgain { name } => {
+            desk.tell_again(name, by).await?.iter().for_each(|receiver| print_receiver(receiver, json));
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Advance { name } => desk.advance(name, by).await?,
         Command::Approve { name } => desk.approve(name, by).await?,
         Command::Pause { name } => desk.pause(name, by).await?,
@@ -107,12 +119,16 @@ async fn planned(desk: &Desk, file: &PathBuf, json: bool) -> anyhow::Result<Exit
     let (faults, digest) = (desk.faults(&plan).await?, digests::digest(&plan));
     let order = plan.order().unwrap_or_default();
     if json {
+        let tells = plan.tell.as_ref().map(Tell::names).unwrap_or_default();
         let steps: Vec<_> = order.iter().map(|step| json!(step)).collect();
-        say!("{}", json!({ "name": plan.name, "digest": digest, "steps": steps, "faults": faults }));
+        say!("{}", json!({ "name": plan.name, "digest": digest, "steps": steps, "tells": tells, "faults": faults }));
     } else {
         say!("{}: {}", plan.name, plan.about);
         for (place, step) in (1..).zip(&order) {
             say!("  {place}. {}  {}", step.name, json!(step.what));
+        }
+        if let Some(tell) = &plan.tell {
+            say!("  tells {}", tell.names().join(", "));
         }
         faults.iter().for_each(|fault| say!("fault: {fault}"));
         say!("digest {digest}");
@@ -124,19 +140,54 @@ async fn shown(desk: &Desk, name: Option<&str>, json: bool, whole: bool) -> anyh
     let Some((rollout, events)) = desk.look(name, 1).await?.pop() else {
         anyhow::bail!("there is no rollout{}", name.map(|name| format!(" {name:?}")).unwrap_or_default());
     };
-    print(&rollout, json);
+    let receivers = desk.receivers(rollout.id).await?;
+    if json {
+        say!("{}", told_by(&rollout, &receivers));
+    } else {
+        print(&rollout, false);
+        receivers.iter().for_each(|receiver| print_receiver(receiver, false));
+    }
     if whole {
         events.iter().for_each(|event| print_event(event, json));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(rollout: &Rollout, json: bool) {
+fn line(rollout: &Rollout) -> Value {
     let Rollout { name, state, step, why, asked_by, approved_by, digest, started_at, finished_at, .. } = rollout;
+    json!({ "id": rollout.id, "name": name, "state": state, "step": step, "why": why, "askedBy": asked_by,
+        "approvedBy": approved_by, "digest": digest, "startedAt": started_at, "finishedAt": finished_at })
+}
+
+/// The same with whom it tells.
+fn told_by(rollout: &Rollout, receivers: &[Receiver]) -> Value {
+    let mut told = line(rollout);
+    told["receivers"] = receivers.iter().map(receiver_line).collect();
+    told
+}
+
+fn receiver_line(receiver: &Receiver) -> Value {
+    let Receiver {
+        name, told, told_at, count, waiting, failures, last_error, failed_at, retry_at, given_up_at, ..
+    } = receiver;
+    json!({ "receiver": name, "state": receiver.state(), "told": count, "waiting": waiting, "lastNumber": told, "toldAt": told_at,
+        "failures": failures, "lastError": last_error, "failedAt": failed_at, "retryAt": retry_at, "givenUpAt": given_up_at })
+}
+
+fn print_receiver(receiver: &Receiver, json: bool) {
     if json {
-        let line = json!({ "id": rollout.id, "name": name, "state": state, "step": step, "why": why, "askedBy": asked_by,
-            "approvedBy": approved_by, "digest": digest, "startedAt": started_at, "finishedAt": finished_at });
-        say!("{line}");
+        say!("{}", receiver_line(receiver));
+        return;
+    }
+    let Receiver { name, count, waiting, failures, last_error, .. } = receiver;
+    let why = last_error.as_ref().map(|why| format!("; {failures} tries came to nothing: {why}")).unwrap_or_default();
+    say!("  tells {name}: {}, {count} of {}{why}", receiver.state(), count + waiting);
+}
+
+fn print(rollout: &Rollout, json: bool) {
+    let Rollout { name, state, step, why, .. } = rollout;
+    if json {
+        say!("{}", line(rollout));
         return;
     }
     let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

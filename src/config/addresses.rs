@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::{Config, Problem, cells, targets};
+use super::{Config, Problem, cells, receivers, targets};
 use crate::model::Secret;
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
@@ -26,6 +26,9 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
     ask("residency.cells", config.residency.cells.as_ref().map(Secret::expose), |text| cells::read(text).map(drop));
     ask("forward.targets", config.forward.targets.as_ref().map(Secret::expose), |text| targets::read(text).map(drop));
+    ask("rollout.receivers", config.rollout.receivers.as_ref().map(Secret::expose), |text| {
+        receivers::read(text).map(drop)
+    });
     ask("residency.endpoint", config.residency.endpoint.as_deref(), web);
     ask("residency.cell", Some(&config.residency.cell), cell);
     ask("gateway.address", config.gateway.address.as_deref(), host_and_port);

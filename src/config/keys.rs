@@ -333,6 +333,14 @@ keys! {
         /// Bytes in one request to them, attachments included; a statement that has more goes alone.
         batch_bytes: ByteSize = "4MiB",
     }
+    /// Who is told what rollouts do ([rollouts.md](rollouts.md)).
+    "rollout." rollout: Rollout {
+        /// Who may be told over HTTP, each as `NAME URL` or `NAME URL SECRET`, with semicolons between them; a plan names the name. The secret
+        /// signs what is sent: 24 to 64 bytes in base64 (`openssl rand -base64 32`). `http://` reaches only hosts of a private network.
+        receivers: Option<Secret> = "",
+        /// Authorities to trust for them, PEM; the system's if empty.
+        ca_file: Option<PathBuf> = "",
+    }
     /// When a cmi5 registration counts as left, because nobody speaks of it any more.
     "cmi5." cmi5: Cmi5 {
         /// Silence after which a registration closes as passed whose only unit met its `moveOn`, for an LMS that never says

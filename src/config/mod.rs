@@ -11,6 +11,7 @@ mod keys;
 mod legacy;
 mod limits;
 mod nearest;
+pub mod receivers;
 mod rewrite;
 mod setting;
 mod source;

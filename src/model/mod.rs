@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod job;
 pub mod lease;
+pub mod masked;
 pub mod names;
 pub mod partition;
 pub mod plan;

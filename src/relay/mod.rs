@@ -42,12 +42,13 @@ const AT_ONCE: usize = 128;
 /// How long an event stays in the outbox after it is out.
 const KEPT: TimeDelta = TimeDelta::days(7);
 /// Topics that are made where they are missing.
-const TOPICS: [&str; 6] = [
+const TOPICS: [&str; 7] = [
     STATEMENT_STORED,
     "progress.attempt.started.v1",
     "progress.attempt.closed.v1",
     "progress.completion.recorded.v1",
     "progress.score.recorded.v1",
+    "progress.rollout.changed.v1",
     DEAD_LETTER,
 ];
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     error::RolloutError,
-    plan::{Known, Plan, What},
+    plan::{Known, Plan, Tell, What},
     run,
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         platform::{
             audit::{self, Entry},
             rollouts::{self, Event, Rollout},
+            tellings::{self, Receiver},
             tenants,
         },
     },
@@ -51,6 +52,7 @@ impl Desk {
             return Err(RolloutError::Faults(faults));
         }
         let (id, value) = (self.ids.uuid(), &json!(plan));
+        let receivers = &plan.tell.as_ref().map(Tell::names).unwrap_or_default();
         self.store
             .run_once("start_rollout", As::Worker, |tx| {
                 Box::pin(async move {
@@ -58,6 +60,7 @@ impl Desk {
                         return Err(RolloutError::Underway);
                     }
                     rollouts::note(tx, id, ("", "started"), &json!({ "digest": digest }), by).await?;
+                    tellings::add(tx, id, receivers).await?;
                     trail(tx, "rollout.start", &plan.name, by).await?;
                     Ok(id)
                 })
@@ -76,6 +79,28 @@ impl Desk {
                         found.push((rollout, events));
                     }
                     Ok(found)
+                })
+            })
+            .await
+    }
+
+    /// Whom a rollout tells, and how far each of them was told.
+    pub async fn receivers(&self, rollout: Uuid) -> Result<Vec<Receiver>, StoreError> {
+        self.store.run_tx("receivers", As::Worker, |tx| Box::pin(tellings::of(tx, rollout))).await
+    }
+
+    /// Lets receivers be tried again, at once, whom the newest rollout of a name could not reach, also when it is over.
+    pub async fn tell_again(&self, name: &str, by: &str) -> Result<Vec<Receiver>, RolloutError> {
+        self.store
+            .run_once("tell_again", As::Worker, |tx| {
+                Box::pin(async move {
+                    let found = rollouts::newest(tx, Some(name), 1).await?.pop();
+                    let rollout = found.ok_or_else(|| RolloutError::Unknown(name.to_owned()))?.id;
+                    if tellings::again(tx, rollout).await? == 0 {
+                        return Err(RolloutError::Refused("it could reach everybody whom it tells".to_owned()));
+                    }
+                    trail(tx, "rollout.tell", name, by).await?;
+                    Ok(tellings::of(tx, rollout).await?)
                 })
             })
             .await

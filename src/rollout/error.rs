@@ -14,6 +14,8 @@ pub enum RolloutError {
     Underway,
     #[error("no rollout {0:?} is underway")]
     NotUnderway(String),
+    #[error("there is no rollout {0:?}")]
+    Unknown(String),
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -27,7 +29,7 @@ impl AsStoreError for RolloutError {
         match self {
             Self::Store(error) => Some(error),
             Self::Flag(error) => error.as_store_error(),
-            Self::Faults(_) | Self::Underway | Self::NotUnderway(_) | Self::Refused(_) => None,
+            Self::Faults(_) | Self::Underway | Self::NotUnderway(_) | Self::Unknown(_) | Self::Refused(_) => None,
         }
     }
 }

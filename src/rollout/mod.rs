@@ -6,6 +6,7 @@ mod error;
 pub mod plan;
 mod run;
 mod samples;
+mod tell;
 pub mod verdict;
 
 pub use self::{
@@ -14,4 +15,5 @@ pub use self::{
     plan::Plan,
     run::{Looked, Moment, Stepped, broken_checks, moment, step},
     samples::Samples,
+    tell::{Listener, Teller, client as teller_client},
 };

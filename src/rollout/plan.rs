@@ -4,10 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::receivers::EVENTS;
+
 /// The newest form of a file that is read here.
 pub const FORMAT: u32 = 1;
 const LONGEST_ABOUT: usize = 2_000;
 const LONGEST_SQL: usize = 10_000;
+const MOST_WEBHOOKS: usize = 16;
 
 /// A plan as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +24,53 @@ pub struct Plan {
     /// What has to hold before a step switches, while it is baked, and after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// Who is told what it does. A release that does not know the section refuses the plan by its name: nobody is left out silently.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tell: Option<Tell>,
     pub steps: Vec<Step>,
+}
+
+/// Who is told what a rollout does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tell {
+    /// Names in `rollout.receivers` of the configuration: addresses and secrets stand there alone.
+    pub webhooks: Vec<String>,
+    /// Whether it goes to the topic of events.
+    pub events: bool,
+}
+
+impl Tell {
+    /// All of them by name.
+    pub fn names(&self) -> Vec<&str> {
+        let events = self.events.then_some(EVENTS);
+        self.webhooks.iter().map(String::as_str).chain(events).collect()
+    }
+
+    fn faults(&self, known: &Known) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.names().is_empty() || self.webhooks.len() > MOST_WEBHOOKS {
+            found.push(format!(
+                "tell: name 1 to {MOST_WEBHOOKS} webhooks, or set events = true, or leave the section out"
+            ));
+        }
+        for (place, name) in self.webhooks.iter().enumerate() {
+            let why = if name.contains([':', '/']) {
+                // It is not repeated: some addresses are a secret.
+                "an address stands in no plan: give it a name in rollout.receivers of the configuration, and name that"
+                    .to_owned()
+            } else if self.webhooks[..place].contains(name) {
+                format!("{name:.80?} is there twice")
+            } else if !known.receivers.contains(name) {
+                let there = if known.receivers.is_empty() { "none".to_owned() } else { known.receivers.join(", ") };
+                format!("rollout.receivers of the configuration names no {name:.80?}; it has {there}")
+            } else {
+                continue;
+            };
+            found.push(format!("tell.webhooks[{place}]: {why}"));
+        }
+        found
+    }
 }
 
 /// A question to the database whose every row is something that is wrong.
@@ -107,6 +156,8 @@ pub struct Known {
     pub files: Vec<KnownFile>,
     pub backfills: Vec<String>,
     pub tenants: Vec<String>,
+    /// Names of those who may be told over HTTP.
+    pub receivers: Vec<String>,
 }
 
 /// Reads the text of a file.
@@ -192,6 +243,7 @@ impl Plan {
                 ));
             }
         }
+        found.extend(self.tell.iter().flat_map(|tell| tell.faults(known)));
         if self.steps.is_empty() {
             found.push("there is no step".to_owned());
         }
@@ -337,6 +389,7 @@ needs = ["everybody"]
             ],
             backfills: vec!["shop/DM001_colour.sql".to_owned()],
             tenants: vec!["acme".to_owned()],
+            receivers: vec!["ops".to_owned(), "chat".to_owned()],
         }
     }
 
@@ -392,6 +445,34 @@ needs = ["everybody"]
         let early =
             GOOD.replace("needs = [\"expand\"]", "needs = [\"contract\"]").replace("needs = [\"everybody\"]", "");
         assert!(read(&early).unwrap().faults(&known()).join("; ").contains("nothing comes after it"));
+    }
+
+    #[test]
+    fn who_is_told_is_named_and_known() {
+        let with = |section: &str| read(&GOOD.replacen("[[steps]]", &format!("[tell]\n{section}\n[[steps]]"), 1));
+        let faults = |section: &str| with(section).unwrap().faults(&known()).join("; ");
+        for fit in ["events = true", "webhooks = [\"ops\", \"chat\"]\nevents = true", "webhooks = [\"ops\"]"] {
+            assert_eq!(faults(fit), "", "{fit}");
+        }
+        let both = with("webhooks = [\"ops\"]\nevents = true").unwrap();
+        assert_eq!(both.tell.unwrap().names(), ["ops", "events"]);
+        for (section, why) in [
+            ("", "tell: name 1 to 16 webhooks"),
+            ("events = false", "tell: name 1 to 16 webhooks"),
+            ("webhooks = [\"ops\", \"https://hunter2.example/x\"]", "tell.webhooks[1]: an address stands in no plan"),
+            ("webhooks = [\"ops\", \"ops\"]", "tell.webhooks[1]: \"ops\" is there twice"),
+            (
+                "webhooks = [\"events\"]",
+                "tell.webhooks[0]: rollout.receivers of the configuration names no \"events\"; it has ops, chat",
+            ),
+        ] {
+            let said = faults(section);
+            assert!(said.starts_with(why) && !said.contains("hunter2"), "{section}: {said}");
+        }
+        assert!(with("webhook = []").unwrap_err().contains("webhook"));
+        assert!(with("webhooks = \"ops\"").unwrap_err().contains("does not fit"));
+        // A plan without the section is kept, and digested, as it always was.
+        assert!(!serde_json::to_string(&read(GOOD).unwrap()).unwrap().contains("tell"));
     }
 
     #[test]

@@ -104,8 +104,8 @@ async fn in_its_turn(tx: &Tx<'_>, missing: &[String], looked: Option<&Looked>) -
     match &step.what {
         What::Expand { .. } => gate(tx, &mut rollout, step, missing).await,
         What::Contract { .. } if rollout.approved_by.is_none() => {
-            hold(tx, &mut rollout, "the contract cannot be taken back: somebody else approves it by `rollout advance`")
-                .await
+            let why = "the contract cannot be taken back: somebody else approves it by `rollout advance`";
+            hold_as(tx, &mut rollout, "needs_approval", why).await
         }
         What::Contract { .. } => gate(tx, &mut rollout, step, missing).await,
         What::Backfill { backfill } => filled(tx, &mut rollout, step, backfill).await,
@@ -202,7 +202,7 @@ async fn filled(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, name: &str) -> 
 
 /// Sets the flag of a step, and writes down what it was.
 async fn switch(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step) -> Result<Stepped, RolloutError> {
-    let What::Switch { flag, value, .. } = &step.what else { return Ok(Stepped::Idle) };
+    let What::Switch { flag, value, bake, .. } = &step.what else { return Ok(Stepped::Idle) };
     let value = declared::read(flags::flag(flag)?, value).map_err(RolloutError::Refused)?;
     let in_force = rows::in_force(tx).await?;
     let (by, reason) = (actor(rollout), format!("step {} of the rollout {}", step.name, rollout.name));
@@ -212,6 +212,9 @@ async fn switch(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step) -> Result<Stepp
         flags::set(tx, &Change { name: flag, tenant, value: Some(value.clone()), reason: &reason }, &by).await?;
         let detail = json!({ "flag": flag, "tenant": tenant, "value": value, "before": before });
         rollouts::note(tx, rollout.id, (&step.name, "set"), &detail, &by).await?;
+    }
+    if let Some(bake) = bake {
+        rollouts::note(tx, rollout.id, (&step.name, "baking"), &json!({ "for": bake }), &by).await?;
     }
     (rollout.state, rollout.why) = ("running".to_owned(), None);
     rollouts::put(tx, rollout, true).await?;
@@ -243,7 +246,10 @@ async fn bake(tx: &Tx<'_>, rollout: &mut Rollout, plan: &Plan, order: &[&Step]) 
     let figures = json!({ "new": new, "old": old });
     match judge(&new, &old, plan.watch.tolerance) {
         Verdict::Worse(why) => worse(tx, rollout, step, &why, &figures).await,
-        Verdict::NotWorse if is_over => on(tx, rollout, step, figures).await,
+        Verdict::NotWorse if is_over => {
+            rollouts::note(tx, rollout.id, (&step.name, "not_worse"), &figures, &actor(rollout)).await?;
+            on(tx, rollout, step, figures).await
+        }
         Verdict::Unknown(missing) if is_over => hold(tx, rollout, &format!("nobody knows yet: {missing}")).await,
         Verdict::NotWorse | Verdict::Unknown(_) => Ok(Stepped::Idle),
     }
@@ -315,6 +321,10 @@ async fn on(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, detail: Value) -> R
 
 /// It holds, and says what is missing; once.
 async fn hold(tx: &Tx<'_>, rollout: &mut Rollout, why: &str) -> Result<Stepped, RolloutError> {
+    hold_as(tx, rollout, "holds", why).await
+}
+
+async fn hold_as(tx: &Tx<'_>, rollout: &mut Rollout, what: &str, why: &str) -> Result<Stepped, RolloutError> {
     if rollout.state == "holding" && rollout.why.as_deref() == Some(why) {
         return Ok(Stepped::Idle);
     }
@@ -322,7 +332,7 @@ async fn hold(tx: &Tx<'_>, rollout: &mut Rollout, why: &str) -> Result<Stepped, 
     (rollout.state, rollout.why) = ("holding".to_owned(), Some(why.to_owned()));
     rollouts::put(tx, rollout, rollout.acted_at.is_some()).await?;
     if is_first {
-        rollouts::note(tx, rollout.id, (&step, "holds"), &json!({ "why": why }), &by).await?;
+        rollouts::note(tx, rollout.id, (&step, what), &json!({ "why": why }), &by).await?;
     }
     Ok(Stepped::Idle)
 }

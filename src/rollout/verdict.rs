@@ -46,7 +46,7 @@ pub fn judge(new: &Counted, old: &Counted, tolerance: f64) -> Verdict {
             let part = |count: i64, of: i64| 100.0 * count as f64 / of as f64;
             let (theirs, others) = (part(bad, new.requests), part(good, old.requests));
             return Verdict::Worse(format!(
-                "{what}: {theirs:.2} % of the pilots' requests, {others:.2} % of the rest's"
+                "{what}: {theirs:.2} % of the requests of pilots, {others:.2} % of those of the rest"
             ));
         }
         if high >= tolerance {

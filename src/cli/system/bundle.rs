@@ -18,6 +18,7 @@ use crate::{
         promise,
         report::{ModuleStatus, Report},
     },
+    model::masked::masked,
     store::{
         As, Store,
         door::tls,
@@ -158,46 +159,10 @@ fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A message without what could be somebody's: quoted texts, addresses, and what has an `@`.
-fn masked(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    // Every second piece stands between quotes, and so does one that is never closed.
-    for (place, piece) in text.split(['"', '\'', '`', '“', '”']).enumerate() {
-        if place % 2 == 1 {
-            out.push('…');
-            continue;
-        }
-        for word in piece.split_inclusive(char::is_whitespace) {
-            let is_somebodys = word.contains('@') || word.contains("://") || word.contains('%');
-            out.push_str(if is_somebodys { "… " } else { word });
-        }
-    }
-    out
-}
-
 /// The metrics of a service that runs beside.
 async fn asked(url: &str) -> anyhow::Result<String> {
     let tls = tls::client_config(None)?;
     let client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(PATIENCE).build()?;
     let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
     Ok(answer.with_context(|| format!("{url} does not answer"))?.text().await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_be_somebodys_is_not_told() {
-        for (text, told) in [
-            ("relation is away", "relation is away"),
-            ("Key (mbox)=(mailto:ann@example.com) exists", "Key … exists"),
-            ("no tenant \"acme\" there", "no tenant … there"),
-            ("of 'ann", "of …"),
-            ("see https://lms.example/ann now", "see … now"),
-            ("3 files; it's ann", "3 files; it…"),
-        ] {
-            assert_eq!(masked(text), told, "{text}");
-        }
-    }
 }

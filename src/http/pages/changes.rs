@@ -20,7 +20,10 @@ use crate::{
     http::HttpError,
     migrate::{backfill::Standing, jobs::Jobs},
     model::plan,
-    store::platform::rollouts::{Event, Rollout},
+    store::platform::{
+        rollouts::{Event, Rollout},
+        tellings::Receiver,
+    },
 };
 
 /// The place in the navigation, and what stands beside each other there.
@@ -230,7 +233,21 @@ struct Report {
     acts: &'static [&'static str],
     facts: Vec<(&'static str, String)>,
     events: Table,
+    receivers: Table,
     plan: String,
+}
+
+const RECEIVER: [&str; 6] = ["Receiver", "State", "Told", "Waiting", "Last", "Why not"];
+
+fn receiver(one: &Receiver) -> Vec<Cell> {
+    vec![
+        Cell::text(one.name.as_str()),
+        Cell::state(one.state()),
+        Cell::text(one.count.to_string()),
+        Cell::text(one.waiting.to_string()),
+        Cell::text(plain::maybe(one.told_at)),
+        Cell::text(one.last_error.clone().unwrap_or_else(|| "–".to_owned())),
+    ]
 }
 
 const EVENT: [&str; 5] = ["At", "Step", "What", "Detail", "By"];
@@ -243,6 +260,7 @@ async fn report(
 ) -> Result<HttpResponse, PageError> {
     visitor.caller.require_operator()?;
     let (one, events) = found(&pages, &id).await?;
+    let receivers = pages.rollouts.receivers(one.id).await?;
     let event = |event: &Event| {
         let detail = if event.detail == json!({}) { "–".to_owned() } else { event.detail.to_string() };
         [plain::time(event.at), event.step.clone(), event.what.clone(), detail, event.by.clone()].map(Cell::text).into()
@@ -261,6 +279,7 @@ async fn report(
             ("Over", plain::maybe(one.finished_at)),
             ("Digest of its plan", one.digest.clone()),
         ],
+        receivers: Table::new("Whom it tells", &RECEIVER, receivers.iter().map(receiver).collect()),
         events: Table::new("What it did", &EVENT, events.iter().rev().map(event).collect()).cut(EVENTS),
         plan: pretty(&one.plan),
     };

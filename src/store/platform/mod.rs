@@ -17,4 +17,5 @@ pub mod residences;
 pub mod rollouts;
 pub mod sessions;
 pub mod signing_keys;
+pub mod tellings;
 pub mod tenants;

@@ -21,6 +21,7 @@ mod migrations;
 mod pools;
 mod process;
 mod relay;
+mod rollout;
 mod shelf;
 mod store;
 mod trail;
@@ -50,6 +51,7 @@ pub use self::{
     pools::{PoolFigures, PoolMetrics},
     process::{PHASES, ProcessMetrics},
     relay::RelayMetrics,
+    rollout::RolloutMetrics,
     shelf::ShelfMetrics,
     store::StoreMetrics,
     trail::TrailMetrics,
@@ -80,6 +82,7 @@ pub struct Areas {
     pub pools: PoolMetrics,
     pub process: ProcessMetrics,
     pub relay: RelayMetrics,
+    pub rollout: RolloutMetrics,
     pub shelf: ShelfMetrics,
     pub store: StoreMetrics,
     pub audit: AuditMetrics,
@@ -115,6 +118,7 @@ impl Metrics {
         let pools = PoolMetrics::register(&registry)?;
         let process = ProcessMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
+        let rollout = RolloutMetrics::register(&registry)?;
         let shelf = ShelfMetrics::register(&registry)?;
         let store = StoreMetrics::register(&registry)?;
         let audit = AuditMetrics::register(&registry)?;
@@ -138,6 +142,7 @@ impl Metrics {
             pools,
             process,
             relay,
+            rollout,
             shelf,
             store,
             audit,

@@ -22,7 +22,11 @@ static SCHEMAS: LazyLock<HashMap<&str, Validator>> = LazyLock::new(|| {
         let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         (kind, jsonschema::options().should_validate_formats(true).build(&schema).unwrap())
     };
-    TOPICS.into_iter().chain(["progress.dlq", "progress.audit.checkpoint.v1"]).map(read).collect()
+    TOPICS
+        .into_iter()
+        .chain(["progress.dlq", "progress.audit.checkpoint.v1", "progress.rollout.changed.v1"])
+        .map(read)
+        .collect()
 });
 
 /// Fails for a message that its schema refuses, and for one with a mailbox in it.

@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod migrations;
 pub mod partitions;
 mod planned;
+mod receivers;
 pub mod residency;
 pub mod rollouts;
 pub mod tenants;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::receivers;
 use crate::http::{
     HttpError, Problem,
     api::{
@@ -33,7 +34,7 @@ endpoints! {
     /// Rollouts.
     Rollouts: list as __path_list, start as __path_start, check as __path_check, show as __path_show,
         advance as __path_advance, approve as __path_approve, pause as __path_pause, resume as __path_resume,
-        abort as __path_abort,
+        abort as __path_abort, tell_again as __path_tell_again,
 }
 
 /// Rollouts of a list.
@@ -97,6 +98,8 @@ struct Told {
     #[schema(value_type = Object)]
     plan: Value,
     events: Vec<Did>,
+    /// Whom it tells.
+    receivers: Vec<receivers::Shown>,
 }
 
 /// A plan as its file says it.
@@ -188,7 +191,7 @@ async fn check(
     Ok(HttpResponse::Ok().json(Planned { name: plan.name.clone(), digest: digests::digest(&plan), order, faults }))
 }
 
-/// The newest rollout of a name: where it is, its plan, and everything that it did.
+/// The newest rollout of a name: where it is, its plan, everything that it did, and whom it told of that.
 #[utoipa::path(get, path = "/api/v1/admin/rollouts/{name}", tag = "rollouts", operation_id = "getRollout",
     params(("name" = String, Path, description = "the rollout's name")),
     responses((status = 200, description = "the rollout", body = Told)))]
@@ -198,7 +201,9 @@ async fn show(caller: Caller, desk: Data<Desk>, name: Path<String>, req: HttpReq
     let (rollout, events) = newest(&desk, &name).await?;
     let plan = rollout.plan.clone();
     let events = events.into_iter().map(Did::from).collect();
-    Ok(HttpResponse::Ok().json(Told { rollout: Shown::from(rollout), plan, events }))
+    let receivers = desk.receivers(rollout.id).await.map_err(HttpError::Store)?;
+    let receivers = receivers.into_iter().map(receivers::Shown::from).collect();
+    Ok(HttpResponse::Ok().json(Told { rollout: Shown::from(rollout), plan, events, receivers }))
 }
 
 /// Lets one that holds go on, past what is not known.
@@ -282,6 +287,23 @@ async fn abort(
     answered(desk.abort(underway(&name)?, &why, by).await)
 }
 
+/// Tells those again, at once, whom the newest rollout of a name could not reach, also when it is over.
+#[utoipa::path(post, path = "/api/v1/admin/rollouts/{name}/tell-again", tag = "rollouts", operation_id = "tellRolloutAgain",
+    params(("name" = String, Path, description = "the rollout's name")),
+    responses((status = 200, description = "whom it tells", body = receivers::Listed),
+              (status = 409, description = "it could reach everybody", body = ProblemDocument,
+               content_type = "application/problem+json")))]
+async fn tell_again(
+    caller: Caller,
+    desk: Data<Desk>,
+    name: Path<String>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let by = &allowed(&caller, &req)?;
+    let told = desk.tell_again(underway(&name)?, by).await.map_err(problem)?;
+    Ok(HttpResponse::Ok().json(receivers::Listed { data: told.into_iter().map(receivers::Shown::from).collect() }))
+}
+
 fn allowed(caller: &Caller, req: &HttpRequest) -> Result<String, HttpError> {
     caller.require_operator()?;
     Parameters::read(req.query_string(), &[])?;
@@ -315,7 +337,7 @@ fn problem(error: RolloutError) -> Problem {
     match error {
         RolloutError::Faults(_) => refuse("plan", &text).into(),
         RolloutError::Underway | RolloutError::Refused(_) | RolloutError::Flag(_) => HttpError::Conflict(text).into(),
-        RolloutError::NotUnderway(_) => HttpError::NotFound(text).into(),
+        RolloutError::NotUnderway(_) | RolloutError::Unknown(_) => HttpError::NotFound(text).into(),
         RolloutError::Store(error) => HttpError::Store(error).into(),
     }
 }
