@@ -69,6 +69,7 @@ mod shell;
 mod stock;
 mod subject;
 mod supervised;
+mod tellings;
 mod tls;
 mod transfer;
 mod validate;

@@ -144,7 +144,7 @@ on_the_newest_server! {
             patience::until("the pilot works again", works).await;
             let (_, report, _) = stage.run(&["report", "a-change"]);
             let what: Vec<&str> = report[1..].iter().map(|event| event["what"].as_str().unwrap()).collect();
-            assert_eq!(what, ["started", "set", "worse", "rolled_back"], "{flag}: everybody else never saw it");
+            assert_eq!(what, ["started", "set", "baking", "worse", "rolled_back"], "{flag}: everybody else never saw it");
         }
         let sql = "SELECT count(DISTINCT tenant_id) FROM ledger.statements";
         let tenants: i64 = stage.app.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0);
@@ -173,6 +173,11 @@ on_the_newest_server! {
         };
         let done = patience::until("done", done).await;
         assert_eq!((&done["askedBy"], &done["approvedBy"]), (&json!("ann"), &json!("bob")));
+        let (_, report, _) = stage.run(&["report", "a-change"]);
+        let what = report[1..].iter().map(|event| event["what"].as_str().unwrap()).filter(|what| *what != "holds");
+        let baked = ["set", "baking", "not_worse", "done"];
+        let all = [&["started"][..], &baked, &baked, &["needs_approval", "advanced", "done", "ended"]].concat();
+        assert_eq!(what.collect::<Vec<_>>(), all);
         assert_eq!(in_force(&stage.app, "xapi.page_default", None).await, Some(json!(50)));
         let (code, _, why) = stage.run(&["abort", "a-change", "--reason", "too late"]);
         assert!(code == Some(1) && why.contains("underway"), "{why}");
