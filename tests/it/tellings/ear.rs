@@ -1,7 +1,7 @@
 //! Somebody who is told of rollouts over HTTP: hears, and answers as a test wants it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -97,6 +97,13 @@ impl Ear {
     /// What was answered with 2xx.
     pub fn heard(&self) -> Vec<Request> {
         self.kept.heard.lock().unwrap().clone()
+    }
+
+    /// The same without what it has already, as a receiver looks that minds ids.
+    pub fn words_once(&self) -> Vec<String> {
+        let (mut known, mut heard) = (HashSet::new(), self.heard());
+        heard.retain(|request| known.insert(request.id().to_owned()));
+        heard.iter().map(Request::what).collect()
     }
 
     /// What it heard, in a word each.
