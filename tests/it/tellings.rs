@@ -142,6 +142,12 @@ on_the_newest_server! {
         }
         assert!(chat.iter().all(|request| !request.headers.contains_key("webhook-signature")));
 
+        let sent = "progress.outbox WHERE type = 'progress.rollout.changed.v1' AND published_at IS NOT NULL";
+        patience::until("the events are sent", async || match stage.count(sent).await {
+            5 => Ok(()),
+            other => Err(format!("{other} of 5")),
+        })
+        .await;
         // The topic has the same events under the same ids.
         let topic = kafka::Topic::existing(brokers.clone(), format!("{prefix}progress.rollout.changed.v1"), 6);
         let received = topic.read(ALL.len()).await;
