@@ -24,7 +24,7 @@ bench: ## benchmarks, against servers of their own; half an hour (docs/performan
 	@scripts/install-tools build test
 	@scripts/with-services cargo bench --locked
 
-dist: ## a tarball and a Debian package of the release build, in target/dist
+dist: ## a tarball and a Debian package of the release build, and the Helm chart, in target/dist
 	@scripts/install-tools build
 	@PATH="$$PATH:$$HOME/.cargo/bin" scripts/dist/build
 

