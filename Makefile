@@ -1,6 +1,6 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test gateway check bench dist up down
+.PHONY: help run test gateway check bench site dist up down
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -23,6 +23,9 @@ check: ## form, lints, licences, advisories, documentation
 bench: ## benchmarks, against servers of their own; half an hour (docs/performance.md)
 	@scripts/install-tools build test
 	@scripts/with-services cargo bench --locked
+
+site: ## the documentation as a site of plain files with a search, in target/site
+	@scripts/site/build
 
 dist: ## a tarball and a Debian package of the release build, and the Helm chart, in target/dist
 	@scripts/install-tools build

@@ -72,5 +72,6 @@ mod supervised;
 mod tellings;
 mod tls;
 mod transfer;
+mod tutorial;
 mod validate;
 mod xapi;

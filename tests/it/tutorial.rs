@@ -1,0 +1,51 @@
+//! The commands of `docs/tutorial.md`, run as they stand there, by the shell, against the real binary and its own PostgreSQL.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+
+use crate::support::{
+    process::{Process, command},
+    settings,
+};
+
+/// The shell's part of the page, block by block.
+fn blocks() -> Vec<&'static str> {
+    let page = include_str!("../../docs/tutorial.md");
+    page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_tutorial_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    // The server's user passes through it.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let built = folder.path().join("target/quick");
+    fs::create_dir_all(&built).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_progress-service"), built.join("progress-service")).unwrap();
+    let variables: BTreeMap<String, String> = [
+        ("PROGRESS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("PROGRESS_PG_BIN".to_owned(), settings::required("TEST_PG_PROGRAMS")),
+    ]
+    .into();
+    let blocks = blocks();
+    assert!(blocks.len() > 8 && blocks[0] == "make run\n", "{blocks:?}");
+
+    // What `make run` does when it has built the program.
+    let mut serve = command(&["serve"], &variables);
+    serve.current_dir(&folder);
+    let mut service = Process::start(serve);
+    let address = service.says("listening on http://").await;
+    let script = format!("set -euo pipefail\n{}", blocks[1..].concat()).replace("127.0.0.1:8080", &address);
+    let mut shell = crate::support::process::command_of("bash", &["-c", &script], &variables);
+    let ran = tokio::task::spawn_blocking({
+        let folder = folder.path().to_owned();
+        move || shell.current_dir(folder).output().unwrap()
+    });
+    let ran = ran.await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    for words in ["mailto:ann@example.com", "2000 statements made", "\"learner\":", "  erased  ", "\n404\n", "cleared"] {
+        assert!(said.contains(words), "nothing says {words:?}:\n{said}");
+    }
+    service.signal("INT");
+    assert!(service.ended().await.success(), "Ctrl-C ends it");
+}
