@@ -21,6 +21,7 @@ mod erasure;
 mod flags;
 mod forward;
 mod jobs;
+mod metrics;
 mod migrations;
 mod openapi;
 mod partitions;
@@ -75,6 +76,9 @@ enum Command {
     /// Show, check, document and migrate the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Document the metrics
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// See, check and apply database migrations
     Migrations(migrations::Args),
     /// Look at the database: ping, permissions, checks, indexes
@@ -140,6 +144,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve => serve::run(),
         Command::Config(command) => config::run(command),
+        Command::Metrics(command) => metrics::run(&command),
         Command::Migrations(args) => begin_migrations(args),
         Command::Db(args) => begin_db(args),
         Command::Rollout(args) => begin_rollout(args),

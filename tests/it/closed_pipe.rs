@@ -6,7 +6,9 @@ use crate::support::process::command;
 
 #[test]
 fn a_command_whose_reader_went_away_ends_well_and_says_nothing() {
-    for arguments in [&["config", "docs"][..], &["version"], &["compat", "--root", env!("CARGO_MANIFEST_DIR")]] {
+    for arguments in
+        [&["config", "docs"][..], &["metrics", "docs"], &["version"], &["compat", "--root", env!("CARGO_MANIFEST_DIR")]]
+    {
         let (reader, writer) = pipe().unwrap();
         // Nobody is there from the first byte on.
         drop(reader);

@@ -98,7 +98,12 @@ fn the_package_has_the_program_its_unit_its_manuals_and_completions() {
     assert!(names.iter().any(|path| path.to_string_lossy().ends_with(".tar.gz")), "{names:?}");
     assert!(names.iter().any(|path| path.ends_with("SHA256SUMS")), "{names:?}");
     let chart = folder.path().join(concat!("progress-service-", env!("CARGO_PKG_VERSION"), ".tgz"));
-    let inside = Command::new("tar").arg("-xzOf").arg(&chart).arg("progress-service/files/alerts.yml").output().unwrap();
+    let inside =
+        Command::new("tar").arg("-xzOf").arg(&chart).arg("progress-service/files/alerts.yml").output().unwrap();
     let alerts = std::fs::read(root.join("scripts/dist/alerts.yml")).unwrap();
-    assert!(inside.stdout == alerts, "the chart has the alerts themselves: {}", String::from_utf8_lossy(&inside.stderr));
+    assert!(
+        inside.stdout == alerts,
+        "the chart has the alerts themselves: {}",
+        String::from_utf8_lossy(&inside.stderr)
+    );
 }

@@ -43,7 +43,8 @@ async fn every_command_of_the_tutorial_does_what_it_says() {
     let ran = ran.await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    for words in ["mailto:ann@example.com", "2000 statements made", "\"learner\":", "  erased  ", "\n404\n", "cleared"] {
+    for words in ["mailto:ann@example.com", "2000 statements made", "\"learner\":", "  erased  ", "\n404\n", "cleared"]
+    {
         assert!(said.contains(words), "nothing says {words:?}:\n{said}");
     }
     service.signal("INT");

@@ -1,8 +1,8 @@
 //! The archive: what was published, in which state the months are, what is due by the schedule and was not done.
 
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct ArchiveMetrics {
@@ -21,14 +21,20 @@ pub struct ArchiveMetrics {
 impl ArchiveMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let statements =
-            Opts::new("progress_archive_statements_total", "statements in segments that this node published");
+            Opts::new("progress_archive_statements_total", "statements of the segments that this node published");
         let bytes = Opts::new("progress_archive_bytes_total", "bytes of the segments that this node published");
         let damaged = Opts::new(
             "progress_archive_damaged_total",
-            "published segments that were found not to be as they were written",
+            "published segments that `archive verify` found not to be as they were written",
         );
-        let months = Opts::new("progress_archive_months", "months of the ledger, by state");
-        let due = Opts::new("progress_archive_due", "changes of months that are due by the schedule and not done");
+        let months = Opts::new(
+            "progress_archive_months",
+            "months of the ledger in each state, as the node that keeps the schedule saw them last",
+        );
+        let due = Opts::new(
+            "progress_archive_due",
+            "changes of months that are due by the schedule and were not done when it last looked",
+        );
         Ok(Self {
             statements: register(registry, IntCounter::with_opts(statements))?,
             bytes: register(registry, IntCounter::with_opts(bytes))?,

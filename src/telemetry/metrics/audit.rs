@@ -1,8 +1,8 @@
 //! The log of the audit trail: how long it is, how far it is anchored outside, and what could not be.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct AuditMetrics {
@@ -15,10 +15,15 @@ pub struct AuditMetrics {
 
 impl AuditMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let entries =
-            IntGauge::new("progress_audit_log_entries", "entries of the audit trail that have a place in the log");
-        let anchored =
-            Opts::new("progress_audit_anchored_entries", "entries of the log under a checkpoint that lies outside");
+        let entries = IntGauge::new(
+            "progress_audit_log_entries",
+            "entries of the audit trail that have a place in the log, as the node knows that gives places",
+        );
+        let anchored = Opts::new(
+            "progress_audit_anchored_entries",
+            "how many entries of the log lie under a checkpoint outside: `objects`, `kafka`; alert when it stays \
+            behind",
+        );
         let failures =
             Opts::new("progress_audit_anchor_failures_total", "checkpoints that could not be brought outside");
         Ok(Self {

@@ -1,8 +1,8 @@
 //! Callers that were not let in.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct AuthMetrics {
@@ -12,7 +12,11 @@ pub struct AuthMetrics {
 
 impl AuthMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let refusals = Opts::new("progress_auth_refusals_total", "callers that were not let in, by reason");
+        let refusals = Opts::new(
+            "progress_auth_refusals_total",
+            "callers that were not let in: `missing`, `malformed`, `wrong` (key or secret), `expired`, `revoked`, \
+            `token`, `tenant`; `unavailable` says nothing of the caller",
+        );
         Ok(Self { refusals: register(registry, IntCounterVec::new(refusals, &["reason"]))? })
     }
 }

@@ -1,8 +1,8 @@
 //! Backups: when the newest was made, when the newest good one, whether that is too long ago, what failed.
 
-use prometheus::{IntCounter, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntGauge, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct BackupMetrics {
@@ -17,15 +17,15 @@ pub struct BackupMetrics {
 
 impl BackupMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let made =
-            Opts::new("progress_backup_last_made_seconds", "when the newest backup ended, in seconds since 1970");
-        let verified = Opts::new(
-            "progress_backup_last_verified_seconds",
-            "when the newest backup ended that was verified and found good, in seconds since 1970",
+        let made = Opts::new(
+            "progress_backup_last_made_seconds",
+            "Unix time at which the newest backup ended: docs/backups.md",
         );
+        let verified =
+            Opts::new("progress_backup_last_verified_seconds", "Unix time at which the newest good backup ended");
         let overdue = Opts::new(
             "progress_backup_overdue",
-            "1 while the newest verified backup is older than two rounds of the schedule",
+            "1 while the newest good backup is older than two rounds of the schedule",
         );
         let failures =
             Opts::new("progress_backup_failures_total", "backups and verifications of the schedule that failed");

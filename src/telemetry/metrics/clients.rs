@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 /// Names and versions that are told apart; all that come later count as one.
 const MOST: usize = 100;
@@ -23,7 +23,11 @@ pub struct Clients {
 
 impl Clients {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = Opts::new("progress_http_clients_total", "requests with valid credentials, by program");
+        let requests = Opts::new(
+            "progress_http_clients_total",
+            "requests with valid credentials by program, as it calls itself in `User-Agent`: its name and the first \
+            two numbers of its version; the first 100 that a node sees are told apart, the others are `other`",
+        );
         let requests = register(registry, IntCounterVec::new(requests, &["client", "version"]))?;
         Ok(Self { requests, seen: Arc::default() })
     }
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_a_hundred_and_who_was_there_stays() {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let clients = Clients::register(&registry).unwrap();
         (0..500).for_each(|n| clients.called(&format!("c{n}/1.0")));
         clients.called("c7/1.0.9");

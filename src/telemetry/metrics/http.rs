@@ -1,8 +1,8 @@
 //! Requests: how many, how long, how many now.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, core::Collector};
 
-use super::{SECONDS, clients::Clients, latencies::Latencies, register};
+use super::{SECONDS, clients::Clients, latencies::Latencies, register, registry::Registry};
 
 #[derive(Debug)]
 pub struct HttpMetrics {
@@ -27,7 +27,10 @@ pub struct HttpMetrics {
 impl HttpMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = Opts::new("progress_http_requests_total", "answered requests");
-        let old_names = Opts::new("progress_http_old_names_total", "requests by a name that is on its way out");
+        let old_names = Opts::new(
+            "progress_http_old_names_total",
+            "requests by a name that is on its way out: see docs/compatibility.md",
+        );
         let seconds = HistogramOpts::new("progress_http_request_seconds", "time to the head of the answer");
         Ok(Self {
             requests: register(registry, IntCounterVec::new(requests, &["method", "route", "status"]))?,
@@ -37,14 +40,20 @@ impl HttpMetrics {
                 registry,
                 IntCounter::new("progress_http_slow_bodies_total", "bodies cut as too slow"),
             )?,
-            held_bytes: register(registry, IntGauge::new("progress_http_held_bytes", "bytes that requests hold"))?,
+            held_bytes: register(
+                registry,
+                IntGauge::new("progress_http_held_bytes", "bytes that requests hold together, of `http.memory`"),
+            )?,
             no_room: register(
                 registry,
                 IntCounter::new("progress_http_no_room_total", "requests refused because of `http.memory`"),
             )?,
             untaken: register(
                 registry,
-                IntCounter::new("progress_http_untaken_answers_total", "large answers not taken to their end"),
+                IntCounter::new(
+                    "progress_http_untaken_answers_total",
+                    "large answers that their clients did not take to the end",
+                ),
             )?,
             old_names: register(registry, IntCounterVec::new(old_names, &["old"]))?,
             clients: Clients::register(registry)?,

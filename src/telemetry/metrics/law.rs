@@ -1,8 +1,8 @@
 //! What the law asks for: what retention and erasures have removed, what waits to be, since when, and what is held.
 
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntGauge, IntGaugeVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 /// Read out of the database by the node that leads the loop `law`: every node's and every command's work is in them.
 #[derive(Debug)]
@@ -23,27 +23,43 @@ impl LawMetrics {
         };
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
         Ok(Self {
-            erasures: gauges("progress_erasures", "requests to erase somebody, by state", "state")?,
+            erasures: gauges(
+                "progress_erasures",
+                "requests to erase somebody: `requested`, `hidden` (being removed), `queued` (a law keeps it), \
+                `erased`, `refused`. Figures of erasure, retention and holds are read out of the database by the \
+                node that leads the loop `law`, each half minute: the work of every node and command is in them",
+                "state",
+            )?,
             erasure_oldest: gauge(
                 "progress_erasure_oldest_seconds",
-                "when the oldest request was made that is to be carried out now, in seconds since 1970; 0: none is",
+                "Unix time at which the oldest request was made that is to be carried out now; 0: none is",
             )?,
             erased: gauges(
                 "progress_erasure_removed",
-                "what erasures have removed or written anew, by place",
+                "what erasures removed or wrote anew: `statements`, `archived`, `redacted`, `archivedRedacted`, \
+                `segments`, `objects`, `bytesRemoved`, `bytesWritten`, `documents`, `attachments`, `agents`, \
+                `launches`, `words`, `attempts`, `projectedRows`",
                 "place",
             )?,
             removals: gauges(
                 "progress_retention_removals",
-                "what retention has marked, by what became of it",
+                "what retention has marked: `marked`, `removing`, `removed`, `spared`",
                 "state",
             )?,
             removal_oldest_due: gauge(
                 "progress_retention_oldest_due_seconds",
-                "since when the oldest removal that was not made is due, in seconds since 1970; 0: none is marked",
+                "Unix time at which the oldest removal that was not made became due, or will; 0: none is marked",
             )?,
-            removed: gauges("progress_retention_removed", "rows that retention has removed, by place", "place")?,
-            holds: gauges("progress_holds", "legal holds that stand, by what they are over", "scope")?,
+            removed: gauges(
+                "progress_retention_removed",
+                "rows that retention removed: `statements`, `documents`, `attachments`, `attempts`, `events`",
+                "place",
+            )?,
+            holds: gauges(
+                "progress_holds",
+                "legal holds that stand: over a `tenant`, a `person`, a `registration` or a `course`",
+                "scope",
+            )?,
         })
     }
 

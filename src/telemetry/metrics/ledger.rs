@@ -1,8 +1,8 @@
 //! The ledger: its months, and what its statements say that no registry knows.
 
-use prometheus::{Gauge, IntCounter, Registry};
+use prometheus::{Gauge, IntCounter};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct LedgerMetrics {
@@ -23,7 +23,7 @@ impl LedgerMetrics {
             )?,
             ends_at: register(
                 registry,
-                Gauge::new("progress_ledger_ends_at_seconds", "unix time at which the last month that is made ends"),
+                Gauge::new("progress_ledger_ends_at_seconds", "Unix time at which the last month that is made ends"),
             )?,
             unregistered_verbs: register(
                 registry,

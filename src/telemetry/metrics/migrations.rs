@@ -1,8 +1,8 @@
 //! Migrations while this process lives, whoever ran them: files by how they ended, their time, the rows they touched.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 /// From a hundredth of a second to three hours.
 const LONG: &[f64] = &[0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1_800.0, 10_800.0];
@@ -29,17 +29,29 @@ pub struct MigrationMetrics {
 
 impl MigrationMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let files = Opts::new("progress_migration_files_total", "migration files by how they ended");
-        let seconds = HistogramOpts::new("progress_migration_file_seconds", "time of one file").buckets(LONG.to_vec());
-        let rows = IntCounter::new("progress_migration_rows_total", "rows inserted, changed and deleted by files");
-        let runs = Opts::new("progress_migration_runs_total", "runs of migrations, by how they ended");
-        let stepped_back =
-            IntCounter::new("progress_migration_stepped_back_total", "times a file stepped back from a lock")?;
+        let files =
+            Opts::new("progress_migration_files_total", "migration files: `applied`, `recorded`, `undone`, `failed`");
+        let seconds =
+            HistogramOpts::new("progress_migration_file_seconds", "time of one migration file").buckets(LONG.to_vec());
+        let rows =
+            IntCounter::new("progress_migration_rows_total", "rows inserted, changed and deleted by migration files");
+        let runs = Opts::new(
+            "progress_migration_runs_total",
+            "runs of migrations: `succeeded`, `failed`, `withheld`; `stalled` of those asked for over HTTP",
+        );
+        let stepped_back = IntCounter::new(
+            "progress_migration_stepped_back_total",
+            "times that a migration file stepped back from a lock",
+        )?;
         let caused = HistogramOpts::new(
             "progress_migration_caused_wait_seconds",
-            "longest wait for a lock of a file that was seen, by file",
+            "for each file that was watched, the longest wait of somebody else for its locks that was seen \
+            (docs/migrations.md)",
         );
-        let checks = Opts::new("progress_system_check", "0 passes, 1 is not known, 2 warns, 3 fails");
+        let checks = Opts::new(
+            "progress_system_check",
+            "by check: 0 passes, 1 is not known, 2 warns, 3 fails (docs/migrations.md)",
+        );
         Ok(Self {
             checks: register(registry, IntGaugeVec::new(checks, &["check"]))?,
             files: register(registry, IntCounterVec::new(files, &["outcome"]))?,

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod backup;
 mod clients;
+mod docs;
 mod figures;
 mod forward;
 mod http;
@@ -20,6 +21,7 @@ mod ledger;
 mod migrations;
 mod pools;
 mod process;
+mod registry;
 mod relay;
 mod rollout;
 mod shelf;
@@ -31,7 +33,9 @@ mod worker;
 
 use std::sync::Arc;
 
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, TextEncoder};
+
+use self::registry::Registry;
 
 pub use self::{
     archive::ArchiveMetrics,
@@ -103,7 +107,7 @@ impl std::ops::Deref for Metrics {
 impl Metrics {
     /// A fresh registry: two services in one process (as in tests) do not share counts.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let archive = ArchiveMetrics::register(&registry)?;
         let auth = AuthMetrics::register(&registry)?;
         let backup = BackupMetrics::register(&registry)?;
@@ -156,6 +160,11 @@ impl Metrics {
     /// The few values that a person looks at, as they are now.
     pub fn figures(&self) -> Figures {
         Figures::of(&self.registry.gather())
+    }
+
+    /// What each metric is, as a page of the documentation.
+    pub fn markdown(&self) -> String {
+        docs::markdown(&self.registry.described())
     }
 
     /// All values in Prometheus' text format.

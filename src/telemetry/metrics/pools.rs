@@ -6,10 +6,12 @@ use std::{
 };
 
 use prometheus::{
-    IntGaugeVec, Opts, Registry,
+    IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+
+use super::registry::Registry;
 
 /// One pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,17 @@ impl PoolMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["pool"]);
         let gauges = [
-            gauge("progress_store_pool_limit", "database connections a pool may have")?,
+            gauge(
+                "progress_store_pool_limit",
+                "database connections a pool may have: `service` for requests, `worker` for loops and administration",
+            )?,
             gauge("progress_store_pool_connections", "database connections a pool has")?,
             gauge("progress_store_pool_in_use", "database connections that are in use")?,
-            gauge("progress_store_pool_waiting", "callers that wait for a database connection")?,
+            gauge(
+                "progress_store_pool_waiting",
+                "callers that wait for a database connection; more than 0 for long means that `database.pool_size` \
+                is too small or the database too slow",
+            )?,
         ];
         let pools = Self(Arc::new(Pools { watched: Mutex::default(), gauges }));
         registry.register(Box::new(pools.clone()))?;

@@ -5,12 +5,12 @@
 use std::fs;
 
 use prometheus::{
-    Counter, Gauge, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, Gauge, IntGauge, IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
-use super::register;
+use super::{register, registry::Registry};
 
 /// The phases of a service, each a series of its own: `sum by (phase)` over nodes counts them.
 pub const PHASES: [&str; 4] = ["starting", "maintenance", "serving", "draining"];
@@ -22,7 +22,7 @@ pub struct ProcessMetrics {
 
 impl ProcessMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let build = Opts::new("progress_build_info", "1, with the version of this build");
+        let build = Opts::new("progress_build_info", "1, for each build");
         let build = register(registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let phase = Opts::new("progress_phase", "1 for the phase this node is in, 0 for the others");
@@ -57,9 +57,9 @@ impl Kernel {
             cpu: Counter::new("process_cpu_seconds_total", "processor time of this process, user and system")?,
             resident: IntGauge::new("process_resident_memory_bytes", "memory of this process that is in RAM")?,
             threads: IntGauge::new("process_threads", "threads of this process")?,
-            open_files: IntGauge::new("process_open_fds", "open files and sockets")?,
-            most_files: IntGauge::new("process_max_fds", "files and sockets that may be open")?,
-            started: Gauge::new("process_start_time_seconds", "unix time at which this process began")?,
+            open_files: IntGauge::new("process_open_fds", "open files and sockets of this process")?,
+            most_files: IntGauge::new("process_max_fds", "files and sockets that may be open (`ulimit -n`)")?,
+            started: Gauge::new("process_start_time_seconds", "Unix time at which this process began")?,
         })
     }
 
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn one_phase_is_on() {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let metrics = ProcessMetrics::register(&registry).unwrap();
         metrics.phase_is("serving");
         let on: i64 = PHASES.iter().map(|phase| metrics.phase.with_label_values(&[phase]).get()).sum();

@@ -1,8 +1,8 @@
 //! Rollouts: what is still to be told of them.
 
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{IntGaugeVec, Opts};
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct RolloutMetrics {
@@ -11,7 +11,10 @@ pub struct RolloutMetrics {
 
 impl RolloutMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let opts = Opts::new("progress_rollout_untold", "what receivers of rollouts are still to be told, by state");
+        let opts = Opts::new(
+            "progress_rollout_untold",
+            "what receivers of rollouts are still to be told: `waiting`, or `failed`, which is not tried any more; by the node that leads the loop `tellings` ([rollouts.md](rollouts.md#who-is-told))",
+        );
         Ok(Self { untold: register(registry, IntGaugeVec::new(opts, &["state"]))? })
     }
 

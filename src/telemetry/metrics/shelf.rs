@@ -1,8 +1,8 @@
 //! Reads of archived months: how many, how long, how much of it from the storage and from the cache, and what was refused.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
 
-use super::{SECONDS, register};
+use super::{SECONDS, register, registry::Registry};
 
 #[derive(Debug)]
 pub struct ShelfMetrics {
@@ -18,13 +18,24 @@ pub struct ShelfMetrics {
 
 impl ShelfMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let seconds = HistogramOpts::new("progress_archive_read_seconds", "time of a question to an archived month");
+        let seconds = HistogramOpts::new(
+            "progress_archive_read_seconds",
+            "time of one question to a segment, with all that it read of it",
+        );
         let statements =
-            IntCounter::new("progress_archive_read_statements_total", "statements read out of archived months");
-        let bytes = Opts::new("progress_archive_read_bytes_total", "bytes read of archived months, by where they were");
-        let refused =
-            IntCounter::new("progress_archive_reads_refused_total", "reads of archived months that found no turn");
-        let failures = Opts::new("progress_archive_read_failures_total", "reads of archived months that failed");
+            IntCounter::new("progress_archive_read_statements_total", "statements that came out of archived months");
+        let bytes = Opts::new(
+            "progress_archive_read_bytes_total",
+            "bytes read of archived months, from the `storage` or the `cache`",
+        );
+        let refused = IntCounter::new(
+            "progress_archive_reads_refused_total",
+            "reads that found no turn within `archive.read_wait`, and were answered 503",
+        );
+        let failures = Opts::new(
+            "progress_archive_read_failures_total",
+            "questions to archived months that failed: `storage`, `late`, `missing`, `damaged`",
+        );
         Ok(Self {
             seconds: register(registry, Histogram::with_opts(seconds.buckets(SECONDS.to_vec())))?,
             statements: register(registry, statements)?,

@@ -1,8 +1,8 @@
 //! Transactions: how long by name, how often repeated, how often lost.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
 
-use super::{SECONDS, register};
+use super::{SECONDS, register, registry::Registry};
 
 #[derive(Debug)]
 pub struct StoreMetrics {

@@ -1,8 +1,8 @@
 //! The trail of reads: what was written, what had to be refused, and what a stop left behind.
 
-use prometheus::{IntCounter, Registry};
+use prometheus::IntCounter;
 
-use super::register;
+use super::{register, registry::Registry};
 
 #[derive(Debug)]
 pub struct TrailMetrics {
@@ -18,8 +18,8 @@ impl TrailMetrics {
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
         Ok(Self {
             written: counter("progress_trail_written_total", "entries of the trail of reads")?,
-            refused: counter("progress_trail_refused_total", "queries refused because the trail was full")?,
-            lost: counter("progress_trail_lost_total", "entries a stop left unwritten")?,
+            refused: counter("progress_trail_refused_total", "queries refused because the trail of reads was full")?,
+            lost: counter("progress_trail_lost_total", "entries of the trail of reads that a stop left unwritten")?,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Transcripts as PDF: how long they take, and what no font could show.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter};
 
-use super::{SECONDS, register};
+use super::{SECONDS, register, registry::Registry};
 
 #[derive(Debug)]
 pub struct TranscriptMetrics {

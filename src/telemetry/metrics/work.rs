@@ -1,8 +1,8 @@
 //! Work in slots: how long it waits for its turn, how long it takes.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter};
 
-use super::{SECONDS, register};
+use super::{SECONDS, register, registry::Registry};
 
 #[derive(Debug)]
 pub struct WorkMetrics {
