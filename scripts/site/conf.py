@@ -4,6 +4,8 @@ project = html_title = "progress-service"
 extensions = ["myst_parser"]
 exclude_patterns = ["trees"]
 html_theme = "furo"
+html_static_path = ["style"]
+html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
