@@ -51,6 +51,7 @@ pub fn all(
         references(cold, metrics),
         progress(store),
         silences(store, clock, patience),
+        activity(cold),
     ];
     if let Some(relay) = relay {
         loops.extend(EVENTS.iter().zip(0..).map(|(name, index)| events(name, Share { index, of: SHARES }, &relay)));
@@ -315,6 +316,19 @@ fn references(cold: &Cold, metrics: &Metrics) -> Loop {
     Loop::new("references", Duration::from_secs(2), move |lease| {
         let references = references.under(&lease);
         async move { Ok(if references.step().await? > 0 { Step::More } else { Step::Idle }) }
+    })
+}
+
+/// What the step of the projections leaves of counting: what only archived months have, and days that are long ago.
+fn activity(cold: &Cold) -> Loop {
+    let cold = cold.clone();
+    Loop::new("activity", Duration::from_secs(600), move |lease| {
+        let cold = cold.through(cold.store().under(&lease));
+        async move {
+            projections::activity::settle(&cold).await?;
+            cold.store().prune_learner_days().await?;
+            Ok(Step::Idle)
+        }
     })
 }
 

@@ -130,6 +130,8 @@ fn line(row: Row) -> Line {
     Line {
         id: row.id,
         stored: row.stored,
+        verb_key: row.verb_key,
+        agent_key: row.agent_key,
         has_registration: row.registration_key.is_some(),
         voids: row.refers_to.filter(|_| row.voiding),
         payload: row.payload,

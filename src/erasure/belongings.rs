@@ -13,7 +13,7 @@ use crate::{
     store::{
         As,
         ledger::{away::Published, belongings, erasures, statements::related_form, tables::Tables},
-        progress::erasing as projected,
+        progress::{activity, erasing as projected},
     },
 };
 
@@ -166,13 +166,14 @@ impl Work<'_> {
 
     /// Removes the person's attempts; asks for those of others to be folded again, once.
     pub async fn projections(&self) -> Result<Option<Stepped>, ErasureError> {
-        let (of, store, users) = (self.of(), &self.job.store, &self.person.users());
+        let (of, store, users, keys) = (self.of(), &self.job.store, &self.person.users(), &self.person.keys());
         let least = i64::from(self.erasures.least_people);
         let forgetting = store.run_once("erase_attempts", As::Worker, |tx| {
             Box::pin(async move {
                 self.ask_the_law(tx).await?;
                 let attempts = projected::attempts(tx, of.0, users).await?;
-                let rows = projected::forget(tx, of.0, &attempts, least).await?;
+                let mut rows = projected::forget(tx, of.0, &attempts, least).await?;
+                rows += activity::forget_learner(tx, of.0, keys).await?;
                 erasures::tally(tx, of, "attempts", attempts.len() as u64).await?;
                 Ok::<_, ErasureError>(erasures::tally(tx, of, "projectedRows", rows).await?)
             })

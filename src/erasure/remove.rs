@@ -28,7 +28,7 @@ use crate::{
             tables::Tables,
         },
         platform::jobs::Context,
-        progress::erasing as projected,
+        progress::{activity::Leaving, erasing as projected},
     },
 };
 
@@ -171,8 +171,8 @@ impl Work<'_> {
         for one in &going {
             learned.learn(of.0, &one.payload, (one.verb_key, one.activity_key, one.registration_key))?;
         }
-        let ids: Vec<Uuid> = going.iter().map(|one| one.id).collect();
-        learned.attempts.extend(projected::forget_said(tx, of.0, &ids).await?);
+        let leaving: Vec<Leaving> = going.iter().map(Found::leaving).collect();
+        learned.attempts.extend(projected::forget_said(tx, of.0, &leaving).await?);
         self.note_months(tx, &going).await?;
         let gone = erasing::delete(tx, of, tables, &going).await?;
         erasures::tally(tx, of, "statements", gone).await?;
@@ -206,21 +206,20 @@ impl Work<'_> {
         let (of, mut learned, standing) = (self.of(), self.learned(), self.standing().await?);
         let (mut gone, mut redacted, mut months, mut wrong) = (Vec::new(), Vec::new(), BTreeSet::new(), None);
         let mut each = |segment: &Published, row: Row| {
-            let which = match self.person.fate(row.agent_key, &row.relations, self.erasure.policy.mentions) {
+            match self.person.fate(row.agent_key, &row.relations, self.erasure.policy.mentions) {
                 Fate::Stays => return,
-                Fate::Redacted => &mut redacted,
+                Fate::Redacted => redacted.push((row.id, row.stored)),
                 Fate::Goes => {
                     let keys = (row.verb_key, row.activity_key, row.registration_key);
                     if let Err(error) = learned.learn(of.0, &row.payload, keys) {
                         wrong = Some(error);
                     }
-                    &mut gone
+                    gone.push(Leaving { id: row.id, stored: row.stored, verb: row.verb_key, voiding: row.voiding });
                 }
-            };
+            }
             if let Some(hold) = standing.iter().find(|hold| stands_over(hold, &row)) {
                 wrong = Some(hold.into());
             }
-            which.push((row.id, row.stored));
             months.insert(segment.month);
         };
         self.tell(0, "looking through archived months");
@@ -242,7 +241,7 @@ impl Work<'_> {
     /// Leaves tombstones of what goes from segments, before any of these is written, while no hold stands but these.
     async fn bury(
         &self,
-        (gone, redacted): (&[Moment], &[Moment]),
+        (gone, redacted): (&[Leaving], &[Moment]),
         months: &[Month],
         learned: Learned,
         holds: &[Uuid],
@@ -256,9 +255,10 @@ impl Work<'_> {
                     if holds::came_since(tx, of.0, holds).await? {
                         return Err(ErasureError::HoldSince);
                     }
-                    let (ids, mut learned): (Vec<Uuid>, _) = (some.iter().map(|(id, _)| *id).collect(), before.clone());
-                    learned.attempts.extend(projected::forget_said(tx, of.0, &ids).await?);
-                    let new = erasures::note(tx, of, some, false).await?;
+                    let (ids, mut learned): (Vec<Uuid>, _) = (some.iter().map(|one| one.id).collect(), before.clone());
+                    learned.attempts.extend(projected::forget_said(tx, of.0, some).await?);
+                    let moments: Vec<Moment> = some.iter().map(|one| (one.id, one.stored)).collect();
+                    let new = erasures::note(tx, of, &moments, false).await?;
                     erasing::bury(tx, of.0, &ids).await?;
                     erasures::tally(tx, of, "archived", new).await?;
                     self.keep(tx, &learned).await?;

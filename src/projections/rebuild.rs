@@ -5,7 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 
-use super::{batch, effects::EFFECTS, error::ProjectionError, run};
+use super::{
+    activity::{self, Read},
+    batch,
+    effects::EFFECTS,
+    error::ProjectionError,
+    run,
+};
 use crate::{
     cold::{Cold, ColdError},
     model::{Pseudonyms, TenantId},
@@ -126,23 +132,31 @@ impl Rebuild {
         let mut lines = source.next().await?;
         while !lines.is_empty() {
             read += lines.len() as u64;
-            let (kept, next) = tokio::join!(self.keep(of, lines), source.next());
+            let (kept, next) = tokio::join!(self.keep(of, lines, until), source.next());
             kept?;
             lines = next?;
             tell(RebuildProgress::Reading(tenant, read));
         }
         if until > DateTime::UNIX_EPOCH {
-            self.store.run_tx("shadow_cursor", As::Worker, |tx| Box::pin(rows::move_cursor(tx, of, until))).await?;
+            self.store.run_tx("shadow_cursor", As::Worker, |tx| Box::pin(arrive(tx, of, until))).await?;
         }
         Ok(())
     }
 
-    async fn keep(&self, of: Of, lines: Vec<Line>) -> Result<(), RebuildError> {
+    async fn keep(&self, of: Of, lines: Vec<Line>, until: DateTime<Utc>) -> Result<(), RebuildError> {
         let pseudonyms = self.pseudonyms.clone();
-        let reading = tokio::task::spawn_blocking(move || batch::read(of.tenant, &pseudonyms, &lines));
-        let found = &reading.await.map_err(|error| StoreError::Unreachable(error.to_string()))??;
-        self.store.run_tx("rebuild_keep", As::Worker, |tx| Box::pin(batch::keep(tx, of, found))).await?;
-        Ok(())
+        let reading = tokio::task::spawn_blocking(move || {
+            let found = batch::read(of.tenant, &pseudonyms, &lines)?;
+            Ok::<_, ProjectionError>((lines, found))
+        });
+        let (lines, found) = &reading.await.map_err(|error| StoreError::Unreachable(error.to_string()))??;
+        let keeping = self.store.run_tx("rebuild_keep", As::Worker, |tx| {
+            Box::pin(async move {
+                let standing = &batch::keep(tx, of, found).await?;
+                activity::count_anew(tx, of, &Read { lines, found, standing }, until).await
+            })
+        });
+        Ok(keeping.await?)
     }
 
     async fn fold(
@@ -194,6 +208,12 @@ impl Rebuild {
     pub async fn end(self) -> Result<(), RebuildError> {
         Ok(self.shadow.end().await?)
     }
+}
+
+/// The ledger is read up to here, and counted.
+async fn arrive(tx: &Tx<'_>, of: Of, until: DateTime<Utc>) -> Result<(), StoreError> {
+    rows::move_cursor(tx, of, until).await?;
+    activity::counted(tx, of, until).await
 }
 
 async fn settle(store: Store, of: Of, ids: Vec<String>, until: DateTime<Utc>) -> Result<u64, RebuildError> {

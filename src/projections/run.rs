@@ -9,7 +9,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
-use super::{batch, effects::EFFECTS, error::ProjectionError, facts::AttemptFact, fold};
+use super::{
+    activity::{self, Read},
+    batch,
+    effects::EFFECTS,
+    error::ProjectionError,
+    facts::AttemptFact,
+    fold,
+};
 use crate::{
     model::{Pseudonyms, Rounds, TenantId},
     store::{
@@ -180,6 +187,7 @@ pub(super) async fn project(
     };
     let found = batch::read(of.tenant, pseudonyms, &lines)?;
     let standing = batch::keep(tx, of, &found).await?;
+    activity::count(tx, of, &Read { lines: &lines, found: &found, standing: &standing }, (position, until)).await?;
     let mut affected: BTreeSet<String> =
         found.iter().filter(|found| may_change(found, &standing)).map(|found| found.attempt.id.clone()).collect();
     let voided: Vec<Uuid> = lines.iter().filter_map(|line| line.voids).collect();

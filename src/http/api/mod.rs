@@ -17,6 +17,7 @@ pub mod openapi;
 mod path;
 pub mod query;
 mod registries;
+mod reports;
 pub mod retention;
 pub mod shown;
 pub mod stamp;
@@ -77,6 +78,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         users::Users::endpoints(),
         erasures::Requests::endpoints(),
         registries::Registries::endpoints(),
+        reports::Reports::endpoints(),
         audit::entries::Entries::endpoints(),
         retention::Retention::endpoints(),
         admin::credentials::Credentials::endpoints(),

@@ -17,7 +17,7 @@ use super::{
     endpoint::endpoints,
     enrollments, erasures, exact,
     query::Parameters,
-    registries,
+    registries, reports,
     stamp::{API_VERSION, RENAMED},
     users,
 };
@@ -68,6 +68,7 @@ pub fn document() -> openapi::OpenApi {
         users::Users::openapi(),
         erasures::Requests::openapi(),
         registries::Registries::openapi(),
+        reports::Reports::openapi(),
         audit::entries::Entries::openapi(),
         super::retention::Retention::openapi(),
         admin::credentials::Credentials::openapi(),

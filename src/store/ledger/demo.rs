@@ -100,7 +100,7 @@ async fn unfinished(tx: &Tx<'_>) -> Result<Vec<Fill>, StoreError> {
     Ok(only_ours)
 }
 
-const CLEARED: [&str; 11] = [
+const CLEARED: [&str; 15] = [
     "/* demo::clear */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.attempt_names WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.attempt_statements WHERE tenant_id = $1",
@@ -112,6 +112,10 @@ const CLEARED: [&str; 11] = [
     "/* demo::clear */ DELETE FROM progress.attempt_closures WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.silences WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.satisfied_due WHERE tenant_id = $1",
+    "/* demo::clear */ DELETE FROM progress.activity WHERE tenant_id = $1",
+    "/* demo::clear */ DELETE FROM progress.activity_due WHERE tenant_id = $1",
+    "/* demo::clear */ DELETE FROM progress.activity_counted WHERE tenant_id = $1",
+    "/* demo::clear */ DELETE FROM progress.learner_days WHERE tenant_id = $1",
 ];
 
 impl Store {

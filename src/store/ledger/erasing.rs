@@ -17,6 +17,7 @@ use crate::store::{
     door::tx::{Tx, column},
     ledger::links,
     platform::leases,
+    progress::activity::Leaving,
 };
 use crate::xapi::stored;
 
@@ -48,6 +49,13 @@ pub struct Found {
     pub voiding: bool,
     pub converts: bool,
     pub payload: String,
+}
+
+impl Found {
+    /// As what counted it is told that it goes.
+    pub fn leaving(&self) -> Leaving {
+        Leaving { id: self.id, stored: self.stored, verb: self.verb_key, voiding: self.voiding }
+    }
 }
 
 const COUNT: &str = "/* erasing::count */

@@ -174,8 +174,16 @@ pub async fn remove_some(tx: &Tx<'_>, rows: &Rows<'_>, most: i64) -> Result<i64,
     Ok(i64::try_from(gone).unwrap_or(i64::MAX))
 }
 
-/// Removes the relations of statements that are gone, of a stretch of time.
+/// Removes the relations of statements that are gone, of a stretch of time, and the days on which nothing is left of who was active.
 pub async fn remove_relations(tx: &Tx<'_>, rows: &Rows<'_>) -> Result<(), StoreError> {
+    let sql = rows.tables.sql(
+        "/* removals::learner_days */ DELETE FROM progress.learner_days l WHERE l.tenant_id = $1
+           AND l.day >= ($2 AT TIME ZONE 'UTC')::date AND l.day <= ($3 AT TIME ZONE 'UTC')::date
+           AND NOT EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 AND s.agent_key = l.learner
+                           AND s.stored >= l.day::timestamp AT TIME ZONE 'UTC'
+                           AND s.stored < (l.day + 1)::timestamp AT TIME ZONE 'UTC')",
+    );
+    tx.execute(&sql, &[&rows.tenant.0, &rows.from, &rows.until]).await?;
     let sql = rows.tables.sql(
         "/* removals::relations */ DELETE FROM ledger.relations r WHERE r.tenant_id = $1 AND r.stored >= $2 AND r.stored <= $3
          AND NOT EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 AND s.stored = r.stored)",
@@ -207,10 +215,14 @@ const GIVE_WAY: &str = "/* removals::give_way */
     UPDATE ledger.segments SET state = 'marked', marked_at = clock_timestamp()
     WHERE tenant_id = $1 AND month = $2::text::date AND revision = $3 AND state = 'published'";
 
-/// A segment answers for its month no more. Its objects are the archive's to remove.
+const MONTH_OF_LEARNERS: &str = "/* removals::month_of_learners */
+    DELETE FROM progress.learner_days WHERE tenant_id = $1 AND day >= $2::text::date AND day < $2::text::date + interval '1 month'";
+
+/// A segment answers for its month no more, nor does anything say who was active in it. Its objects are the archive's to remove.
 pub async fn give_way(tx: &Tx<'_>, of: &Of) -> Result<bool, StoreError> {
     leases::check(tx).await?;
     let (month, revision) = (of.month.map(date), number(of.revision)?);
+    tx.execute(MONTH_OF_LEARNERS, &[&of.tenant.0, &month]).await?;
     Ok(tx.execute(GIVE_WAY, &[&of.tenant.0, &month, &revision]).await? > 0)
 }
 

@@ -73,7 +73,7 @@ const fn added(
 use Writer::{Retention, Tenant, Worker};
 
 /// Every table of which something goes along, in the order in which it does.
-pub const TABLES: [Carried; 41] = [
+pub const TABLES: [Carried; 45] = [
     by_key("platform.tenants", &[], Worker),
     by_key("platform.credentials", &["credential_id"], Worker),
     added("platform.flags", &["number"], &["number"], Worker),
@@ -109,6 +109,10 @@ pub const TABLES: [Carried; 41] = [
     by_key("progress.completion_records", &["id"], Worker),
     by_key("progress.scores", &["attempt_id"], Worker),
     by_key("progress.anonymous_counts", &["course_id", "course_version_id", "outcome"], Worker),
+    by_key("progress.activity", &["day", "verb_key", "course_id"], Worker),
+    by_key("progress.activity_due", &["statement_id"], Worker),
+    by_key("progress.activity_counted", &[], Worker),
+    by_key("progress.learner_days", &["day", "learner"], Worker),
     by_key("progress.satisfied_due", &["attempt_id"], Worker),
     by_key("progress.cmi5_marks", &["key"], Tenant),
     by_key("progress.told_events", &["id"], Worker),

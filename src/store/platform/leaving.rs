@@ -22,7 +22,7 @@ const RELATIONS: &str = "/* leaving::relations */
                   RETURNING r.stored)
     SELECT count(*) AS gone FROM gone";
 
-const BESIDE: [&str; 19] = [
+const BESIDE: [&str; 23] = [
     "/* leaving::links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
     "/* leaving::hidden */ DELETE FROM ledger.hidden WHERE tenant_id = $1",
     "/* leaving::hidden_persons */ DELETE FROM ledger.hidden_persons WHERE tenant_id = $1",
@@ -40,6 +40,10 @@ const BESIDE: [&str; 19] = [
     "/* leaving::satisfied_due */ DELETE FROM progress.satisfied_due WHERE tenant_id = $1",
     "/* leaving::saga_requests */ DELETE FROM progress.saga_requests WHERE tenant_id = $1 AND kind <> 'residency'",
     "/* leaving::anonymous_counts */ UPDATE progress.anonymous_counts SET attempts = 0, people = 0 WHERE tenant_id = $1",
+    "/* leaving::activity */ DELETE FROM progress.activity WHERE tenant_id = $1",
+    "/* leaving::activity_due */ DELETE FROM progress.activity_due WHERE tenant_id = $1",
+    "/* leaving::activity_counted */ DELETE FROM progress.activity_counted WHERE tenant_id = $1",
+    "/* leaving::learner_days */ DELETE FROM progress.learner_days WHERE tenant_id = $1",
     "/* leaving::sessions */ DELETE FROM platform.sessions WHERE tenant_id = $1",
     "/* leaving::launches */ DELETE FROM platform.credentials WHERE tenant_id = $1 AND registration IS NOT NULL AND expires_at < now()",
 ];
@@ -50,7 +54,7 @@ const CMI5: [&str; 2] = [
 ];
 
 /// Tables with rows that say something of people.
-const OF_PEOPLE: [&str; 10] = [
+const OF_PEOPLE: [&str; 11] = [
     "ledger.statements",
     "ledger.relations",
     "ledger.statement_ids",
@@ -61,6 +65,7 @@ const OF_PEOPLE: [&str; 10] = [
     "progress.attempt_names",
     "progress.attempt_statements",
     "progress.completion_records",
+    "progress.learner_days",
 ];
 
 impl Store {

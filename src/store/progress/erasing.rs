@@ -6,17 +6,11 @@ use crate::model::TenantId;
 use crate::store::{
     As, StoreError, Tx,
     door::tx::{Param, column},
-    platform::leases,
+    progress::{
+        activity::{self, Leaving},
+        projections::{Of, Side, stand_still},
+    },
 };
-
-const STAND_STILL: &str = "/* erasing::stand_still */
-    SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 /* tenant */ FOR UPDATE";
-
-/// No step of the tenant's projections runs until this transaction ends.
-async fn stand_still(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
-    leases::check(tx).await?;
-    tx.query_opt(STAND_STILL, &[&tenant.0]).await.map(drop)
-}
 
 const ATTEMPTS: &str = "/* erasing::attempts */
     SELECT id FROM progress.attempt_names WHERE tenant_id = $1 /* tenant */ AND user_id = ANY ($2 /* users */)
@@ -87,10 +81,12 @@ const CAUSED: &str = "/* erasing::caused */
 const MARKED: &str = "/* erasing::marked */
     DELETE FROM progress.cmi5_marks m WHERE m.tenant_id = $1 /* tenant */ AND m.statement_id = ANY ($2 /* ids */)";
 
-/// Removes what these statements said of attempts, with the events they gave cause to; answers the attempts that are another's and
-/// have to be folded again.
-pub async fn forget_said(tx: &Tx<'_>, tenant: TenantId, ids: &[Uuid]) -> Result<Vec<String>, StoreError> {
+/// Removes what these statements said of attempts, with the events they gave cause to, and counts them no more; answers the attempts
+/// that are another's and have to be folded again.
+pub async fn forget_said(tx: &Tx<'_>, tenant: TenantId, leaving: &[Leaving]) -> Result<Vec<String>, StoreError> {
     stand_still(tx, tenant).await?;
+    activity::take_off_erased(tx, Of { tenant, side: Side::Live }, leaving).await?;
+    let ids: Vec<Uuid> = leaving.iter().map(|one| one.id).collect();
     let mut attempts: Vec<String> = tx
         .query(SAID, &[&tenant.0, &ids])
         .await?

@@ -1,5 +1,6 @@
 //! The schema `progress`: attempts and what follows from them, events on their way out, commands on their way in.
 
+pub mod activity;
 pub mod attempts;
 pub mod closures;
 pub mod courses;
@@ -14,6 +15,7 @@ pub mod reads;
 pub mod rebuild;
 pub mod registries;
 pub mod relay;
+pub mod reports;
 pub mod sagas;
 pub mod satisfied;
 pub mod subject;

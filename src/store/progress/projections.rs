@@ -19,6 +19,7 @@ use crate::store::{
     StoreError, Tx,
     door::tx::column,
     ledger::{tables::Tables, voids::voids_at},
+    platform::leases,
 };
 
 /// Which copy of the projections: the one that is read, or one that is built beside it.
@@ -36,8 +37,18 @@ pub struct Of {
 }
 
 /// The tables there are two copies of.
-pub(in crate::store) const TABLES: [&str; 6] =
-    ["projection_cursors", "attempt_names", "attempt_statements", "attempts", "completion_records", "scores"];
+pub(in crate::store) const TABLES: [&str; 10] = [
+    "projection_cursors",
+    "attempt_names",
+    "attempt_statements",
+    "attempts",
+    "completion_records",
+    "scores",
+    "activity",
+    "activity_due",
+    "activity_counted",
+    "learner_days",
+];
 
 impl Of {
     /// The same statement over the tables of this copy.
@@ -56,6 +67,9 @@ impl Of {
 pub struct Line {
     pub id: Uuid,
     pub stored: DateTime<Utc>,
+    pub verb_key: Uuid,
+    /// Absent where nothing identifies who acted.
+    pub agent_key: Option<Uuid>,
     pub has_registration: bool,
     /// The statement it voids.
     pub voids: Option<Uuid>,
@@ -118,6 +132,15 @@ pub async fn lock_cursor(tx: &Tx<'_>, of: Of, effects_version: i32) -> Result<Da
     column(&row, "position")
 }
 
+const STAND_STILL: &str = "/* projections::stand_still */
+    SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 /* tenant */ FOR UPDATE";
+
+/// No step of the tenant's projections runs until this transaction ends.
+pub(super) async fn stand_still(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    leases::check(tx).await?;
+    tx.query_opt(STAND_STILL, &[&tenant.0]).await.map(drop)
+}
+
 pub async fn move_cursor(tx: &Tx<'_>, of: Of, to: DateTime<Utc>) -> Result<(), StoreError> {
     let moved = tx
         .execute(
@@ -143,7 +166,7 @@ pub async fn ledger_lines(
     most: i64,
 ) -> Result<Vec<Line>, StoreError> {
     let sql = tables.sql(
-        "/* projections::ledger_lines */ SELECT id, stored, registration_key IS NOT NULL AS has_registration,
+        "/* projections::ledger_lines */ SELECT id, stored, verb_key, agent_key, registration_key IS NOT NULL AS has_registration,
                 CASE WHEN voiding THEN refers_to END AS voids, payload
          FROM ledger.statements WHERE tenant_id = $1 AND stored > $2 AND stored < $3 ORDER BY stored LIMIT $4",
     );
@@ -152,6 +175,8 @@ pub async fn ledger_lines(
         Ok(Line {
             id: column(row, "id")?,
             stored: column(row, "stored")?,
+            verb_key: column(row, "verb_key")?,
+            agent_key: column(row, "agent_key")?,
             has_registration: column(row, "has_registration")?,
             voids: column(row, "voids")?,
             payload: column(row, "payload")?,
@@ -161,8 +186,9 @@ pub async fn ledger_lines(
 }
 
 /// An attempt that has a name already, as the projections have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
+    pub course: String,
     pub is_closed: bool,
     /// `None` where all that it was made of is voided.
     pub started_at: Option<DateTime<Utc>>,
@@ -173,9 +199,9 @@ pub async fn standing(tx: &Tx<'_>, of: Of, ids: &[&str]) -> Result<HashMap<Strin
     let rows = tx
         .query(
             &of.sql(
-                "/* projections::standing_attempts */ SELECT n.id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
+                "/* projections::standing_attempts */ SELECT n.id, n.course_id, coalesce(a.state = 'closed', false) AS is_closed, a.started_at
              FROM unnest($2::text[]) AS wanted (id)
-             CROSS JOIN LATERAL (SELECT n.id FROM progress.attempt_names n
+             CROSS JOIN LATERAL (SELECT n.id, n.course_id FROM progress.attempt_names n
                                  WHERE n.tenant_id = $1 AND n.id = wanted.id OFFSET 0) n
              LEFT JOIN LATERAL (SELECT a.state, a.started_at FROM progress.attempts a
                                 WHERE a.tenant_id = $1 AND a.id = wanted.id OFFSET 0) a ON true",
@@ -183,8 +209,10 @@ pub async fn standing(tx: &Tx<'_>, of: Of, ids: &[&str]) -> Result<HashMap<Strin
             &[&of.tenant.0, &ids],
         )
         .await?;
-    let standing =
-        |row: &Row| Ok(Standing { is_closed: column(row, "is_closed")?, started_at: column(row, "started_at")? });
+    let standing = |row: &Row| {
+        let (is_closed, started_at) = (column(row, "is_closed")?, column(row, "started_at")?);
+        Ok(Standing { course: column(row, "course_id")?, is_closed, started_at })
+    };
     rows.iter().map(|row| Ok((column(row, "id")?, standing(row)?))).collect()
 }
 

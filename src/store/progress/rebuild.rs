@@ -8,19 +8,56 @@ use crate::model::TenantId;
 use crate::store::{
     As, Store, StoreError, Tx,
     door::{ddl::Session, tx::column},
-    progress::projections::{Of, TABLES},
+    progress::{
+        activity::days_kept,
+        projections::{Of, TABLES},
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The tables that are compared, each with its key and the column that names the attempt.
-const COMPARED: [(&str, &str, &str); 5] = [
-    ("attempt_names", "id", "id"),
-    ("attempt_statements", "statement_id", "attempt_id"),
-    ("attempts", "id", "id"),
-    ("completion_records", "id", "attempt_id"),
-    ("scores", "attempt_id", "attempt_id"),
+/// A table that is compared.
+struct Compared {
+    table: &'static str,
+    key: &'static [&'static str],
+    /// The column that names the attempt; absent where all of it is looked through always, for it is small.
+    attempt: Option<&'static str>,
+    /// Which rows, if not all.
+    only: &'static str,
+}
+
+const fn of_attempts(table: &'static str, key: &'static [&'static str], attempt: &'static str) -> Compared {
+    Compared { table, key, attempt: Some(attempt), only: "true" }
+}
+
+/// The tables that are compared.
+const COMPARED: [Compared; 8] = [
+    of_attempts("attempt_names", &["id"], "id"),
+    of_attempts("attempt_statements", &["statement_id"], "attempt_id"),
+    of_attempts("attempts", &["id"], "id"),
+    of_attempts("completion_records", &["id"], "attempt_id"),
+    of_attempts("scores", &["attempt_id"], "attempt_id"),
+    Compared { table: "activity", key: &["day", "verb_key", "course_id"], attempt: None, only: "true" },
+    Compared { table: "activity_due", key: &["statement_id"], attempt: None, only: "true" },
+    // A day that is forgotten at any moment now is in one of the two or in both.
+    Compared { table: "learner_days", key: &["day", "learner"], attempt: None, only: DAYS },
 ];
+
+const DAYS: &str = concat!("day > (now() AT TIME ZONE 'UTC')::date - ", days_kept!(), " + 1");
+
+impl Compared {
+    /// The key of a row as text.
+    fn text(&self, row: &str) -> String {
+        let columns: Vec<String> = self.key.iter().map(|column| format!("{row}.{column}")).collect();
+        format!("concat_ws(' ', {})", columns.join(", "))
+    }
+
+    /// Whether two rows have the same key.
+    fn same(&self, one: &str, other: &str) -> String {
+        let columns: Vec<String> = self.key.iter().map(|column| format!("{one}.{column} = {other}.{column}")).collect();
+        columns.join(" AND ")
+    }
+}
 
 /// The schema of the shadow. One process has it at a time; one that was killed leaves it to the next.
 pub struct Shadow {
@@ -126,15 +163,20 @@ pub async fn compare(tx: &Tx<'_>, tenant: TenantId, attempts: Option<&[String]>)
         tx.execute("SET LOCAL enable_seqscan = on", &[]).await?;
         tx.execute("SET LOCAL work_mem = '64MB'", &[]).await?;
     }
-    for (table, key, attempt) in COMPARED {
-        let some =
-            if attempts.is_some() { format!("AND {attempt} = ANY($2)") } else { "AND $2::text[] IS NULL".into() };
+    for one in &COMPARED {
+        let (table, only, same) = (one.table, one.only, one.same("s", "l"));
+        let (live, rebuilt) = (one.text("l"), one.text("s"));
+        let attempts = attempts.filter(|_| one.attempt.is_some());
+        let some = match (attempts, one.attempt) {
+            (Some(_), Some(attempt)) => format!("AND {attempt} = ANY($2)"),
+            _ => "AND $2::text[] IS NULL".to_owned(),
+        };
         let sql = format!(
             "/* rebuild::compare_projections */ INSERT INTO progress_rebuild.differences (tenant_id, noun, key, kind)
-             SELECT $1, '{table}', coalesce(l.{key}, s.{key})::text,
+             SELECT $1, '{table}', CASE WHEN l.tenant_id IS NULL THEN {rebuilt} ELSE {live} END,
                     CASE WHEN l.tenant_id IS NULL THEN 'missing' WHEN s.tenant_id IS NULL THEN 'extra' ELSE 'wrong' END
-             FROM (SELECT * FROM progress.{table} WHERE tenant_id = $1 {some}) l
-             FULL JOIN (SELECT * FROM progress_rebuild.{table} WHERE tenant_id = $1 {some}) s ON s.{key} = l.{key}
+             FROM (SELECT * FROM progress.{table} WHERE tenant_id = $1 AND {only} {some}) l
+             FULL JOIN (SELECT * FROM progress_rebuild.{table} WHERE tenant_id = $1 AND {only} {some}) s ON {same}
              WHERE l.tenant_id IS NULL OR s.tenant_id IS NULL OR l *<> s
              ON CONFLICT DO NOTHING"
         );
@@ -163,24 +205,32 @@ pub async fn forget_differences(tx: &Tx<'_>, tenant: TenantId) -> Result<(), Sto
     tx.execute(sql, &[&tenant.0]).await.map(drop)
 }
 
+const COUNTED: &str = "/* rebuild::counted */ INSERT INTO progress.activity_counted (tenant_id, since, until)
+    SELECT c.tenant_id, s.since, c.position
+    FROM progress_rebuild.activity_counted s JOIN progress.projection_cursors c USING (tenant_id) WHERE tenant_id = $1
+    ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since, until = excluded.until";
+
 /// Makes the live rows that differ the same as the shadow's; answers how many live rows went and how many came.
 pub async fn replace(tx: &Tx<'_>, tenant: TenantId, effects_version: i32) -> Result<(u64, u64), StoreError> {
     let (mut gone, mut come) = (0, 0);
-    for (table, key, _) in COMPARED {
+    for one in &COMPARED {
+        let (table, key) = (one.table, one.text("l"));
         let sql = format!(
             "/* rebuild::remove_different */ DELETE FROM progress.{table} l USING progress_rebuild.differences d
-             WHERE l.tenant_id = $1 AND d.tenant_id = $1 AND d.noun = '{table}' AND d.key = l.{key}::text"
+             WHERE l.tenant_id = $1 AND d.tenant_id = $1 AND d.noun = '{table}' AND d.key = {key}"
         );
         gone += tx.execute(&sql, &[&tenant.0]).await?;
     }
-    for (table, key, _) in COMPARED {
+    for one in &COMPARED {
+        let (table, key) = (one.table, one.text("s"));
         let sql = format!(
             "/* rebuild::insert_rebuilt */ INSERT INTO progress.{table} SELECT s.* FROM progress_rebuild.{table} s
-             JOIN progress_rebuild.differences d ON d.tenant_id = $1 AND d.noun = '{table}' AND d.key = s.{key}::text
+             JOIN progress_rebuild.differences d ON d.tenant_id = $1 AND d.noun = '{table}' AND d.key = {key}
              WHERE s.tenant_id = $1"
         );
         come += tx.execute(&sql, &[&tenant.0]).await?;
     }
+    tx.execute(COUNTED, &[&tenant.0]).await?;
     let sql = "/* rebuild::rebuilt_cursor */ UPDATE progress.projection_cursors SET effects_version = $2
         WHERE tenant_id = $1 AND effects_version <> $2";
     tx.execute(sql, &[&tenant.0, &effects_version]).await?;

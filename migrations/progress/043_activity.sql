@@ -1,0 +1,68 @@
+-- Description: how much was done on each day, by verb and course, and who was active on which day
+-- Breaking: no
+-- Manual: no
+-- Lock: none
+-- Previous: serves
+
+-- Statements that stand, by the day (UTC) on which they were stored. Counts alone: a row that nothing is counted in is not there.
+CREATE TABLE progress.activity (
+    tenant_id uuid NOT NULL,
+    day date NOT NULL,
+    -- As `ledger.verbs_seen` has it.
+    verb_key uuid NOT NULL,
+    -- Of the attempt that the statement belongs to; empty where it belongs to none.
+    course_id text NOT NULL,
+    statements bigint NOT NULL CHECK (statements > 0),
+    PRIMARY KEY (tenant_id, day, verb_key, course_id)
+);
+
+-- Who did something on which day, of the last days alone: as many rows as there were people, whatever they did.
+CREATE TABLE progress.learner_days (
+    tenant_id uuid NOT NULL,
+    day date NOT NULL,
+    -- The lookup key under which the ledger has the actor.
+    learner uuid NOT NULL,
+    PRIMARY KEY (tenant_id, day, learner)
+);
+
+-- Statements of archived months that were voided: they are taken off once somebody has read their month.
+CREATE TABLE progress.activity_due (
+    tenant_id uuid NOT NULL,
+    statement_id uuid NOT NULL,
+    stored timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, statement_id)
+);
+
+-- What of each tenant is counted: everything that was stored after `since` and up to `until`. Where the projections have come
+-- further without counting, as a node of the release before does, it begins anew.
+CREATE TABLE progress.activity_counted (
+    tenant_id uuid PRIMARY KEY,
+    since timestamptz NOT NULL,
+    until timestamptz NOT NULL
+);
+
+DO $$
+DECLARE
+    noun text;
+BEGIN
+    FOREACH noun IN ARRAY ARRAY['activity', 'learner_days', 'activity_due', 'activity_counted'] LOOP
+        EXECUTE format('ALTER TABLE progress.%I ENABLE ROW LEVEL SECURITY', noun);
+        EXECUTE format('ALTER TABLE progress.%I FORCE ROW LEVEL SECURITY', noun);
+        EXECUTE format('CREATE POLICY own_tenant ON progress.%I FOR SELECT TO progress_service '
+            'USING (tenant_id = (SELECT platform.current_tenant()))', noun);
+        EXECUTE format('CREATE POLICY every_tenant ON progress.%I TO progress_worker '
+            'USING (true) WITH CHECK (true)', noun);
+        EXECUTE format('GRANT SELECT ON progress.%I TO progress_service', noun);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON progress.%I TO progress_worker', noun);
+    END LOOP;
+END
+$$;
+
+-- Whoever is being erased is counted nowhere.
+CREATE POLICY not_hidden ON progress.learner_days AS RESTRICTIVE FOR SELECT TO progress_service
+    USING (learner NOT IN (SELECT h.agent_key FROM ledger.hidden_persons h
+                           WHERE h.agent_key IS NOT NULL AND h.tenant_id = (SELECT platform.current_tenant())));
+-- What goes by its age takes the days along on which it was done.
+CREATE POLICY removers ON progress.learner_days TO progress_retention
+    USING (tenant_id = (SELECT platform.current_tenant())) WITH CHECK (tenant_id = (SELECT platform.current_tenant()));
+GRANT SELECT, DELETE ON progress.learner_days TO progress_retention;

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS progress.attempts_by_start;
