@@ -1,5 +1,6 @@
 //! Attempts, completion records, scores and their events over a real ledger, stepped by hand.
 
+mod activity;
 mod rebuild;
 
 use progress_service::{
@@ -98,7 +99,8 @@ async fn everything(app: &TestApp) -> Vec<String> {
 /// Everything that a replay makes again.
 async fn forget(app: &TestApp) {
     let forget = "TRUNCATE progress.attempt_names, progress.attempt_statements, progress.attempts,
-        progress.completion_records, progress.scores, progress.projection_cursors";
+        progress.completion_records, progress.scores, progress.projection_cursors, progress.activity, progress.activity_due,
+        progress.activity_counted, progress.learner_days";
     app.db.superuser().await.batch_execute(forget).await.unwrap();
 }
 
@@ -221,7 +223,8 @@ on_each_server! {
         let service = app.service().rooms.store.clone();
         let died = background::runtime().spawn(async move { run::step(&service).await }).await.unwrap();
         assert!(died.unwrap_err().to_string().contains("stopped"));
-        for table in ["attempt_names", "attempt_statements", "attempts", "completion_records", "outbox", "projection_cursors"] {
+        for table in ["attempt_names", "attempt_statements", "attempts", "completion_records", "outbox", "projection_cursors",
+            "activity", "activity_counted", "learner_days"] {
             assert_eq!(rows(&app.db, &format!("SELECT count(*) FROM progress.{table}")).await, ["0"], "{table}");
         }
         superuser.batch_execute("DROP TRIGGER stop ON progress.projection_cursors").await.unwrap();
@@ -306,7 +309,8 @@ on_each_server! {
         store(&app, &[statement(1, "passed", &registered())]).await;
         let service = app.db.service().await;
         service.batch_execute("SET ROLE progress_service").await.unwrap();
-        for table in ["attempt_names", "attempt_statements", "attempts", "completion_records", "outbox", "projection_cursors"] {
+        for table in ["attempt_names", "attempt_statements", "attempts", "completion_records", "outbox", "projection_cursors",
+            "activity", "activity_counted", "learner_days"] {
             let count = |row: tokio_postgres::Row| row.get::<_, i64>(0);
             let sql = format!("SELECT count(*) FROM progress.{table}");
             service.batch_execute("RESET app.tenant_id").await.unwrap();

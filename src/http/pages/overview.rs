@@ -5,6 +5,7 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 use askama::Template;
+use chrono::{Days, NaiveDate};
 
 use super::{
     Pages,
@@ -40,6 +41,8 @@ struct Whole {
     checks: Vec<Finding>,
     charts: Vec<Chart>,
     /// Absent while the database cannot be asked.
+    days: Option<Chart>,
+    /// Absent while the database cannot be asked.
     months: Option<Timeline>,
     /// Absent while the database cannot be asked.
     jobs: Option<Vec<jobs::Line>>,
@@ -57,6 +60,8 @@ struct Overview {
 /// How many jobs are looked at, and how many of them are shown.
 const JOBS: i64 = 50;
 const SHOWN: usize = 8;
+/// How many days of activity are drawn, the present one among them.
+const DAYS: u64 = 30;
 
 async fn overview(visitor: Visitor, pages: Data<Pages>) -> Result<HttpResponse, PageError> {
     let whole = if visitor.role == Role::Operator { Some(whole(&pages).await?) } else { None };
@@ -71,7 +76,7 @@ async fn whole(pages: &Pages) -> Result<Whole, PageError> {
     let checks = futures_util::future::join_all(pages.checks.iter().map(Check::run)).await;
     // Without an answer nothing more is asked: each question would wait for its time.
     let is_away = checks.iter().any(|check| check.name == "database" && !check.ok);
-    let (jobs, months) = if is_away { (None, None) } else { asked(pages).await? };
+    let Asked { jobs, months, activity } = if is_away { Asked::default() } else { asked(pages, now.date_naive()).await? };
     let moments = pages.history.moments();
     let mut alarms: Vec<Alarm> =
         if let Phase::Maintenance { pending } = &phase { alarms::of_pending(pending) } else { None }
@@ -94,15 +99,31 @@ async fn whole(pages: &Pages) -> Result<Whole, PageError> {
         jobs: jobs.map(|jobs| jobs.iter().take(SHOWN).map(jobs::Line::of).collect()),
         minutes: (moments.len().max(1) - 1) as u64 * history::EVERY.as_secs() / 60,
         charts: charts(&moments),
+        days: activity.map(|counts| days(&counts, now.date_naive())),
     })
 }
 
-type Asked = (Option<Vec<Job>>, Option<Vec<(Partition, Weight)>>);
+/// What the database says.
+#[derive(Default)]
+struct Asked {
+    jobs: Option<Vec<Job>>,
+    months: Option<Vec<(Partition, Weight)>>,
+    activity: Option<Vec<(NaiveDate, i64)>>,
+}
 
-async fn asked(pages: &Pages) -> Result<Asked, PageError> {
+async fn asked(pages: &Pages, today: NaiveDate) -> Result<Asked, PageError> {
     let filter = &Filter::default();
     let jobs = pages.store.run_tx("list_jobs", As::Worker, |tx| Box::pin(list(tx, filter, JOBS))).await;
-    Ok((known(jobs)?, known(pages.store.partition_weights().await)?))
+    let months = pages.store.partition_weights().await;
+    let activity = pages.store.activity_of_everybody(today - Days::new(DAYS - 1)).await;
+    Ok(Asked { jobs: known(jobs)?, months: known(months)?, activity: known(activity)? })
+}
+
+/// A point for each day, those on which nothing was done among them.
+fn days(counts: &[(NaiveDate, i64)], today: NaiveDate) -> Chart {
+    let of = |day: NaiveDate| counts.iter().find(|(counted, _)| *counted == day).map_or(0.0, |(_, count)| *count as f64);
+    let values: Vec<f64> = (0..DAYS).rev().map(|ago| of(today - Days::new(ago))).collect();
+    Chart::new("Statements, by day", &values, |value| plain::number(value as i64))
 }
 
 /// What a database says that is there; one that is away makes a gap in the page, and no error.
@@ -136,4 +157,18 @@ fn charts(moments: &[Figures]) -> Vec<Chart> {
         Chart::new("Waiting to be written", &at(|f| f.queued_kib), |kib| plain::bytes((kib * 1024.0) as i64)),
         Chart::new("Events behind", &at(|f| f.lag), plain::seconds),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_on_which_nothing_was_done_is_drawn_too() {
+        let today: NaiveDate = "2026-11-28".parse().unwrap();
+        let chart = days(&[(today - Days::new(1), 40), (today, 1_200)], today);
+        assert_eq!(chart.points.split(' ').count(), 30);
+        assert_eq!((chart.now.as_str(), chart.most.as_str()), ("1\u{202f}200", "1\u{202f}200"));
+        assert!(chart.points.starts_with("0.0,58.0 ") && chart.points.ends_with(" 300.0,2.0"), "{}", chart.points);
+    }
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod months;
 mod pdf;
 mod reads;
+mod reports;
 mod trail;
 
 use progress_service::projections::run;

@@ -28,7 +28,7 @@ fn silent(_: RebuildProgress) {}
 type Outcome = Result<(Vec<Difference>, Option<Replaced>), RebuildError>;
 
 /// Rebuilds, on the harness's runtime, and perhaps puts it in place; `between` is what happens before that.
-async fn rebuild(app: &TestApp, apply: bool, between: impl AsyncFnOnce()) -> Outcome {
+pub async fn rebuild(app: &TestApp, apply: bool, between: impl AsyncFnOnce()) -> Outcome {
     let service = app.service().rooms.cold.clone();
     let (rebuild, differences) = background::runtime()
         .spawn(async move {
@@ -54,7 +54,7 @@ async fn outbox(app: &TestApp) -> Vec<String> {
     rows(&app.db, "SELECT * FROM progress.outbox ORDER BY position").await
 }
 
-fn kinds(differences: &[Difference]) -> Vec<String> {
+pub fn kinds(differences: &[Difference]) -> Vec<String> {
     differences.iter().map(|one| format!("{} {} {}", one.table, one.kind, one.rows)).collect()
 }
 
