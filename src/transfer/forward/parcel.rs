@@ -184,7 +184,8 @@ mod tests {
 
     fn line(payload: &Value) -> Line {
         let (id, stored) = (Uuid::from_u128(7), DateTime::from_timestamp_micros(1_795_249_444_225_209).unwrap());
-        Line { id, stored, has_registration: false, voids: None, payload: payload.to_string() }
+        let (verb_key, agent_key, payload) = (Uuid::nil(), None, payload.to_string());
+        Line { id, stored, verb_key, agent_key, has_registration: false, voids: None, payload }
     }
 
     fn forward(verbs: &[&str], activities: &[&str]) -> Forward {
