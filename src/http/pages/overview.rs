@@ -76,7 +76,8 @@ async fn whole(pages: &Pages) -> Result<Whole, PageError> {
     let checks = futures_util::future::join_all(pages.checks.iter().map(Check::run)).await;
     // Without an answer nothing more is asked: each question would wait for its time.
     let is_away = checks.iter().any(|check| check.name == "database" && !check.ok);
-    let Asked { jobs, months, activity } = if is_away { Asked::default() } else { asked(pages, now.date_naive()).await? };
+    let Asked { jobs, months, activity } =
+        if is_away { Asked::default() } else { asked(pages, now.date_naive()).await? };
     let moments = pages.history.moments();
     let mut alarms: Vec<Alarm> =
         if let Phase::Maintenance { pending } = &phase { alarms::of_pending(pending) } else { None }
@@ -121,7 +122,8 @@ async fn asked(pages: &Pages, today: NaiveDate) -> Result<Asked, PageError> {
 
 /// A point for each day, those on which nothing was done among them.
 fn days(counts: &[(NaiveDate, i64)], today: NaiveDate) -> Chart {
-    let of = |day: NaiveDate| counts.iter().find(|(counted, _)| *counted == day).map_or(0.0, |(_, count)| *count as f64);
+    let of =
+        |day: NaiveDate| counts.iter().find(|(counted, _)| *counted == day).map_or(0.0, |(_, count)| *count as f64);
     let values: Vec<f64> = (0..DAYS).rev().map(|ago| of(today - Days::new(ago))).collect();
     Chart::new("Statements, by day", &values, |value| plain::number(value as i64))
 }

@@ -8,11 +8,7 @@ use uuid::Uuid;
 
 use crate::model::TenantId;
 use crate::store::{
-    As, Store, StoreError, Tx,
-    door::tx::column,
-    ledger::voids::voids_at,
-    platform::leases,
-    progress::projections::{self, Of},
+    As, Store, StoreError, Tx, door::tx::column, ledger::voids::voids_at, platform::leases, progress::projections::Of,
 };
 
 /// For how many days it is kept who was active.
@@ -39,6 +35,15 @@ pub struct Leaving {
     pub verb: Uuid,
     /// Whether it voids another: then it was never counted.
     pub voiding: bool,
+}
+
+const STAND_STILL: &str = "/* activity::stand_still */
+    SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 /* tenant */ FOR UPDATE";
+
+/// No step of the tenant's projections runs until this transaction ends.
+pub(super) async fn stand_still(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    leases::check(tx).await?;
+    tx.query_opt(STAND_STILL, &[&tenant.0]).await.map(drop)
 }
 
 const ADD: &str = concat!(
@@ -238,7 +243,7 @@ impl Store {
     pub async fn settle_activity(&self, of: Of, settled: &[Uuid], found: &[Leaving]) -> Result<(), StoreError> {
         self.run_once("settle_activity", As::Worker, |tx| {
             Box::pin(async move {
-                projections::stand_still(tx, of.tenant).await?;
+                stand_still(tx, of.tenant).await?;
                 let rows = tx.query(SETTLED, &[&of.tenant.0, &settled]).await?;
                 let still: HashSet<Uuid> =
                     rows.iter().map(|row| column(row, "statement_id")).collect::<Result<_, _>>()?;

@@ -7,8 +7,8 @@ use crate::store::{
     As, StoreError, Tx,
     door::tx::{Param, column},
     progress::{
-        activity::{self, Leaving},
-        projections::{Of, Side, stand_still},
+        activity::{self, Leaving, stand_still},
+        projections::{Of, Side},
     },
 };
 

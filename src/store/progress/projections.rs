@@ -19,7 +19,6 @@ use crate::store::{
     StoreError, Tx,
     door::tx::column,
     ledger::{tables::Tables, voids::voids_at},
-    platform::leases,
 };
 
 /// Which copy of the projections: the one that is read, or one that is built beside it.
@@ -130,15 +129,6 @@ pub async fn lock_cursor(tx: &Tx<'_>, of: Of, effects_version: i32) -> Result<Da
         )
         .await?;
     column(&row, "position")
-}
-
-const STAND_STILL: &str = "/* projections::stand_still */
-    SELECT position FROM progress.projection_cursors WHERE tenant_id = $1 /* tenant */ FOR UPDATE";
-
-/// No step of the tenant's projections runs until this transaction ends.
-pub(super) async fn stand_still(tx: &Tx<'_>, tenant: TenantId) -> Result<(), StoreError> {
-    leases::check(tx).await?;
-    tx.query_opt(STAND_STILL, &[&tenant.0]).await.map(drop)
 }
 
 pub async fn move_cursor(tx: &Tx<'_>, of: Of, to: DateTime<Utc>) -> Result<(), StoreError> {

@@ -183,7 +183,7 @@ pub async fn said_by(cells: &Cells) {
 }
 
 /// What is the same in both cells when a tenant has moved, but for what each cell numbers for itself.
-pub const SAME: [&str; 14] = [
+pub const SAME: [&str; 16] = [
     "ledger.statements",
     "ledger.relations",
     "ledger.statement_ids",
@@ -198,6 +198,8 @@ pub const SAME: [&str; 14] = [
     "progress.attempt_statements",
     "progress.completion_records",
     "progress.scores",
+    "progress.activity",
+    "progress.learner_days",
 ];
 
 /// A client that writes one statement after the other, sends again what was not taken as it is told to, and goes where it is sent.
