@@ -229,12 +229,13 @@ const HAS_STATEMENTS: &str = "/* portable::has_statements */
 const TELL_AGAIN: [&str; 6] = [
     "/* portable::relay_again */ UPDATE progress.relay_cursors SET position = 'epoch', updated_at = clock_timestamp()
      WHERE tenant_id = $1 /* tenant */",
+    "/* portable::project_again */ UPDATE progress.projection_cursors SET position = 'epoch', updated_at = clock_timestamp()
+     WHERE tenant_id = $1 /* tenant */",
+    // Under the lock of the cursor, as the step takes them.
     "/* portable::count_again */ DELETE FROM progress.activity WHERE tenant_id = $1 /* tenant */",
     "/* portable::count_again */ DELETE FROM progress.activity_due WHERE tenant_id = $1 /* tenant */",
     "/* portable::count_again */ DELETE FROM progress.activity_counted WHERE tenant_id = $1 /* tenant */",
     "/* portable::count_again */ DELETE FROM progress.learner_days WHERE tenant_id = $1 /* tenant */",
-    "/* portable::project_again */ UPDATE progress.projection_cursors SET position = 'epoch', updated_at = clock_timestamp()
-     WHERE tenant_id = $1 /* tenant */",
 ];
 
 impl Store {
