@@ -41,22 +41,37 @@ CREATE TABLE progress.activity_counted (
     until timestamptz NOT NULL
 );
 
-DO $$
-DECLARE
-    noun text;
-BEGIN
-    FOREACH noun IN ARRAY ARRAY['activity', 'learner_days', 'activity_due', 'activity_counted'] LOOP
-        EXECUTE format('ALTER TABLE progress.%I ENABLE ROW LEVEL SECURITY', noun);
-        EXECUTE format('ALTER TABLE progress.%I FORCE ROW LEVEL SECURITY', noun);
-        EXECUTE format('CREATE POLICY own_tenant ON progress.%I FOR SELECT TO progress_service '
-            'USING (tenant_id = (SELECT platform.current_tenant()))', noun);
-        EXECUTE format('CREATE POLICY every_tenant ON progress.%I TO progress_worker '
-            'USING (true) WITH CHECK (true)', noun);
-        EXECUTE format('GRANT SELECT ON progress.%I TO progress_service', noun);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON progress.%I TO progress_worker', noun);
-    END LOOP;
-END
-$$;
+ALTER TABLE progress.activity ENABLE ROW LEVEL SECURITY;
+ALTER TABLE progress.activity FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON progress.activity FOR SELECT TO progress_service
+    USING (tenant_id = (SELECT platform.current_tenant()));
+CREATE POLICY every_tenant ON progress.activity TO progress_worker USING (true) WITH CHECK (true);
+GRANT SELECT ON progress.activity TO progress_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON progress.activity TO progress_worker;
+
+ALTER TABLE progress.learner_days ENABLE ROW LEVEL SECURITY;
+ALTER TABLE progress.learner_days FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON progress.learner_days FOR SELECT TO progress_service
+    USING (tenant_id = (SELECT platform.current_tenant()));
+CREATE POLICY every_tenant ON progress.learner_days TO progress_worker USING (true) WITH CHECK (true);
+GRANT SELECT ON progress.learner_days TO progress_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON progress.learner_days TO progress_worker;
+
+ALTER TABLE progress.activity_due ENABLE ROW LEVEL SECURITY;
+ALTER TABLE progress.activity_due FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON progress.activity_due FOR SELECT TO progress_service
+    USING (tenant_id = (SELECT platform.current_tenant()));
+CREATE POLICY every_tenant ON progress.activity_due TO progress_worker USING (true) WITH CHECK (true);
+GRANT SELECT ON progress.activity_due TO progress_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON progress.activity_due TO progress_worker;
+
+ALTER TABLE progress.activity_counted ENABLE ROW LEVEL SECURITY;
+ALTER TABLE progress.activity_counted FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON progress.activity_counted FOR SELECT TO progress_service
+    USING (tenant_id = (SELECT platform.current_tenant()));
+CREATE POLICY every_tenant ON progress.activity_counted TO progress_worker USING (true) WITH CHECK (true);
+GRANT SELECT ON progress.activity_counted TO progress_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON progress.activity_counted TO progress_worker;
 
 -- Whoever is being erased is counted nowhere.
 CREATE POLICY not_hidden ON progress.learner_days AS RESTRICTIVE FOR SELECT TO progress_service
