@@ -232,13 +232,11 @@ impl Rooms {
         let before = (&migrations, backups::BeforeRelease::new(config, database));
         let kinds = jobs::kinds(before, &archive, &erasures, &residency, months.has_brokers);
         let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, kinds);
-        let (reader, trail) =
-            (Reader::new(cold.clone(), config.xapi.page_bytes.0), Trail::start(store.clone(), clock.clone(), &metrics));
         let (work, flags) = (Work::new(&config.work, &metrics), Flags::new(&store));
         let api = Api {
             store: store.clone(),
-            reader,
-            trail,
+            reader: Reader::new(cold.clone(), config.xapi.page_bytes.0),
+            trail: Trail::start(store.clone(), clock.clone(), &metrics),
             audit: audit.clone(),
             press: Press::new(config.transcript.fonts.clone(), config.transcript.deadline, &metrics),
             work,

@@ -78,7 +78,7 @@ impl Teller {
         let asked = &to;
         let news = self.store.run_tx("news", As::Worker, |tx| Box::pin(tellings::next(tx, asked, BATCH))).await?;
         if to.name == EVENTS {
-            return self.into_outbox(&to, &news).await;
+            return self.put_into_outbox(&to, &news).await;
         }
         for one in &news {
             if begun.elapsed() > TURN {
@@ -115,7 +115,7 @@ impl Teller {
     }
 
     /// Into the outbox, and noted, in one transaction: from there the relay sends them.
-    async fn into_outbox(&self, to: &Receiver, news: &[News]) -> Result<bool, StoreError> {
+    async fn put_into_outbox(&self, to: &Receiver, news: &[News]) -> Result<bool, StoreError> {
         let Some(last) = news.last() else { return Ok(false) };
         let rollout = to.rollout;
         let rows: &Vec<_> = &news.iter().map(|one| (letter::id(to, one), letter::event(to, one))).collect();

@@ -45,7 +45,7 @@ impl JobMetrics {
                 registry,
                 Counter::new(
                     "progress_job_aside_seconds_total",
-                    "rest of jobs between two pieces of work while statements were written: [jobs.md](jobs.md#beside-callers)",
+                    "rest of jobs between two pieces of work while statements were written: docs/jobs.md",
                 ),
             )?,
         })

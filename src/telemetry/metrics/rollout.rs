@@ -13,7 +13,7 @@ impl RolloutMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = Opts::new(
             "progress_rollout_untold",
-            "what receivers of rollouts are still to be told: `waiting`, or `failed`, which is not tried any more; by the node that leads the loop `tellings` ([rollouts.md](rollouts.md#who-is-told))",
+            "what receivers of rollouts are still to be told: `waiting`, or `failed`, which is not tried any more; by the node that leads the loop `tellings` (docs/rollouts.md)",
         );
         Ok(Self { untold: register(registry, IntGaugeVec::new(opts, &["state"]))? })
     }
