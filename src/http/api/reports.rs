@@ -242,7 +242,8 @@ async fn everybody(caller: &Caller, api: &Api) -> Result<(), Problem> {
 /// The days that are asked for, both included.
 fn days(parameters: &Parameters, now: DateTime<Utc>, most: i64) -> Result<(NaiveDate, NaiveDate), HttpError> {
     let expected = "expected a day as YYYY-MM-DD";
-    let day = |text: &str| if text.len() == 10 { text.parse::<NaiveDate>().ok() } else { None };
+    // The parser takes more than this form: days without a leading zero, spaces before them.
+    let day = |text: &str| text.parse::<NaiveDate>().ok().filter(|day| day.to_string() == text);
     let to = parameters.parsed(TO, expected, day)?.unwrap_or_else(|| now.date_naive());
     let usual = || to.checked_sub_days(Days::new(USUAL.unsigned_abs() - 1)).unwrap_or(to);
     let from = parameters.parsed(FROM, expected, day)?.unwrap_or_else(usual);
