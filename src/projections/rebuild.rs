@@ -92,6 +92,8 @@ impl Rebuild {
         let store = cold.store();
         let shadow = Shadow::create(store).await?.ok_or(RebuildError::Busy)?;
         let pseudonyms = run::pseudonyms(store).await?;
+        // What waits to be taken off is no difference: a rebuild does not count it to begin with.
+        activity::settle(cold).await?;
         let mut tenants =
             store.run_tx("projection_positions", As::Worker, |tx| Box::pin(rebuild::positions(tx))).await?;
         tenants.retain(|(tenant, _)| only.is_none_or(|only| only == *tenant));
