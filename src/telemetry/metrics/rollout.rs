@@ -24,7 +24,8 @@ impl RolloutMetrics {
         for (is_given_up, count) in receivers {
             *(if is_given_up { &mut failed } else { &mut waiting }) += count;
         }
-        self.untold.with_label_values(&["waiting"]).set(waiting);
-        self.untold.with_label_values(&["failed"]).set(failed);
+        for (state, count) in [("waiting", waiting), ("failed", failed)] {
+            self.untold.with_label_values(&[state]).set(count);
+        }
     }
 }
