@@ -103,7 +103,8 @@ on_each_server! {
             INSERT INTO progress.learner_days SELECT tenant_id, day, gen_random_uuid() FROM progress.learner_days LIMIT 1;
             INSERT INTO progress.activity_due SELECT tenant_id, gen_random_uuid(), now() FROM progress.projection_cursors";
         app.db.superuser().await.batch_execute(damage).await.unwrap();
-        let found = ["activity extra 1", "activity missing 1", "activity wrong 1", "activity_due extra 1", "learner_days extra 1"];
+        // What waits for nothing is settled before anything is compared.
+        let found = ["activity extra 1", "activity missing 1", "activity wrong 1", "learner_days extra 1"];
         assert_eq!(differences(&app).await, found);
         // What comes between the comparison and the swap is in it.
         rebuild(&app, true, async || store(&app, &[in_course(6, "initialized", "c"), voiding(&id(21), &id(3))]).await).await.unwrap();
