@@ -35,6 +35,8 @@ const MONTHS: usize = 20;
 const HOT: usize = 2;
 /// Answers of each kind of page that are measured.
 const ASKED: usize = 200;
+/// What is voided is not answered by its id.
+const IS_THERE: &str = "NOT EXISTS (SELECT FROM ledger.refs v WHERE v.tenant_id = s.tenant_id AND v.target_id = s.id)";
 /// How often the memory of a command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -292,7 +294,11 @@ async fn scene(place: &Place, owner: &Client, (cold, hot): (&[String], &[String]
     let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{key}:{secret}"))).parse()?;
     let mut rows = Vec::new();
     for month in cold {
-        let sql = format!("SELECT id, payload FROM {} TABLESAMPLE BERNOULLI (20) LIMIT 40", table(month));
+        let sql = format!(
+            "SELECT id, payload FROM {} s TABLESAMPLE BERNOULLI (20)
+            WHERE {IS_THERE} LIMIT 40",
+            table(month)
+        );
         rows.extend(owner.query(&sql, &[]).await?);
     }
     let payload = |row: &tokio_postgres::Row| serde_json::from_str::<Value>(row.get(1)).ok();
@@ -303,7 +309,7 @@ async fn scene(place: &Place, owner: &Client, (cold, hot): (&[String], &[String]
         .filter(|who| who["account"].is_object())
         .collect();
     agents.dedup();
-    let sql = format!("SELECT id FROM {} LIMIT 1000", table(&hot[hot.len() - 1]));
+    let sql = format!("SELECT id FROM {} s WHERE {IS_THERE} LIMIT 1000", table(&hot[hot.len() - 1]));
     let hot_ids = owner.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect();
     let until = format!("{}-01T00:00:00Z", hot[0]);
     let target = Target { address: place.target.address, authorization };

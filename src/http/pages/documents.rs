@@ -98,19 +98,6 @@ fn named(text: &str, xapi: &Xapi) -> Result<Option<Ifi>, Violations> {
     }
 }
 
-/// A look at a person's documents leaves its entry: without it there is no answer.
-async fn note(
-    visitor: &Visitor,
-    xapi: &Xapi,
-    action: &'static str,
-    agent: Option<&Ifi>,
-    detail: Value,
-) -> Result<(), PageError> {
-    let Some(agent) = agent else { return Ok(()) };
-    let who = visitor.caller.credential.audit_name();
-    Ok(xapi.trail.note(visitor.caller.tenant, who, action, agent, detail).await?)
-}
-
 async fn list(
     visitor: Visitor,
     pages: Data<Pages>,
@@ -135,7 +122,7 @@ async fn list(
             return Ok(answer(&page)?);
         }
     };
-    note(&visitor, &xapi, "query.documents", of.as_ref(), json!({ "kind": chosen })).await?;
+    visitor.note(&xapi.trail, "query.documents", of.as_ref(), json!({ "kind": chosen })).await?;
     let tenant = visitor.caller.tenant;
     let key = of.map(|agent| DocumentScope::AgentProfile { agent }).and_then(|scope| scope.agent_key(tenant.0));
     let after = given.text("after").parse().unwrap_or(Uuid::nil());
@@ -194,7 +181,7 @@ async fn show(
     let nothing = || HttpError::NotFound(format!("there is no document with the key {key}"));
     let (document, content) = found.ok_or_else(nothing)?;
     let of = identifier(&document);
-    note(&visitor, &xapi, "read.document", of.as_ref(), json!({ "document": key })).await?;
+    visitor.note(&xapi.trail, "read.document", of.as_ref(), json!({ "document": key })).await?;
     let dash = || "–".to_owned();
     let page = Show {
         shell: Shell::new(&visitor, &pages, HERE, document.document_id.as_str()),

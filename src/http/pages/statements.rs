@@ -34,6 +34,8 @@ use crate::{
 };
 
 const HERE: &str = "/admin/statements";
+/// What the audit trail calls a query about a person, as over xAPI.
+const ASKED: &str = "query.statements";
 /// Statements on a page.
 const SIZE: usize = 25;
 /// The filters of the form, as xAPI names them.
@@ -154,13 +156,6 @@ fn nothing() -> StatementsQuery {
     }
 }
 
-/// A query about a person leaves its entry, as over xAPI: without it there is no answer.
-async fn note(visitor: &Visitor, xapi: &Xapi, query: &StatementsQuery) -> Result<(), PageError> {
-    let Some(agent) = &query.agent else { return Ok(()) };
-    let (who, detail) = (visitor.caller.credential.audit_name(), json!({ "related": query.related_agents }));
-    Ok(xapi.trail.note(visitor.caller.tenant, who, "query.statements", agent, detail).await?)
-}
-
 async fn list(
     visitor: Visitor,
     pages: Data<Pages>,
@@ -190,7 +185,7 @@ async fn list(
             return Ok(answer(&page)?);
         }
     };
-    note(&visitor, &xapi, &query).await?;
+    visitor.note(&xapi.trail, ASKED, query.agent.as_ref(), json!({ "related": query.related_agents })).await?;
     let (tenant, key) = (visitor.caller.tenant, xapi.reader.more_key().await?);
     let after = Some(page.given.text("more")).filter(|token| !token.is_empty());
     let after = after.and_then(|token| More::open(token, key, tenant)).map(|more| more.after);
@@ -287,7 +282,7 @@ async fn export(visitor: Visitor, xapi: Data<Xapi>, req: HttpRequest) -> Result<
     let given = Given::read(req.query_string());
     let columns = csv::columns(given.text("columns")).map_err(HttpError::from)?;
     let mut query = understood(&given, &xapi, csv::PIECE.min(xapi.limits.page)).map_err(HttpError::from)?;
-    note(&visitor, &xapi, &query).await?;
+    visitor.note(&xapi.trail, ASKED, query.agent.as_ref(), json!({ "related": query.related_agents })).await?;
     let now = xapi.reader.consistent_through(visitor.caller.tenant).await?;
     // What is stored meanwhile is not of it: an export ends.
     query.until = Some(query.until.map_or(now, |until| until.min(now)));

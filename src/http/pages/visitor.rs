@@ -12,6 +12,7 @@ use actix_web::{
     },
     web::Data,
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Pages, refusal};
@@ -19,6 +20,8 @@ use crate::{
     http::{HttpError, api::path_id, caller::admit},
     identity::{Caller, Identity, Seat, reach, reach::Role},
     model::{Scope, Secret, TenantId},
+    trail::Trail,
+    xapi::keys::Ifi,
 };
 
 const COOKIE: &str = "progress_session";
@@ -51,6 +54,18 @@ impl Visitor {
     /// As whom the audit trail knows them.
     pub fn name(&self) -> String {
         self.caller.credential.audit_name()
+    }
+
+    /// A look at what is a person's leaves its entry, as over xAPI: without it there is no answer.
+    pub async fn note(
+        &self,
+        trail: &Trail,
+        action: &'static str,
+        agent: Option<&Ifi>,
+        detail: Value,
+    ) -> Result<(), PageError> {
+        let Some(agent) = agent else { return Ok(()) };
+        Ok(trail.note(self.caller.tenant, self.name(), action, agent, detail).await?)
     }
 }
 

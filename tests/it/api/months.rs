@@ -96,7 +96,8 @@ on_each_server! {
     async fn work_on_a_month_stands_aside_for_those_who_write(db: TestDatabase) {
         let api = Api::start(db).await;
         fill(&api.app, MARCH, 1, 40).await;
-        succeeded(&api, &format!("{PARTITIONS}/seal"), &json!({ "month": MARCH }), "sealed").await;
+        let march = json!({ "month": MARCH });
+        succeeded(&api, &format!("{PARTITIONS}/seal"), &march, "sealed").await;
         let aside = async || {
             let text = api.app.get("/metrics").await.expect(200).text();
             let line = text.lines().find_map(|line| line.strip_prefix("progress_job_aside_seconds_total "));
@@ -117,6 +118,18 @@ on_each_server! {
                 if aside().await > 0.0 { Ok(()) } else { Err("it did not rest".to_owned()) }
             })
             .await;
+            succeeded(&api, &format!("{ARCHIVE}/run"), &march, "archived").await;
+            patience::until("a rest of who reads segments", async || {
+                let before = aside().await;
+                succeeded(&api, &format!("{ARCHIVE}/verify"), &json!({}), "archived").await;
+                if aside().await > before { Ok(()) } else { Err("it did not rest".to_owned()) }
+            })
+            .await;
+            for (act, becomes) in [("drop", "dropped"), ("restore", "archived")] {
+                let before = aside().await;
+                succeeded(&api, &format!("{ARCHIVE}/{act}"), &march, becomes).await;
+                assert!(aside().await > before, "{act} did not rest");
+            }
             is_over.store(true, Ordering::Relaxed);
         };
         tokio::join!(divide, write(), write());
