@@ -1,6 +1,8 @@
 //! Keys of tenants, and their end: what was committed to with one that is destroyed stays in the log, and tells nobody anything. The
 //! tree is whole without it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Audit, AuditError};
@@ -56,6 +58,6 @@ impl Audit {
 }
 
 /// Rewrites the table of keys, so that its free space holds none that was destroyed.
-pub async fn scrub(owner: &Session) -> Result<(), StoreError> {
-    keys::scrub(owner).await
+pub async fn scrub(owner: &Session, longest: Duration) -> Result<(), StoreError> {
+    keys::scrub(owner, longest).await
 }

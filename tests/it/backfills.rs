@@ -1,7 +1,7 @@
 //! Backfills: every row once however often they are broken off, heard when somebody pauses them, held by any sign of strain,
 //! and done only when nothing remains.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use progress_service::{
     app,
@@ -269,14 +269,7 @@ on_the_newest_server! {
         let folder = plugins(TABLE, COLOUR);
         let app = started(db, folder.path()).await;
         fill(&app, 1, 2_000).await;
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-            ("PROGRESS_MIGRATIONS_PLUGIN_DIR", folder.path().to_string_lossy().into_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = app.variables([("PROGRESS_MIGRATIONS_PLUGIN_DIR", folder.path().to_string_lossy().into_owned())]);
         let run = |arguments: &[&str]| {
             let output = command(&[&["backfill"], arguments, &["--json"]].concat(), &variables).output().unwrap();
             let lines = String::from_utf8(output.stdout).unwrap();

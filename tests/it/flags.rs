@@ -47,12 +47,7 @@ async fn other_tenant(app: &TestApp) -> (String, String, String) {
 }
 
 fn variables(app: &TestApp) -> BTreeMap<String, String> {
-    let all = [
-        ("PROGRESS_DATABASE_URL", app.db.service_url()),
-        ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-        ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-    ];
-    all.map(|(name, value)| (name.to_owned(), value)).into()
+    app.variables([])
 }
 
 fn run(variables: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {

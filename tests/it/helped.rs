@@ -18,14 +18,7 @@ async fn metrics(app: &TestApp) -> String {
 }
 
 fn variables(app: &TestApp) -> BTreeMap<String, String> {
-    [
-        ("PROGRESS_DATABASE_URL", app.db.service_url()),
-        ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-        ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-        ("PROGRESS_BOOTSTRAP_CREDENTIAL", "needle-key:needle-secret".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    app.variables([("PROGRESS_BOOTSTRAP_CREDENTIAL", "needle-key:needle-secret".to_owned())])
 }
 
 /// The entries of a zip whose entries are stored as they are, by name: read by its list at the end, as any program reads it.

@@ -34,13 +34,7 @@ impl Stage {
         let made = app.post(&path, &json!({"scopes": ["all"]})).await.expect(201).json();
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         let (key, secret) = (text("apiKey"), text("secret"));
-        let variables = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = app.variables([]);
         Self { app, key, secret, folder: tempfile::tempdir().unwrap(), variables }
     }
 

@@ -2,8 +2,6 @@
 
 mod ear;
 
-use std::collections::BTreeMap;
-
 use progress_service::model::{Clock, Ids};
 use serde_json::{Value, json};
 
@@ -53,14 +51,7 @@ impl Stage {
     }
 
     fn run(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", self.app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", self.app.db.owner_url()),
-            ("PROGRESS_DATA_DIR", self.app.data().to_string_lossy().into_owned()),
-            ("PROGRESS_ROLLOUT_RECEIVERS", self.receivers.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = self.app.variables([("PROGRESS_ROLLOUT_RECEIVERS", self.receivers.clone())]);
         let output = command(&[&["rollout"], arguments, &["--json"]].concat(), &variables).output().unwrap();
         let (said, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
         let first = said.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();

@@ -1,19 +1,11 @@
 //! `system validate`: a tenant reaches no other's rows, and where one does it is found by its table; nothing that was planted stays.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::support::{app::TestApp, process::command};
 
 fn validate(app: &TestApp) -> (Option<i32>, Value) {
-    let variables: BTreeMap<String, String> = [
-        ("PROGRESS_DATABASE_URL", app.db.service_url()),
-        ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-        ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
+    let variables = app.variables([]);
     let output = command(&["system", "validate", "--json"], &variables).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {errors}")))

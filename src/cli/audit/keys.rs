@@ -1,7 +1,7 @@
 //! `audit keys`: the keys with which the log commits to entries, and the end of one: what was committed to with it tells nobody
 //! anything any more, and the log stays whole.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use serde_json::json;
@@ -13,6 +13,9 @@ use crate::{
     model::plan,
     store::{door::ddl::Session, platform::audit_log::keys::KeyLine},
 };
+
+/// How long transactions that can still see a key are waited for, and then the table's lock.
+const LONGEST: Duration = Duration::from_mins(1);
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -77,9 +80,10 @@ async fn destroy(
         // Neither requests nor background work may do it: the owner of the schema does.
         let owner = Session::connect(&desk.database.settings.owner).await?;
         desk.audit.end_key(&owner, key, (by, reason)).await?;
-        if let Err(error) = keys::scrub(&owner).await {
+        if let Err(error) = keys::scrub(&owner, LONGEST).await {
             eprintln!(
-                "the table of keys could not be rewritten: its free space holds the key until it is used again ({error})"
+                "the table of keys could not be rewritten, and its free space holds the key ({error}): \
+                 `erasure scrub --apply` does it later"
             );
         }
         if let Err(error) = desk.audit.anchor().await {

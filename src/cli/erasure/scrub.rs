@@ -8,8 +8,14 @@ use crate::store::ledger::scrub;
 /// How long one table may take.
 const LONGEST: Duration = Duration::from_hours(12);
 
+/// How long transactions that began before are waited for.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 pub async fn run(desk: &Desk<'_>, apply: bool) -> anyhow::Result<ExitCode> {
     let tables = scrub::tables(&desk.store).await?;
+    if apply {
+        scrub::until_unseen(&desk.store, PATIENCE).await?;
+    }
     for (table, bytes) in &tables {
         let size = indicatif::BinaryBytes(bytes.unsigned_abs());
         if apply {

@@ -1,11 +1,21 @@
 //! The separate door for DDL: one dedicated session of the schema's owner, outside any transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::store::{Endpoint, StoreError};
+
+const NEXT: &str = "/* ddl::ddl_unseen */ SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+
+// A transaction elsewhere on the server counts too: whoever begins here while it runs keeps what it could see. Cleaning tables does not.
+const RUNNING: &str = "/* ddl::ddl_unseen */
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+        coalesce(array_agg('process ' || l.pid || ' in ' || l.virtualtransaction ORDER BY l.pid) FILTER (WHERE l.pid IS NOT NULL), '{}')
+    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid() AND coalesce(a.datname = current_database(), true)
+        AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = l.pid)";
 
 /// A session that runs one statement at a time in autocommit, so that `CREATE INDEX CONCURRENTLY`,
 /// `DETACH PARTITION CONCURRENTLY` and their kin can run. Dropping it closes the connection.
@@ -39,6 +49,31 @@ impl Session {
         let set = format!("SET lock_timeout = {}", lock_timeout.as_millis());
         self.client.batch_execute(&set).await.map_err(|e| StoreError::from_pg(name, &e))?;
         self.client.batch_execute(statement).await.map_err(|e| StoreError::from_pg(name, &e))
+    }
+
+    /// Waits until nobody on the server can see rows any more that are gone now: only then does a rewrite leave them behind.
+    pub async fn until_unseen(&self, longest: Duration) -> Result<(), StoreError> {
+        let failed = |error| StoreError::from_pg("ddl_unseen", &error);
+        let next: i64 = self.client.query_one(NEXT, &[]).await.map_err(failed)?.get(0);
+        let begun = Instant::now();
+        // Who begins while an older transaction runs keeps what that one could see: so those end first, and then everybody who is here.
+        let mut before: Option<Vec<String>> = None;
+        loop {
+            let now = self.client.query_one(RUNNING, &[]).await.map_err(failed)?;
+            let (oldest, here): (i64, Vec<String>) = (now.get(0), now.get(1));
+            if oldest >= next {
+                let waited_for = before.get_or_insert_with(|| here.clone());
+                waited_for.retain(|one| here.contains(one));
+                if waited_for.is_empty() {
+                    return Ok(());
+                }
+            }
+            if begun.elapsed() >= longest {
+                let elsewhere = || vec!["in another database of the server".to_owned()];
+                return Err(StoreError::Seen { by: before.unwrap_or_else(elsewhere), after: longest });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The server's process that works for this session.

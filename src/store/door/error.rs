@@ -29,6 +29,9 @@ pub enum StoreError {
     /// Somebody else took the lease under which this was done: whoever holds it now does it, and nothing of this stands.
     #[error("the lease {lease} went to another node: nothing was changed")]
     Fenced { lease: String },
+    /// Transactions that began before may still see rows that are gone.
+    #[error("after {after:?} a transaction can still see what is gone ({}): let it end, then repeat this", by.join(", "))]
+    Seen { by: Vec<String>, after: Duration },
     #[error("invalid database configuration: {0}")]
     Config(String),
     /// No session is ours: settings and prepared statements would go to other clients.
@@ -88,7 +91,9 @@ impl StoreError {
                     || matches!(code.get(..2), Some("53" | "57" | "58"))
                     || self.is_of_a_move()
             }
-            Self::Shape { .. } | Self::Fenced { .. } | Self::Config(_) | Self::MixedSessions => false,
+            Self::Shape { .. } | Self::Fenced { .. } | Self::Config(_) | Self::MixedSessions | Self::Seen { .. } => {
+                false
+            }
         }
     }
 

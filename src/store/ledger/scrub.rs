@@ -7,15 +7,20 @@ use crate::store::{Store, StoreError};
 const TABLES: &str = "/* scrub::tables */
     SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_total_relation_size(c.oid) AS bytes
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND (n.nspname IN ('ledger', 'progress') OR n.nspname = 'platform' AND c.relname IN ('credentials', 'jobs'))
+    WHERE c.relkind = 'r' AND (n.nspname IN ('ledger', 'progress') OR n.nspname = 'platform' AND c.relname IN ('credentials', 'jobs', 'audit_keys'))
     ORDER BY bytes, name";
 
-/// The tables that can have had something of a person, the smallest first, with their sizes.
+/// The tables that can have had something of a person or a key that was destroyed, the smallest first, with their sizes.
 pub async fn tables(store: &Store) -> Result<Vec<(String, i64)>, StoreError> {
     let session = store.ddl().await?;
     let rows =
         session.client().query(TABLES, &[]).await.map_err(|error| StoreError::from_pg("scrub_tables", &error))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Waits until no transaction can see any more what was removed: a rewrite would take it along.
+pub async fn until_unseen(store: &Store, longest: Duration) -> Result<(), StoreError> {
+    store.ddl().await?.until_unseen(longest).await
 }
 
 /// Rewrites one of them.

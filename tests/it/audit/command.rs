@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
-use crate::support::{app::TestApp, process::command};
+use crate::support::{app::TestApp, background, process::command};
 
 fn run(variables: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = command(arguments, variables).output().unwrap();
@@ -22,11 +22,7 @@ on_each_server! {
         app.post("/api/v1/admin/tenants", &serde_json::json!({"name": "acme"})).await.expect(201);
         app.stop_loops().await;
         let data = tempfile::tempdir().unwrap();
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-        ].map(|(name, value)| (name.to_owned(), value)).into();
+        let variables = app.variables([]);
         let (code, entries, why) = run(&variables, &["audit", "entries", "--action", "tenant.create", "--json"]);
         assert_eq!(code, Some(0), "{why}");
         let entry: Value = serde_json::from_str(entries.lines().next().unwrap()).unwrap();
@@ -76,11 +72,7 @@ on_each_server! {
         let app = TestApp::start(db).await;
         app.stop_loops().await;
         crate::audit::act(&app.db.store(), 30).await;
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-        ].map(|(name, value)| (name.to_owned(), value)).into();
+        let variables = app.variables([]);
         run(&variables, &["audit", "checkpoint"]);
         let (_, listed, why) = run(&variables, &["audit", "keys", "list", "--json"]);
         let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -113,7 +105,12 @@ on_each_server! {
         let (code, said, _) = run(&variables, &["audit", "verify"]);
         assert!(code == Some(0) && said.contains(" 0 sealed"), "nothing was done yet: {said}");
 
+        // Somebody writes elsewhere on the server meanwhile: a rewrite that does not wait for that takes along what it may still see.
+        let neighbour = app.db.neighbour().await;
+        neighbour.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+        let ends = background::runtime().spawn(async move { neighbour.batch_execute("SELECT pg_sleep(2); COMMIT").await.unwrap() });
         let (code, said, why) = run(&variables, &[&destroy[..], &["--apply", "--plan", digest, "--json"]].concat());
+        ends.await.unwrap();
         let done: Value = serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}{why}"));
         assert!(code == Some(0) && done["done"] == true && done["plan"]["entries"] == 10, "{said}{why}");
         let (code, said, _) = run(&variables, &["audit", "verify"]);

@@ -11,12 +11,7 @@ use crate::{
 };
 
 fn variables(app: &TestApp) -> BTreeMap<String, String> {
-    let all = [
-        ("PROGRESS_DATABASE_URL", app.db.service_url()),
-        ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-        ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-    ];
-    all.map(|(name, value)| (name.to_owned(), value)).into()
+    app.variables([])
 }
 
 /// Exit code, and what was complained of.

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use progress_service::store::{Store, ledger::scrub};
 use serde_json::Value;
 
-use super::{ANN, by_mbox};
+use super::{
+    ANN, by_mbox,
+    hunt::{files_of, objects_with},
+};
 use crate::{
-    support::{app::TestApp, process::command},
+    support::{app::TestApp, background, process::command},
     xapi::{id, identified, ids},
 };
 
@@ -29,13 +33,7 @@ on_each_server! {
         for n in 1..=4 {
             app.post_statements(&identified(&id(n), if n == 4 { "bob" } else { "ann" }, "a")).await.expect(200);
         }
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = app.variables([]);
         let (code, said, why) = run(&variables, &format!("erasure request --mbox {ANN}"));
         assert!(code == Some(0) && said.contains("3 own"), "{said}{why}");
         assert_eq!(ids(&app.get_statements(&[]).await.expect(200).json()).len(), 4, "a plan removes nothing");
@@ -73,6 +71,38 @@ on_each_server! {
         assert!(code == Some(0) && said.contains("0 own"), "{said}{why}");
     }
 
+    async fn free_space_is_rewritten_once_nobody_can_see_any_more_what_was_in_it(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        let variables = app.variables([]);
+        let (code, _, why) = run(&variables, &format!("erasure request --mbox {ANN} --apply"));
+        assert_eq!(code, Some(0), "{why}");
+        let (code, said, _) = run(&variables, "erasure scrub");
+        assert!(code == Some(0) && said.contains("ledger.statement_ids") && said.contains("nothing was done"), "{said}");
+        app.stop_loops().await;
+        let (reader, neighbour, store) = (app.db.superuser().await, app.db.neighbour().await, app.db.store());
+        let brief = std::time::Duration::from_millis(300);
+        let unseen = background::runtime();
+        // Whoever reads here since before is named, and whoever writes elsewhere on the server counts as well.
+        reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await.unwrap();
+        let pid: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let waits = |store: Store| unseen.spawn(async move { scrub::until_unseen(&store, brief).await });
+        let refused = waits(store.clone()).await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {pid} ")) && refused.contains("repeat this"), "{refused}");
+        reader.batch_execute("COMMIT").await.unwrap();
+        neighbour.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+        // Something ends here that began after it.
+        reader.batch_execute("SELECT pg_current_xact_id()").await.unwrap();
+        let refused = waits(store).await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("in another database of the server"), "{refused}");
+        let ends = unseen.spawn(async move { neighbour.batch_execute("SELECT pg_sleep(1); COMMIT").await.unwrap() });
+        let (code, said, why) = run(&variables, "erasure scrub --apply");
+        ends.await.unwrap();
+        assert!(code == Some(0) && said.contains("rewritten"), "{said}{why}");
+        reader.batch_execute("CHECKPOINT").await.unwrap();
+        assert_eq!(objects_with(&files_of(&reader).await, "ann@example.com"), Vec::<String>::new());
+    }
+
     async fn a_request_has_one_job_however_often_somebody_goes_on_with_it(db: TestDatabase) {
         let mut db = db;
         // References are followed by a loop, and none runs here.
@@ -82,13 +112,7 @@ on_each_server! {
         app.stop_loops().await;
         let asked = app.post("/api/v1/erasures", &by_mbox(ANN)).await.expect(202).json();
         let (erasure, job) = (asked["id"].as_str().unwrap(), asked["jobId"].as_str().unwrap());
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = app.variables([]);
         let (code, _, why) = run(&variables, &format!("jobs pause {job}"));
         assert_eq!(code, Some(0), "{why}");
         let (code, _, why) = run(&variables, &format!("erasure run {erasure}"));

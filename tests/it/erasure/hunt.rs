@@ -1,6 +1,9 @@
 //! The needle hunt: bytes on disks, decompressed, after somebody was erased.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use progress_service::{
@@ -9,6 +12,7 @@ use progress_service::{
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use super::{erase, march, places};
 use crate::{
@@ -20,6 +24,12 @@ use crate::{
     },
     xapi::{attachments::multipart, id, identified},
 };
+
+/// Where the server keeps the database's files.
+pub async fn files_of(client: &Client) -> PathBuf {
+    let place = "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()";
+    client.query_one(place, &[]).await.unwrap().get::<_, String>(0).into()
+}
 
 /// The files of a folder that have the text in their bytes, or in what their Parquet pages decompress to.
 pub fn objects_with(folder: &Path, needle: &str) -> Vec<String> {
@@ -158,9 +168,7 @@ async fn no_byte_of_somebody_is_left_and_every_byte_of_the_others_is(db: TestDat
     assert!(holds(&before[GONE], canary(GONE).as_bytes()));
     let word = canary(GONE);
     let client = app.db.superuser().await;
-    let place = "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()";
-    let place: String = client.query_one(place, &[]).await.unwrap().get(0);
-    let (data, cluster) = (app.data().to_owned(), std::path::PathBuf::from(place));
+    let (data, cluster) = (app.data().to_owned(), files_of(&client).await);
     client.batch_execute("CHECKPOINT").await.unwrap();
     assert!(!objects_with(&data, &word).is_empty(), "the hunt finds what is there");
     assert!(!objects_with(&cluster, &word).is_empty());
@@ -175,6 +183,7 @@ async fn no_byte_of_somebody_is_left_and_every_byte_of_the_others_is(db: TestDat
     // Tables are rewritten; then no page, no object and no block of a cache has a word of it.
     let store = app.db.store();
     let scrubbing = async move {
+        scrub::until_unseen(&store, std::time::Duration::from_mins(1)).await.unwrap();
         for (table, _) in scrub::tables(&store).await.unwrap() {
             scrub::rewrite(&store, &table, std::time::Duration::from_secs(30)).await.unwrap();
         }

@@ -1,9 +1,6 @@
 //! Months that move while somebody is erased, or afterwards: they never come along.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use progress_service::{
     model::scheme::Scheme,
@@ -102,13 +99,7 @@ on_the_newest_server! {
         }
         settle(&app).await;
         app.stop_loops().await;
-        let variables: BTreeMap<String, String> = [
-            ("PROGRESS_DATABASE_URL", app.db.service_url()),
-            ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-            ("PROGRESS_ARCHIVE_URL", format!("file://{}", app.data().join("archive").display())),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let variables = app.variables([]);
         let eye = app.db.superuser().await;
         let hers = "SELECT (SELECT count(*) FROM ledger.statements) + (SELECT count(*) FROM ledger.statement_ids WHERE NOT erased) AS left";
         let (mut before, mut killed): (i64, _) = (eye.query_one(hers, &[]).await.unwrap().get(0), 0);

@@ -10,13 +10,7 @@ use crate::{
 };
 
 fn variables(app: &TestApp, grace: &str) -> BTreeMap<String, String> {
-    let all = [
-        ("PROGRESS_DATABASE_URL", app.db.service_url()),
-        ("PROGRESS_DATABASE_MIGRATION_URL", app.db.owner_url()),
-        ("PROGRESS_DATA_DIR", app.data().to_string_lossy().into_owned()),
-        ("PROGRESS_RETENTION_GRACE", grace.to_owned()),
-    ];
-    all.map(|(name, value)| (name.to_owned(), value)).into()
+    app.variables([("PROGRESS_RETENTION_GRACE", grace.to_owned())])
 }
 
 fn run(variables: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {

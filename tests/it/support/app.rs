@@ -2,7 +2,7 @@
 //!
 //! It runs on the harness's runtime, so that it can be stopped when the test drops it.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use progress_service::{
     app::Service,
@@ -120,6 +120,16 @@ impl TestApp {
 
     pub fn data(&self) -> &Path {
         self.data.path()
+    }
+
+    /// What a command is told that works beside this service, and `more`.
+    pub fn variables<const N: usize>(&self, more: [(&str, String); N]) -> BTreeMap<String, String> {
+        let own = [
+            ("PROGRESS_DATABASE_URL", self.db.service_url()),
+            ("PROGRESS_DATABASE_MIGRATION_URL", self.db.owner_url()),
+            ("PROGRESS_DATA_DIR", self.data().to_string_lossy().into_owned()),
+        ];
+        own.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// A request without a credential.

@@ -1,5 +1,7 @@
 //! The keys that entries are committed to with, and their end.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -59,7 +61,8 @@ pub async fn destroy(owner: &Session, key: i64, by: &str, reason: &str) -> Resul
 }
 
 /// Rewrites the table of keys, so that no free space of it holds one that was destroyed.
-pub async fn scrub(owner: &Session) -> Result<(), StoreError> {
+pub async fn scrub(owner: &Session, longest: Duration) -> Result<(), StoreError> {
+    owner.until_unseen(longest).await?;
     let rewrite = "/* keys::scrub */ VACUUM (FULL) platform.audit_keys";
-    owner.run("scrub_audit_keys", rewrite, std::time::Duration::from_secs(10)).await
+    owner.run("scrub_audit_keys", rewrite, longest).await
 }

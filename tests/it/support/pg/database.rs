@@ -104,6 +104,11 @@ impl TestDatabase {
         connect(self.server.config(None, &self.name)).await
     }
 
+    /// A superuser in another database of the same server: a neighbour.
+    pub async fn neighbour(&self) -> Client {
+        connect(self.server.config(None, "postgres")).await
+    }
+
     pub fn store_settings(&self) -> StoreSettings {
         let endpoint = |url: String| Endpoint { url: Secret::new(url), ca_file: None };
         StoreSettings {
