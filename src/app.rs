@@ -9,6 +9,7 @@ mod opening;
 mod schema;
 mod settings;
 mod tellings;
+mod whole;
 
 use std::{future::Future, sync::Arc};
 
@@ -24,6 +25,7 @@ pub use self::{
     },
     schema::APPLIED_BY,
     settings::schedule,
+    whole::Whole,
 };
 use crate::{
     archive::Archive,

@@ -12,16 +12,14 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::whole::Whole;
 use crate::{
     archive::{Archive, gc, plan::Schedule, schedule::BY},
     audit::Audit,
     cold::Cold,
     erasure::Erasures,
     ingest::{Ingest, own, settle::References},
-    migrate::{
-        checks::{Check, Status},
-        jobs::Jobs,
-    },
+    migrate::{checks::Status, jobs::Jobs},
     model::{Clock, Rounds, scheme::Scheme},
     partitions,
     projections::{self, silence::Patience},
@@ -174,19 +172,19 @@ pub fn rollouts(store: &Store, migrations: &Jobs) -> Loop {
     })
 }
 
-/// How often the whole is looked at; also after each run of migrations. The first time an hour after the start: what a start
-/// applies is looked at then.
+/// How often the whole is looked at; its schema also after each run of migrations. The first time an hour after the start: what a
+/// start applies is looked at then.
 const VALIDATE: Duration = Duration::from_secs(3600);
 
-/// Whether the whole is in order: a figure for each check, and a line in the log for each that fails.
-pub fn validate(migrations: &Jobs) -> Loop {
-    let (migrations, is_first) = (migrations.clone(), Arc::new(AtomicBool::new(true)));
+/// Whether the whole is in order.
+pub fn validate(whole: &Whole, migrations: &Jobs) -> Loop {
+    let (whole, migrations, is_first) = (whole.clone(), migrations.clone(), Arc::new(AtomicBool::new(true)));
     Loop::new("validate", VALIDATE, move |_| {
-        let (migrations, is_first) = (migrations.clone(), is_first.swap(false, Ordering::Relaxed));
+        let (whole, migrations, is_first) =
+            (whole.clone(), migrations.clone(), is_first.swap(false, Ordering::Relaxed));
         async move {
-            let checks = if is_first { Vec::new() } else { migrations.verify(None).await?.checks };
-            for Check { name, found, todo, .. } in checks.iter().filter(|check| check.status == Status::Fail) {
-                tracing::error!(check = name, found, todo, "the whole is not in order");
+            if !is_first {
+                whole.tell(migrations.verify(None).await?.checks).await?;
             }
             Ok(Step::Idle)
         }

@@ -4,6 +4,7 @@ use super::{
     Rooms, backups, forwards, loops,
     schema::{self, AGAIN, Said, Standing},
     settings, tellings,
+    whole::Whole,
 };
 use crate::{
     config::Config,
@@ -148,6 +149,7 @@ impl Opening {
     fn serve(&mut self) {
         let Rooms { store, cold, clock, edge, worker, relay, archive, audit, erasures, .. } = &self.rooms;
         let shift = worker.shift();
+        let whole = Whole::new(store, archive, audit, clock, &edge.metrics);
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
         for work in loops::all(cold, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
@@ -158,7 +160,7 @@ impl Opening {
         shift.spawn(loops::audit(audit));
         shift.spawn(loops::rollouts(store, &self.rooms.migrations));
         shift.spawn(tellings::tellings(&self.rooms.teller));
-        shift.spawn(loops::validate(&self.rooms.migrations));
+        shift.spawn(loops::validate(&whole, &self.rooms.migrations));
         shift.spawn(loops::lifecycle(archive, settings::schedule(&self.config), !kafka.brokers.is_empty()));
         if let Some(every) = self.config.retention.every {
             shift.spawn(loops::retention(&self.rooms.api.retention, archive, every));

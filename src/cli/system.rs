@@ -11,7 +11,6 @@ use self::bundle::Parts;
 use super::{beside::with_database, db::report};
 use crate::{
     app::{self, Database},
-    audit::Look,
     config::Loaded,
     migrate::checks::{self, Check},
     model::{Clock, Ids},
@@ -83,21 +82,10 @@ async fn lines(loaded: &Loaded, database: &Database) -> anyhow::Result<Vec<Check
     Ok(lines)
 }
 
-/// What stands beside the schema: projections, the archive's objects, and the audit trail.
+/// What stands beside the schema.
 async fn kept(loaded: &Loaded, store: &Store, clock: &Clock) -> anyhow::Result<[Check; 3]> {
     let (config, metrics) = (&loaded.config, Metrics::new()?);
-    let standings = store.projection_standings().await?;
-    let waiting = standings.into_iter().filter_map(|one| one.waiting_since.map(|since| (one.name, since))).collect();
-    // What cannot be looked at is said in its line: who needs the others, or a bundle, has them.
-    let segments = async { Ok(app::archive(config, store, clock, &Ids::random(), &metrics)?.absent().await?) };
-    let trail = async {
-        let report = app::audit(config, store, clock, &metrics)?.verify(&Look::default()).await?;
-        Ok((report.entries, report.findings.iter().map(ToString::to_string).collect()))
-    };
-    let (segments, trail) = (segments.await.map_err(unknown), trail.await.map_err(unknown));
-    Ok([checks::projections(waiting, clock.now()), checks::segments(segments), checks::trail(trail)])
-}
-
-fn unknown(error: anyhow::Error) -> String {
-    format!("{error:#}")
+    let archive = app::archive(config, store, clock, &Ids::random(), &metrics)?;
+    let audit = app::audit(config, store, clock, &metrics)?;
+    Ok(app::Whole::new(store, &archive, &audit, clock, &metrics).look().await?)
 }

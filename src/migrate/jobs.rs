@@ -204,9 +204,7 @@ impl Jobs {
             let looked_at = |one: &&Module| module.as_deref().is_none_or(|name| name == one.name);
             let lint: Vec<Review> = runner.modules().iter().filter(looked_at).flat_map(lint::review).collect();
             let checks = checks::gather_after(&runner, &clock).await?;
-            for check in &checks {
-                metrics.migrations.checks.with_label_values(&[check.name]).set(check.status as i64);
-            }
+            checks::count(&checks, &metrics);
             let failed = checks::worst(&checks) == checks::Status::Fail;
             let sound = report.problems.is_empty()
                 && report.abandoned.is_empty()

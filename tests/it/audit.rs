@@ -35,7 +35,7 @@ fn over(store: &Store, objects: Arc<dyn ObjectStore>) -> Audit {
 }
 
 /// One act after the other, of two tenants and of the whole installation.
-async fn act(store: &Store, count: i64) -> Vec<EntryId> {
+pub async fn act(store: &Store, count: i64) -> Vec<EntryId> {
     let mut ids = Vec::new();
     for n in 0..count {
         let tenant = [Some(TenantId::DEFAULT), None, Some(OTHER)][usize::try_from(n % 3).unwrap()];

@@ -1,8 +1,19 @@
 //! `system validate`: a tenant reaches no other's rows, and where one does it is found by its table; nothing that was planted stays.
 
+use progress_service::{
+    app,
+    migrate::checks::Status,
+    model::{Clock, Ids},
+    telemetry::Metrics,
+};
 use serde_json::{Value, json};
 
-use crate::support::{app::TestApp, process::command};
+use crate::{
+    archived::{history::settle, objects},
+    erasure::march,
+    support::{app::TestApp, months, process::command},
+    xapi::{id, identified},
+};
 
 fn validate(app: &TestApp) -> (Option<i32>, Value) {
     let variables = app.variables([]);
@@ -46,6 +57,53 @@ on_each_server! {
             assert_eq!(line(&document, kept)["status"], json!("pass"), "{document}");
         }
         assert_eq!(rows(&app).await, before, "nothing that was planted stays");
+    }
+
+    async fn the_hourly_look_reads_the_trail_on_and_finds_what_went_and_what_was_changed(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
+        months::spread(&app.db, march()).await;
+        settle(&app).await;
+        app.stop_loops().await;
+        months::away(&app.db, &objects(&app), march()).await;
+        let (store, clock, metrics) = (app.db.store(), Clock::system(), Metrics::new().unwrap());
+        let archive = app::archive(app.config(), &store, &clock, &Ids::random(), &metrics).unwrap();
+        let audit = app::audit(app.config(), &store, &clock, &metrics).unwrap();
+        crate::audit::act(&store, 40).await;
+        audit.settle().await.unwrap();
+        let whole = app::Whole::new(&store, &archive, &audit, &clock, &metrics);
+        let look = async || {
+            let lines = whole.look().await.unwrap();
+            lines.map(|line| (line.name, line.status, line.found))
+        };
+        let read = |lines: &[(&str, Status, String); 3]| lines[2].2.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let first = look().await;
+        assert!(first.iter().all(|(_, status, _)| *status == Status::Pass) && read(&first) >= 40, "{first:?}");
+        crate::audit::act(&store, 2).await;
+        audit.settle().await.unwrap();
+        let next = look().await;
+        assert!(next[2].1 == Status::Pass && read(&next) == 2, "only what came since: {next:?}");
+
+        let superuser = app.db.superuser().await;
+        let change = "UPDATE platform.audit SET subject = 'another' WHERE action = 'test.act' AND audit_id =
+            (SELECT min(audit_id) FROM platform.audit WHERE action = 'test.act')";
+        superuser.batch_execute(&format!("ALTER TABLE platform.audit DISABLE TRIGGER USER; {change}")).await.unwrap();
+        std::fs::remove_dir_all(app.data().join("archive")).unwrap();
+        let mut failed = Vec::new();
+        for _ in 0..30 {
+            let lines = look().await;
+            assert_eq!(lines[1].1, Status::Fail, "{lines:?}");
+            if lines[2].1 == Status::Fail {
+                failed = lines.to_vec();
+                break;
+            }
+        }
+        assert!(failed.iter().any(|line| line.0 == "audit-trail" && line.2.contains("changed")), "within a day: {failed:?}");
+        whole.tell(Vec::new()).await.unwrap();
+        let figures = String::from_utf8(metrics.render().unwrap()).unwrap();
+        for check in ["archive", "audit-trail"] {
+            assert!(figures.contains(&format!("progress_system_check{{check=\"{check}\"}} 3")), "{figures}");
+        }
     }
 
     async fn each_leak_is_found_by_its_table(db: TestDatabase) {

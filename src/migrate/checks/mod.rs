@@ -25,6 +25,8 @@ pub use preconditions::{preconditions, unfit};
 pub use projections::projections;
 pub use rights::rights;
 
+use crate::telemetry::Metrics;
+
 /// The major versions of PostgreSQL that are tried and supported.
 pub const SUPPORTED: std::ops::RangeInclusive<i32> = 15..=18;
 
@@ -80,6 +82,13 @@ impl fmt::Display for Check {
 /// The gravest status of a report; a report without lines passes.
 pub fn worst(checks: &[Check]) -> Status {
     checks.iter().map(|check| check.status).max().unwrap_or(Status::Pass)
+}
+
+/// A figure for each line, by its gravity.
+pub fn count(checks: &[Check], metrics: &Metrics) {
+    for check in checks {
+        metrics.migrations.checks.with_label_values(&[check.name]).set(check.status as i64);
+    }
 }
 
 /// `2.5 GiB` and the like.
