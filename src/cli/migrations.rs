@@ -3,6 +3,7 @@
 //! Whatever destroys or rewrites prints its plan and needs `--apply`. Exit codes stand in `docs/migrations.md`.
 
 mod change;
+mod evidence;
 mod print;
 
 use std::process::ExitCode;
@@ -76,6 +77,8 @@ enum Command {
     Baseline(change::BaselineArgs),
     /// Prove on scratch databases that clean, upgraded and squashed installs are the same
     Replay(replay::Args),
+    /// Write what a cutover has to leave into a folder: status, snapshot, dry run, upgrades, replay, checks; compared with an earlier one
+    Evidence(evidence::Args),
     /// Take over the history of another migration tool
     Adopt(change::AdoptArgs),
 }
@@ -156,6 +159,14 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             database.close().await;
             return code;
         }
+        Command::Evidence(args) => {
+            let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
+            database.own_sessions().await?;
+            let runner = database.runner_of(modules, &loaded.config);
+            let code = evidence::run(out, &args, &runner, &database.settings.owner).await;
+            database.close().await;
+            return code;
+        }
         command => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;
             database.own_sessions().await?;
@@ -217,7 +228,11 @@ async fn with_database(
         Command::Force(args) => change::force(out, &args, runner).await,
         Command::Baseline(args) => change::baseline(out, &args, runner).await,
         Command::Adopt(args) => change::adopt(out, &args, runner).await,
-        Command::Modules | Command::Validate { .. } | Command::Create(_) | Command::Replay(_) => Ok(ExitCode::SUCCESS),
+        Command::Modules
+        | Command::Validate { .. }
+        | Command::Create(_)
+        | Command::Replay(_)
+        | Command::Evidence(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

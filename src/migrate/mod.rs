@@ -11,6 +11,7 @@ mod concurrent;
 pub mod create;
 pub mod down;
 pub mod error;
+pub mod evidence;
 pub mod fingerprint;
 pub mod head;
 pub mod jobs;

@@ -37,6 +37,9 @@ pub enum ReplayError {
     Failed { road: String, module: String, file: String, error: String },
 }
 
+/// How the name of a road begins that leads up from a release.
+pub const UPGRADED: &str = "upgraded from";
+
 /// One way to come to the schema: sets of modules, each applied on top of the one before.
 #[derive(Clone, Debug)]
 pub struct Road {
@@ -72,7 +75,7 @@ pub fn roads(modules: &[Module], releases: &[Release]) -> Result<Vec<Road>, Repl
     let mut roads = vec![Road { name: "clean".to_owned(), stages: vec![modules.to_vec()] }];
     for release in releases {
         let stages = vec![releases::modules_at(release, modules)?, modules.to_vec()];
-        roads.push(Road { name: format!("upgraded from {}", release.version), stages });
+        roads.push(Road { name: format!("{UPGRADED} {}", release.version), stages });
     }
     let squashed = modules.iter().map(squashed).collect::<Result<Vec<_>, _>>()?;
     roads.push(Road { name: "squashed".to_owned(), stages: vec![squashed.clone()] });

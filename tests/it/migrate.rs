@@ -4,6 +4,7 @@ mod adopts;
 mod beside;
 mod command;
 pub mod crashes;
+mod evidence;
 mod fill;
 mod fixture;
 mod harmless;

@@ -3,12 +3,15 @@
 //! Owners and object ids are left out, since they differ between installations; the dump tools' text is not used,
 //! since it differs from run to run.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use crate::store::{StoreError, door::ddl::Session};
 
 /// A database's catalog as readable lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// One line for each object and each of its parts.
     pub objects: Vec<String>,
@@ -137,16 +140,49 @@ const COMPARABLE: &str = "/* catalog::catalog_comparable */
 
 /// Lists the schemas' objects and rows. It reads whole tables: meant for databases that hold no more than seeds.
 pub async fn listing(session: &Session, schemas: &[String]) -> Result<Listing, StoreError> {
+    reading(session, async |client| {
+        let mut listing = objects_of(client, schemas).await?;
+        for table in client.query(COMPARABLE, &[&schemas]).await? {
+            let (name, columns): (String, String) = (table.get(0), table.get(1));
+            listing.rows.extend(rows(client, &name, &columns).await?);
+        }
+        Ok(listing)
+    })
+    .await
+}
+
+/// Lists the schemas' objects alone, of a database of any size.
+pub async fn objects(session: &Session, schemas: &[String]) -> Result<Listing, StoreError> {
+    reading(session, async |client| objects_of(client, schemas).await).await
+}
+
+// A table that is divided counts with all its parts, and parts that are out of it count with the parent they are under.
+const COUNTS: &str = "/* catalog::row_counts */
+    SELECT name, (xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || name, false, true, '')))[1]::text::bigint AS rows
+    FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition) t ORDER BY name";
+
+/// How many rows each table of the schemas holds, all as of one moment. Reads them all.
+pub async fn row_counts(session: &Session, schemas: &[String]) -> Result<BTreeMap<String, i64>, StoreError> {
+    let counted =
+        session.client().query(COUNTS, &[&schemas]).await.map_err(|e| StoreError::from_pg("row_counts", &e))?;
+    Ok(counted.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn reading<T>(
+    session: &Session,
+    read: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, StoreError> {
     let client = session.client();
     // Definitions print names relative to the search path, so it must be the same every time.
     let begin = "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog; SET LOCAL timezone = 'UTC'";
     client.batch_execute(begin).await.map_err(|e| StoreError::from_pg("catalog", &e))?;
-    let listed = listing_of(client, schemas).await;
+    let listed = read(client).await;
     client.batch_execute("ROLLBACK").await.map_err(|e| StoreError::from_pg("catalog", &e))?;
     listed.map_err(|e| StoreError::from_pg("catalog", &e))
 }
 
-async fn listing_of(client: &Client, schemas: &[String]) -> Result<Listing, tokio_postgres::Error> {
+async fn objects_of(client: &Client, schemas: &[String]) -> Result<Listing, tokio_postgres::Error> {
     let mut listing = Listing::default();
     for query in OBJECTS {
         listing.objects.extend(lines(client, query, schemas).await?);
@@ -155,10 +191,6 @@ async fn listing_of(client: &Client, schemas: &[String]) -> Result<Listing, toki
     listing.objects.dedup();
     listing.column_order = lines(client, COLUMN_ORDER, schemas).await?;
     listing.column_order.sort();
-    for table in client.query(COMPARABLE, &[&schemas]).await? {
-        let (name, columns): (String, String) = (table.get(0), table.get(1));
-        listing.rows.extend(rows(client, &name, &columns).await?);
-    }
     Ok(listing)
 }
 
