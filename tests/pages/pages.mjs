@@ -187,6 +187,16 @@ const forms = [
     await page.fill("input[name=delete]", "1d");
     await page.click("text=See what it comes to >> nth=0");
   }],
+  ["rollout-plan", "/admin/migrations/rollouts", async (page) => {
+    await page.fill("#plan", `format = 1\nname = "writes"\nabout = "for a look"\n[[steps]]\nname = "all"\nkind = "switch"\nflag = "xapi.writes"\nvalue = "on"\n`);
+    await page.click("text=See the plan");
+    await page.waitForSelector("text=Begin it");
+  }],
+  ["rollout-faults", "/admin/migrations/rollouts", async (page) => {
+    await page.fill("#plan", "format = 1\nname = 'Writes'");
+    await page.click("text=See the plan");
+    await page.waitForSelector("text=It cannot be begun");
+  }],
   ["flag-plan", "/admin/flags", async (page) => {
     await page.selectOption("select[name=name]", "xapi.writes");
     await page.fill("input[name=value]", "off");
@@ -215,7 +225,7 @@ for (const look of Object.keys(LOOKS)) {
   for (const [name, place, fill] of forms) {
     await page.goto(root + place);
     await fill(page);
-    await page.waitForSelector("form.card >> text=The plan");
+    await page.waitForSelector("form.card >> text=/^(The|A) plan$/");
     await looked(page, look, name, wrong);
   }
   if (look === "plain") {

@@ -23,6 +23,7 @@ mod people;
 mod plain;
 mod plan;
 pub mod refusal;
+mod rollouts;
 mod shell;
 mod sign_in;
 mod statements;
@@ -84,6 +85,7 @@ pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send 
             .configure(jobs::routes)
             .configure(migrations::routes)
             .configure(changes::routes)
+            .configure(rollouts::routes)
             .configure(statements::routes);
         let scope = scope
             .configure(audit::routes)

@@ -100,7 +100,7 @@ impl Shell {
 }
 
 /// What was done, in the words of the page that one comes back to.
-const DONE: [(&str, &str); 19] = [
+const DONE: [(&str, &str); 20] = [
     ("pause", "It pauses once its step has ended."),
     ("resume", "It goes on."),
     ("cancel", "It is cancelled once its step has ended."),
@@ -115,6 +115,7 @@ const DONE: [(&str, &str); 19] = [
     ("erase", "It was asked for. This page is its receipt: come back to it at any time."),
     ("flag", "It counts on every node within a second."),
     ("speed", "It counts from the next batch on."),
+    ("start", "It is begun, and nodes do its steps. This page is its receipt: come back to it at any time."),
     ("advance", "It goes on."),
     ("abort", "It was taken back."),
     ("hold", "The hold stands: nothing under it is removed."),

@@ -6,10 +6,11 @@ use progress_service::{
 };
 use serde_json::json;
 
-use super::{Browser, credential, signed_in};
+use super::{Browser, credential, field, signed_in};
 use crate::support::app::TestApp;
 
 const FLAGS: &str = "/admin/flags";
+const ROLLOUTS: &str = "/admin/migrations/rollouts";
 
 on_each_server! {
     async fn a_flag_is_set_for_a_tenant_and_taken_back(db: TestDatabase) {
@@ -42,6 +43,45 @@ on_each_server! {
         theirs.post(FLAGS, &wish).await.expect(403);
         let reader = signed_in(&app, &credential(&app, TenantId::DEFAULT, "statements/read").await).await;
         reader.get(FLAGS).await.expect(403);
+    }
+
+    async fn a_rollout_is_planned_from_its_text_and_begun_as_it_was_seen(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.stop_loops().await;
+        let browser = Browser::operator(&app).await;
+        let list = browser.get(ROLLOUTS).await.expect(200).text();
+        assert!(list.contains("See the plan…"), "{list}");
+        let text = |value: &str| format!(
+            "format = 1\nname = \"a-change\"\nabout = \"<b>x</b>\"\n[[steps]]\nname = \"all\"\nkind = \"switch\"\nflag = \"xapi.writes\"\nvalue = \"{value}\"\n");
+        // What is wrong is all told, and what was typed is still there.
+        for (wrong, why) in [("no toml", "the plan is no TOML"), ("format = 9", "this release reads up to"), (&*text("perhaps"), "perhaps")] {
+            let page = browser.post(&format!("{ROLLOUTS}/plan"), &[("plan", wrong)]).await.expect(200).text();
+            assert!(page.contains("It cannot be begun") && page.contains(why) && !page.contains("Begin it"), "{page}");
+            assert!(page.contains(&wrong.replace('"', "&#34;").replace('<', "&#60;").replace('>', "&#62;")), "{page}");
+        }
+        let page = browser.post(&format!("{ROLLOUTS}/plan"), &[("plan", &text("on"))]).await.expect(200).text();
+        assert!(page.contains("sets xapi.writes to on for everybody") && page.contains("Begin it") && !page.contains("<b>"), "{page}");
+        let start = format!("{ROLLOUTS}/start");
+        let digest = field(&page, "digest");
+        let begin = async |plan: &str, word: &str| {
+            browser.post(&start, &[("digest", digest.as_str()), ("plan", plan), ("confirm", word)]).await
+        };
+        begin(&text("on"), "").await.expect(400);
+        begin(&text("off"), "begin").await.expect(409);
+        begin("no toml", "begin").await.expect(400);
+        let done = begin(&text("on"), "begin").await.expect(303);
+        let place = done.headers["location"].to_str().unwrap().to_owned();
+        let report = browser.get(&place).await.expect(200).text();
+        assert!(report.contains("state running") && report.contains("It is begun") && report.contains("started"), "{report}");
+        let again = begin(&text("on"), "begin").await.expect(409).text();
+        assert!(again.contains("a rollout is underway already"), "{again}");
+        let trail = "SELECT count(*) FROM platform.audit WHERE action = 'rollout.start' AND subject = 'a-change'";
+        assert_eq!(app.db.superuser().await.query_one(trail, &[]).await.unwrap().get::<_, i64>(0), 1);
+        let acme = app.service().rooms.identity.create_tenant("test", "acme").await.unwrap().id;
+        let theirs = signed_in(&app, &credential(&app, acme, "admin:*").await).await;
+        for act in ["plan", "start"] {
+            theirs.post(&format!("{ROLLOUTS}/{act}"), &[("plan", &text("on")), ("confirm", "begin")]).await.expect(403);
+        }
     }
 
     async fn a_rollout_is_paused_resumed_and_taken_back(db: TestDatabase) {
