@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Arrival, Brought, Load, Reader, TransferError, fault::Problems, upgrade::upgrade};
 use crate::{
     bundle::{BundleError, line_of},
-    model::{TenantId, names::derived},
+    model::{TenantId, names::derived, partition::Month},
     xapi::{syntax::timestamp, time},
 };
 
@@ -227,6 +227,8 @@ impl Intake {
     pub async fn take(&mut self, batch: Vec<Arrival>) -> Result<(), TransferError> {
         let outlook = self.load.look(self.tenant, &batch).await?;
         self.given.extend(&outlook.moments);
+        let months = outlook.moments.iter().map(|moment| Month::of(*moment)).collect();
+        self.load.go_on(&months).await?;
         self.taken.erased += outlook.erased.len() as u64;
         self.taken.same += outlook.same.len() as u64;
         let is_new =
