@@ -59,6 +59,11 @@ pub fn is_possible(api_key: &str) -> bool {
     (1..=LONGEST_KEY).contains(&api_key.len()) && !api_key.contains('\0')
 }
 
+/// Whether a secret is one that is looked at.
+pub fn is_possible_secret(secret: &Secret) -> bool {
+    (1..=LONGEST_SECRET).contains(&secret.expose().len())
+}
+
 /// Hashes that a refusal costs, whether there is such a key, and one secret to it or two.
 const HASHES: usize = 2;
 

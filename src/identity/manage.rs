@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Identity, IdentityError, hash};
+use super::{Identity, IdentityError, basic, hash};
 use crate::{
     model::{Scopes, Secret, TenantId},
     store::{
@@ -52,6 +52,35 @@ impl Identity {
         tenant: TenantId,
         new: NewCredential,
     ) -> Result<Issued, IdentityError> {
+        self.check(&new)?;
+        let credential = Credential { label: new.label, agent: new.agent, ..self.blank(tenant, new.scopes)? };
+        self.issue(by, "credential.create", Credential { expires_at: new.expires_at, ..credential }).await
+    }
+
+    /// Makes a credential of a key and a secret that somebody has already, from another system. `None` where the key is taken here.
+    pub async fn adopt_credential(
+        &self,
+        by: &str,
+        tenant: TenantId,
+        (api_key, secret): (&str, Secret),
+        new: NewCredential,
+    ) -> Result<Option<Credential>, IdentityError> {
+        self.check(&new)?;
+        // Who sends it would end the key at its first colon.
+        if !basic::is_possible(api_key) || api_key.contains(':') || !basic::is_possible_secret(&secret) {
+            return Err(invalid("key", "nobody could sign in with this key and secret".to_owned()));
+        }
+        let blank = self.blank(tenant, new.scopes)?;
+        let api_key = api_key.to_owned();
+        let credential =
+            Credential { api_key, label: new.label, agent: new.agent, expires_at: new.expires_at, ..blank };
+        let hash = self.hash(secret).await?;
+        let is_made = self.insert_credential(by, "credential.create", &credential, &hash).await?;
+        Ok(is_made.then_some(credential))
+    }
+
+    /// Whether what the maker decides can be kept.
+    fn check(&self, new: &NewCredential) -> Result<(), IdentityError> {
         if new.label.chars().count() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
             return Err(invalid(
                 "label",
@@ -61,11 +90,7 @@ impl Identity {
         if new.expires_at.is_some_and(|at| at <= self.clock.now()) {
             return Err(invalid("expiresAt", "must be in the future".to_owned()));
         }
-        if let Some(agent) = &new.agent {
-            check_identified("agent", agent)?;
-        }
-        let credential = Credential { label: new.label, agent: new.agent, ..self.blank(tenant, new.scopes)? };
-        self.issue(by, "credential.create", Credential { expires_at: new.expires_at, ..credential }).await
+        new.agent.as_ref().map_or(Ok(()), |agent| check_identified("agent", agent))
     }
 
     /// A tenant's lasting credentials, by id.

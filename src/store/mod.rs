@@ -7,6 +7,7 @@
 
 pub mod door;
 pub mod ledger;
+pub mod lrsql;
 pub mod platform;
 pub mod progress;
 pub mod schema;

@@ -116,6 +116,17 @@ pub struct Brought {
     pub authority: Uuid,
 }
 
+/// The sender's own timestamp.
+pub(super) fn sent(statement: &Prepared) -> Option<DateTime<Utc>> {
+    statement.has_timestamp.then_some(statement.timestamp)
+}
+
+/// Whether a statement is another one than that of this digest. A timestamp that one side has not differs from nothing.
+pub(super) fn is_another(coming: &Prepared, digest: &[u8], occurred: Option<DateTime<Utc>>) -> bool {
+    let differs = |(one, other): (DateTime<Utc>, DateTime<Utc>)| one.timestamp_micros() != other.timestamp_micros();
+    coming.digest != digest || sent(coming).zip(occurred).is_some_and(differs)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -138,7 +138,7 @@ impl Checking {
         let arrival = match self.reader.read(text) {
             Ok(arrival) => arrival,
             Err(error) => {
-                self.checked.problems.load(file, number, &error);
+                self.checked.problems.load(file, Some(number), &error);
                 return None;
             }
         };
@@ -197,7 +197,7 @@ impl Checking {
         self.checked.coming.erased += outlook.erased.len() as u64;
         let numbers: HashMap<Uuid, u64> = arrivals.iter().map(|arrival| arrival.statement.id).zip(numbers).collect();
         for (id, error) in outlook.refused {
-            self.checked.problems.load(file, numbers.get(&id).copied().unwrap_or_default(), &error);
+            self.checked.problems.load(file, numbers.get(&id).copied(), &error);
         }
         Ok(())
     }

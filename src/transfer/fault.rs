@@ -89,20 +89,20 @@ impl Problems {
     }
 
     /// Adds why a statement cannot be loaded.
-    pub fn load(&mut self, file: &str, line: u64, error: &LoadError) {
+    pub fn load(&mut self, file: &str, line: Option<u64>, error: &LoadError) {
         match error {
             LoadError::Unreadable(violations) => {
                 for violation in &violations.0 {
                     self.add(Problem {
                         file: file.to_owned(),
-                        line: Some(line),
+                        line,
                         pointer: violation.pointer.clone(),
                         rule: violation.rule.to_owned(),
                         message: violation.message.clone(),
                     });
                 }
             }
-            other => self.at(file, Some(line), rule_of(other), other.to_string()),
+            other => self.at(file, line, rule_of(other), other.to_string()),
         }
     }
 }

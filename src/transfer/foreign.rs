@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Arrival, Brought, Load, Reader, TransferError, fault::Problems, upgrade::upgrade};
+use super::{Arrival, Brought, Load, PastDocument, Reader, TransferError, fault::Problems, upgrade::upgrade};
 use crate::{
     bundle::{BundleError, line_of},
-    model::{TenantId, names::derived},
+    model::{TenantId, names::derived, partition::Month},
     xapi::{syntax::timestamp, time},
 };
 
@@ -140,18 +140,18 @@ impl Intake {
     pub fn read(
         &mut self,
         file: &str,
-        place: u64,
+        place: Option<u64>,
         value: Result<Value, String>,
         problems: &mut Problems,
     ) -> Option<Arrival> {
         let mut doc = match value {
             Ok(Value::Object(doc)) => doc,
             Ok(_) => {
-                problems.at(file, Some(place), "shape", "it is no statement: an object was expected");
+                problems.at(file, place, "shape", "it is no statement: an object was expected");
                 return None;
             }
             Err(error) => {
-                problems.at(file, Some(place), "json", error);
+                problems.at(file, place, "json", error);
                 return None;
             }
         };
@@ -217,7 +217,7 @@ impl Intake {
             if !matches!(error, super::LoadError::SameMoment { .. }) {
                 let place =
                     batch.iter().find(|(_, arrival)| arrival.statement.id == *id).map_or(0, |(place, _)| *place);
-                problems.load(file, place, error);
+                problems.load(file, Some(place), error);
             }
         }
         Ok(())
@@ -227,6 +227,8 @@ impl Intake {
     pub async fn take(&mut self, batch: Vec<Arrival>) -> Result<(), TransferError> {
         let outlook = self.load.look(self.tenant, &batch).await?;
         self.given.extend(&outlook.moments);
+        let months = outlook.moments.iter().map(|moment| Month::of(*moment)).collect();
+        self.load.go_on(&months).await?;
         self.taken.erased += outlook.erased.len() as u64;
         self.taken.same += outlook.same.len() as u64;
         let is_new =
@@ -255,6 +257,16 @@ impl Intake {
             self.given.insert(one.stored);
         }
         Ok(())
+    }
+
+    /// Those of the statements that are of people who were erased: they do not come, nor what they bring.
+    pub async fn erased(&mut self, batch: &[Arrival]) -> Result<HashSet<Uuid>, TransferError> {
+        Ok(self.load.look(self.tenant, batch).await?.erased)
+    }
+
+    /// Puts documents as they were; answers how many were put.
+    pub async fn documents(&mut self, past: &[PastDocument]) -> Result<u64, TransferError> {
+        Ok(self.load.documents(self.tenant, past).await?)
     }
 
     /// Keeps contents that statements bring.

@@ -4,14 +4,14 @@
 //! Who was interrupted loads the same again: what is there already is skipped, and months that were being filled go on. Nothing is
 //! told of what is loaded: no statement goes to the relay and no event is made. The projections have to be rebuilt afterwards.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
     Arrival, LoadError,
-    arrival::{Brought, Outlook, PastDocument},
+    arrival::{Brought, Outlook, PastDocument, is_another, sent},
     quiet::Quiet,
 };
 use crate::{
@@ -171,10 +171,25 @@ impl Load {
         if let Some(state) = self.looked.get(&month) {
             return Ok(state.clone());
         }
-        let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
-        let state = state.filter(|state| state != "open");
+        let state = self.state(month).await?.filter(|state| state != "open");
         self.looked.insert(month, state.clone());
         Ok(state)
+    }
+
+    async fn state(&self, month: Month) -> Result<Option<String>, LoadError> {
+        Ok(self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?)
+    }
+
+    /// Goes on with months that are being filled, where somebody was interrupted: what they have is not seen before they are whole,
+    /// and nothing new may come to them.
+    pub async fn go_on(&mut self, months: &BTreeSet<Month>) -> Result<(), LoadError> {
+        for month in months {
+            if !self.months.contains_key(month) && self.state(*month).await?.is_none() {
+                let fill = self.store.begin_month(*month, Parents::Hot).await?;
+                self.months.insert(*month, Target::Fill(fill));
+            }
+        }
+        Ok(())
     }
 
     /// Learns what must be known of a tenant before anything of it is taken.
@@ -201,8 +216,7 @@ impl Load {
         if let Some(target) = self.months.get(&month) {
             return Ok(*target);
         }
-        let state = self.store.run_tx("month_state", As::Worker, |tx| Box::pin(loads::state(tx, month))).await?;
-        let target = match state.as_deref() {
+        let target = match self.state(month).await?.as_deref() {
             None if until < month.end() => {
                 let made =
                     self.store.run_tx("ensure_month", As::Worker, |tx| Box::pin(partitions::ensure(tx, month.begin())));
@@ -374,15 +388,4 @@ impl Batch<'_> {
         }
         Ok(loads::append(tx, self.tenant, new).await?)
     }
-}
-
-/// The sender's own timestamp.
-fn sent(statement: &Prepared) -> Option<DateTime<Utc>> {
-    statement.has_timestamp.then_some(statement.timestamp)
-}
-
-/// Whether a statement is another one than that of this digest. A timestamp that one side has not differs from nothing.
-fn is_another(coming: &Prepared, digest: &[u8], occurred: Option<DateTime<Utc>>) -> bool {
-    let differs = |(one, other): (DateTime<Utc>, DateTime<Utc>)| one.timestamp_micros() != other.timestamp_micros();
-    coming.digest != digest || sent(coming).zip(occurred).is_some_and(differs)
 }

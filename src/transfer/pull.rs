@@ -12,9 +12,10 @@ use super::{
     export::Tell,
     fault::Problems,
     foreign::{Intake, Taken},
+    noted,
     remote::{Page, Remote},
 };
-use crate::{bundle::BundleError, model::Clock, xapi::syntax::timestamp};
+use crate::{model::Clock, xapi::syntax::timestamp};
 
 /// After so many statements, months that were filled appear and the cursor moves.
 const TOGETHER: usize = 10_000;
@@ -31,25 +32,12 @@ pub struct Cursor {
 impl Cursor {
     /// The one in a file; none where there is no file. Another pull's is refused.
     pub fn read(file: &Path, endpoint: &str, tenant: uuid::Uuid) -> Result<Option<Self>, TransferError> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(BundleError::io(file)(error).into()),
-        };
-        let wrong = |what: String| TransferError::Refused(format!("{}: {what}", file.display()));
-        let cursor: Self = serde_json::from_str(&text).map_err(|error| wrong(format!("it is no cursor: {error}")))?;
+        let Some(cursor) = noted::read::<Self>(file)? else { return Ok(None) };
         if cursor.endpoint != endpoint || cursor.tenant != tenant {
-            return Err(wrong(format!("it is of a pull from {} into {}", cursor.endpoint, cursor.tenant)));
+            let whose = format!("it is of a pull from {} into {}", cursor.endpoint, cursor.tenant);
+            return Err(noted::wrong(file, whose));
         }
         Ok(Some(cursor))
-    }
-
-    fn write(&self, file: &Path) -> Result<(), TransferError> {
-        let text = serde_json::to_string(self).map_err(|error| TransferError::Refused(error.to_string()))?;
-        let part = file.with_extension("part");
-        std::fs::write(&part, text).map_err(BundleError::io(&part))?;
-        std::fs::rename(&part, file).map_err(BundleError::io(file))?;
-        Ok(())
     }
 }
 
@@ -108,7 +96,7 @@ pub async fn pull(
             if let Some(behind) = behind.filter(|behind| *behind > cursor.since) {
                 cursor.since = behind;
                 if let Some(file) = file {
-                    cursor.write(file)?;
+                    noted::write(file, &cursor)?;
                 }
             }
         }
@@ -132,7 +120,7 @@ async fn take(intake: &mut Intake, page: Page, done: &mut Pulled) -> Result<Opti
     let mut bringers: HashMap<String, uuid::Uuid> = HashMap::new();
     for (place, statement) in (1..).zip(page.statements) {
         newest = newest.max(statement.get("stored").and_then(Value::as_str).and_then(timestamp::parse));
-        if let Some(arrival) = intake.read("statements", place, Ok(statement), &mut problems) {
+        if let Some(arrival) = intake.read("statements", Some(place), Ok(statement), &mut problems) {
             let key = arrival.statement.authority_key;
             bringers.extend(arrival.statement.attachments.iter().map(|one| (one.sha2.clone(), key)));
             arrivals.push(arrival);

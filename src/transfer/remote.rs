@@ -1,17 +1,14 @@
 //! Another LRS over xAPI: its About first, then pages of statements with the bytes of their attachments, at no more requests a second
 //! than was asked for; and statements that are sent there, each request once.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::TransferError;
+use super::{TransferError, pace::Pace};
 use crate::{
     model::{Secret, causes},
     store::door::tls,
@@ -55,9 +52,7 @@ pub struct Remote {
     client: Client,
     account: Account,
     version: String,
-    /// Between the beginnings of two requests.
-    pause: Duration,
-    last: Option<Instant>,
+    pace: Pace,
     tries: u32,
 }
 
@@ -79,17 +74,16 @@ fn refused(what: impl std::fmt::Display) -> TransferError {
 impl Remote {
     /// Asks its About, and takes the highest version that both speak.
     pub async fn open(account: Account, per_second: f64, ca_file: Option<&Path>) -> Result<Self, TransferError> {
-        let pause = Duration::from_secs_f64(1.0 / per_second.max(0.01));
-        Self::greet(client(ca_file, TIMEOUT)?, account, pause, TRIES).await
+        Self::greet(client(ca_file, TIMEOUT)?, account, Pace::of(per_second), TRIES).await
     }
 
     /// The same for somebody who looks again by himself: every request is made once, without a pause.
     pub async fn once(client: &Client, account: Account) -> Result<Self, TransferError> {
-        Self::greet(client.clone(), account, Duration::ZERO, 1).await
+        Self::greet(client.clone(), account, Pace::free(), 1).await
     }
 
-    async fn greet(client: Client, account: Account, pause: Duration, tries: u32) -> Result<Self, TransferError> {
-        let mut remote = Self { client, account, version: "1.0.3".to_owned(), pause, last: None, tries };
+    async fn greet(client: Client, account: Account, pace: Pace, tries: u32) -> Result<Self, TransferError> {
+        let mut remote = Self { client, account, version: "1.0.3".to_owned(), pace, tries };
         let about = remote.account.endpoint.join("about").map_err(refused)?;
         let (_, body) = remote.get(about).await?;
         #[derive(Deserialize)]
@@ -167,10 +161,7 @@ impl Remote {
     async fn get(&mut self, url: Url) -> Result<(Head, Vec<u8>), TransferError> {
         let mut tries = 1;
         loop {
-            if let Some(last) = self.last {
-                tokio::time::sleep(self.pause.saturating_sub(last.elapsed())).await;
-            }
-            self.last = Some(Instant::now());
+            self.pace.turn().await;
             let request = self.client.get(url.clone()).header("X-Experience-API-Version", &self.version);
             let answer = request.basic_auth(&self.account.key, Some(self.account.secret.expose())).send().await;
             let wait = match answer {

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod forwarded;
 mod gate;
+mod lrsql;
 
 use std::{
     collections::BTreeMap,

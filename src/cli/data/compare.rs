@@ -87,16 +87,17 @@ fn print(desk: &Desk<'_>, comparison: &Comparison) {
     for (kind, count) in &comparison.compared {
         say!("{kind:<13} {count}");
     }
-    for one in &comparison.differences {
-        let Difference { kind, month, verb, left, right, .. } = one;
-        let place: Vec<String> =
-            [Some(kind.clone()), month.map(|month| month.to_string()), verb.clone()].into_iter().flatten().collect();
-        say!("{}: {left} on the left, {right} on the right", place.join(" "));
-        for (word, ids) in
-            [("only left", &one.only_left), ("only right", &one.only_right), ("different", &one.different)]
-        {
-            ids.iter().for_each(|id| say!("  {word}: {id}"));
-        }
-    }
+    comparison.differences.iter().for_each(print_one);
     say!("{}", if comparison.differences.is_empty() { "equal" } else { "NOT equal" });
+}
+
+/// Prints one difference for people.
+pub(super) fn print_one(one: &Difference) {
+    let Difference { kind, month, verb, left, right, .. } = one;
+    let place: Vec<String> =
+        [Some(kind.clone()), month.map(|month| month.to_string()), verb.clone()].into_iter().flatten().collect();
+    say!("{}: {left} on the left, {right} on the right", place.join(" "));
+    for (word, ids) in [("only left", &one.only_left), ("only right", &one.only_right), ("different", &one.different)] {
+        ids.iter().for_each(|id| say!("  {word}: {id}"));
+    }
 }

@@ -97,7 +97,7 @@ async fn look(desk: &Desk<'_>, file: &File<'_>, tenant: TenantId) -> anyhow::Res
         let is_over = next.is_none();
         if let Some((place, value)) = next {
             count += 1;
-            batch.extend(intake.read(&name, place, value, &mut problems).map(|arrival| (place, arrival)));
+            batch.extend(intake.read(&name, Some(place), value, &mut problems).map(|arrival| (place, arrival)));
         }
         if is_over || batch.len() == BATCH {
             intake.look(&name, &batch, &mut problems).await?;
@@ -119,7 +119,7 @@ async fn take(desk: &Desk<'_>, file: &File<'_>, tenant: TenantId) -> anyhow::Res
         let next = statements.following()?;
         let is_over = next.is_none();
         if let Some((place, value)) = next {
-            batch.extend(intake.read(&name, place, value, &mut problems));
+            batch.extend(intake.read(&name, Some(place), value, &mut problems));
             bar.inc(1);
         }
         if let Some(problem) = problems.found.first() {

@@ -5,6 +5,7 @@ mod export;
 mod follow;
 mod foreign;
 mod import;
+mod lrsql;
 mod pull;
 mod subject;
 mod validate;
@@ -55,6 +56,12 @@ enum Command {
                             --cursor ./acme.cursor --apply"
     )]
     Pull(pull::Args),
+    /// Take in what a SQL LRS (lrsql) has, from its PostgreSQL database, which is only read
+    #[command(
+        after_help = "Example: progress-service data lrsql --database ./lrsql.url --tenant acme --cursor ./acme.cursor --credentials --apply\n\
+                            Broken off, the same command goes on. Exit code 4 when something is not the same on both sides."
+    )]
+    Lrsql(lrsql::Args),
     /// Print where a tenant's data do not hold their own rules; exit code 4 when something was found
     Validate(validate::Args),
     /// Print what could be repaired, and repair it
@@ -94,6 +101,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             Command::Import(args) => Box::pin(import::run(&desk, args)).await,
             Command::Compare(args) => Box::pin(compare::run(&desk, args)).await,
             Command::Pull(args) => Box::pin(pull::run(&desk, args)).await,
+            Command::Lrsql(args) => Box::pin(lrsql::run(&desk, args)).await,
             Command::Validate(args) => Box::pin(validate::run(&desk, args)).await,
             Command::Repair(args) => Box::pin(validate::repair(&desk, args)).await,
         };
