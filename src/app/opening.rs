@@ -3,7 +3,7 @@
 use super::{
     Rooms, backups, forwards, loops,
     schema::{self, AGAIN, Said, Standing},
-    settings, tellings,
+    settings, tellings, traces,
 };
 use crate::{
     config::Config,
@@ -150,11 +150,15 @@ impl Opening {
         let shift = worker.shift();
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
-        for work in loops::all(cold, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
+        let watched = (&edge.metrics, &edge.traces);
+        for work in loops::all(cold, clock, watched, relay.clone(), patience, ingest, authority) {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;
         shift.spawn(loops::months(store, clock, &edge.metrics, self.config.partitions.scheme));
+        if !edge.traces.is_off() {
+            shift.spawn(traces::forgetting(store, clock));
+        }
         shift.spawn(loops::audit(audit));
         shift.spawn(loops::rollouts(store, &self.rooms.migrations));
         shift.spawn(tellings::tellings(&self.rooms.teller));

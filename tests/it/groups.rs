@@ -17,7 +17,7 @@ use progress_service::{
         As, Endpoint, PoolSettings, Store, StoreError, StoreSettings,
         ledger::statements::{self, NewStatement},
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, Span},
     xapi::{Author, Limits, Prepared, Version, prepare, read},
 };
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn timed(id: &str, activity: &str) -> Value {
 
 fn submission(tenant: TenantId, statements: &[Value]) -> Submission {
     let statements = statements.iter().map(|one| prepared(tenant, one)).collect();
-    Submission { tenant, statements, said: Vec::new(), attachments: Vec::new() }
+    Submission { tenant, statements, said: Vec::new(), attachments: Vec::new(), span: Span::none() }
 }
 
 /// One writer, so that whatever comes while it writes goes together.

@@ -31,6 +31,7 @@ use crate::{
     model::{Clock, Ids, TenantId},
     query::Reader,
     store::Store,
+    telemetry::Traces,
     trail::Trail,
     xapi::{Limits, Version, query::Resource},
 };
@@ -59,6 +60,7 @@ pub struct Xapi {
     pub work: Work,
     /// What is set for the caller's tenant.
     pub flags: Flags,
+    pub traces: Traces,
 }
 
 /// The resources, by their place under the base path.

@@ -15,6 +15,7 @@ use crate::{
     identity::{Caller, reach},
     ingest::{IngestError, Submission},
     model::{Scope, TenantId},
+    telemetry::{Span, TraceContext, spans::Kind},
     xapi::{
         Statement, Violation, Violations,
         prepare::{Author, Prepared, prepare},
@@ -36,7 +37,7 @@ pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) ->
         let message = format!("the statement's id {} is not the statementId of the request", other.id);
         return Err(Violations(vec![at("/id", "statement.put.id", message)]).into());
     }
-    submit(ready, caller, xapi).await?;
+    submit(ready, caller, incoming.trace, xapi).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -47,7 +48,7 @@ pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -
     let received = receive(&mut incoming, caller.tenant, xapi).await?;
     let ids = xapi.ids.clone();
     let ready = prepared(received, caller, &incoming, xapi, move || ids.uuid()).await?;
-    let ids = submit(ready, caller, xapi).await?;
+    let ids = submit(ready, caller, incoming.trace, xapi).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
@@ -94,7 +95,7 @@ async fn prepared(
         forget_definitions(&mut all);
     }
     reach::write(caller, &mut all, &said)?;
-    Ok(Submission { tenant, statements: all, said, attachments })
+    Ok(Submission { tenant, statements: all, said, attachments, span: Span::none() })
 }
 
 /// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities, agents and verbs.
@@ -127,12 +128,22 @@ async fn keep_to_own_targets(statements: &mut [Prepared], caller: &Caller, xapi:
     Ok(())
 }
 
-async fn submit(mut ready: Submission, caller: &Caller, xapi: &Xapi) -> Result<Vec<Uuid>, HttpError> {
+async fn submit(
+    mut ready: Submission,
+    caller: &Caller,
+    trace: Option<TraceContext>,
+    xapi: &Xapi,
+) -> Result<Vec<Uuid>, HttpError> {
     if ready.statements.is_empty() {
         return Ok(Vec::new());
     }
     keep_to_own_targets(&mut ready.statements, caller, xapi).await?;
     let ids: Vec<Uuid> = ready.statements.iter().map(|statement| statement.id).collect();
+    if let Some(trace) = trace {
+        ready.span = xapi.traces.below(trace, Kind::Internal, "write to the ledger");
+        ready.span.set("db.system.name", "postgresql");
+        ready.span.set("progress.statements", ids.len());
+    }
     let submitted = xapi.ingest.submit(ready).await;
     submitted.map_err(|error| refused(error, ids))
 }
