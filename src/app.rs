@@ -219,8 +219,7 @@ impl Rooms {
         let metrics = Metrics::new()?;
         let store = Store::open(&database.settings)?.measured(&metrics);
         let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
-        let traces = traces::traces(config, &clock, &ids, &metrics, &node)?;
-        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces);
+        let edge = edge(config, &clock, &ids, &metrics, &node)?;
         let relay = relay(config, &store, &edge, &clock)?;
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
@@ -342,6 +341,11 @@ impl Rooms {
         });
         Arc::from([database, schema, months])
     }
+}
+
+fn edge(config: &Config, clock: &Clock, ids: &Ids, metrics: &Metrics, node: &str) -> anyhow::Result<Edge> {
+    let traces = traces::traces(config, clock, ids, metrics, node)?;
+    Ok(Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces))
 }
 
 /// Where backups lie, opened by who looks: a place that is not there is no reason not to start.

@@ -13,7 +13,10 @@ use progress_service::{
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::{
     projections::{platform, statement},
@@ -24,6 +27,7 @@ use crate::{
         kafka::{Topic, brokers, unique},
         patience,
         pg::TestDatabase,
+        pgproc::free_port,
     },
     xapi::{id, identified},
 };
@@ -137,6 +141,35 @@ on_the_newest_server! {
         assert_eq!(metric(&app, "progress_otlp_spans_sent_total").await, 0);
     }
 
+    async fn a_collector_that_comes_later_is_told_from_then_on(db: TestDatabase) {
+        let port = free_port();
+        let app = traced(db, &format!("http://127.0.0.1:{port}"), &[]).await;
+        post(&app, &format!("00-{}-{CALLER}-01", TRACE.replace('4', "5")), &json!([identified(&id(1), "ann", "a")])).await.expect(200);
+        let lost = r#"progress_otlp_spans_dropped_total{reason="unreachable"}"#;
+        patience::until("the first losses", async || if metric(&app, lost).await > 0 { Ok(()) } else { Err("none") }).await;
+        let collector = Collector::start_at(port).await;
+        post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([identified(&id(2), "ann", "a")])).await.expect(200);
+        collector.spans_of(TRACE, 3).await;
+    }
+
+    async fn a_collector_that_refuses_has_the_login_and_is_asked_once(db: TestDatabase) {
+        let strict = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/otlp/", strict.local_addr().unwrap());
+        let app = traced(db, &endpoint, &[("PROGRESS_TELEMETRY_OTLP_HEADERS", "Authorization=Bearer hunter2")]).await;
+        post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([{}])).await.expect(400);
+        let (mut connection, _) = strict.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert!(connection.read_buf(&mut head).await.unwrap() > 0);
+        }
+        let head = String::from_utf8_lossy(&head).to_lowercase();
+        assert!(head.starts_with("post /otlp/v1/traces http/1.1"), "{head}");
+        assert!(head.contains("authorization: bearer hunter2") && head.contains("content-type: application/x-protobuf"), "{head}");
+        connection.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+        let refused = r#"progress_otlp_spans_dropped_total{reason="refused"}"#;
+        patience::until("the refusal", async || if metric(&app, refused).await == 1 { Ok(()) } else { Err("not counted") }).await;
+    }
+
     async fn a_collector_that_never_answers_keeps_neither_a_request_nor_the_end(db: TestDatabase) {
         let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", deaf.local_addr().unwrap());
@@ -152,10 +185,8 @@ on_the_newest_server! {
         assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     }
 
-    async fn which_trace_a_statement_belongs_to_is_forgotten_within_hours(db: TestDatabase) {
-        let clock = Clock::stepped(Clock::system().now());
-        let variables = [("PROGRESS_TELEMETRY_OTLP_ENDPOINT", "http://127.0.0.1:1")];
-        let app = TestApp::with(db, &variables, clock.clone(), Ids::random()).await;
+    async fn which_trace_a_statement_belongs_to_is_forgotten(db: TestDatabase) {
+        let app = traced(db, "http://127.0.0.1:1", &[]).await;
         post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([identified(&id(1), "ann", "a")])).await.expect(200);
         let (store, client) = (app.service().rooms.store.clone(), app.db.superuser().await);
         let of = client.query_one("SELECT tenant_id, id FROM ledger.statements", &[]).await.unwrap();

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use actix_web::{
-    HttpMessage, HttpRequest,
+    HttpRequest,
     http::{Method, header},
     web::{Bytes, Payload},
 };
@@ -17,13 +17,12 @@ use url::form_urlencoded;
 use super::{Path, Route, VERSION, Xapi};
 use crate::{
     http::{
-        HttpError, RequestContext,
+        HttpError,
         body::{self, Collected},
         budget::{Hold, Holder},
         caller, guard,
     },
     identity::{AuthError, Caller},
-    telemetry::TraceContext,
     xapi::{Version, Violations},
 };
 
@@ -54,8 +53,6 @@ pub(super) struct Incoming {
     pub path: String,
     /// What is held for this request.
     pub hold: Hold,
-    /// The request's own span.
-    pub trace: Option<TraceContext>,
     headers: HashMap<&'static str, String>,
     /// The caller that a form named before it was read whole, and by which words.
     known: Option<(String, Caller)>,
@@ -96,7 +93,6 @@ impl Incoming {
             body: Body::Stream(body),
             path: req.path().to_owned(),
             hold: xapi.budget.hold(Holder::Stranger),
-            trace: req.extensions().get::<RequestContext>().map(|context| context.trace),
             headers: headers(req)?,
             known: None,
         };

@@ -115,7 +115,7 @@ impl Traces {
 
     /// A span below `parent` that began before.
     pub fn below_since(&self, parent: TraceContext, kind: Kind, name: &str, began: Option<Moment>) -> Span {
-        let Some(open) = &self.0 else { return Span::default() };
+        let Some(open) = self.0.as_ref().filter(|_| parent.is_sampled()) else { return Span::default() };
         self.open(parent.child(&open.ids), Some(parent), kind, name, began)
     }
 
