@@ -9,6 +9,7 @@ mod opening;
 mod schema;
 mod settings;
 mod tellings;
+mod traces;
 mod whole;
 
 use std::{future::Future, sync::Arc};
@@ -186,6 +187,8 @@ impl Service {
     async fn finish(&self, config: &Config) {
         let patience = config.shutdown.hard;
         tokio::join!(self.rooms.api.trail.finish(patience), self.rooms.worker.stop(patience));
+        // Last, for the others have something to tell.
+        self.rooms.edge.traces.finish(patience).await;
     }
 
     /// What is last, however the rest ended: an embedded database is stopped.
@@ -209,6 +212,7 @@ fn xapi_of(config: &Config, api: &Api, cold: &Cold, edge: &Edge, ids: Ids, flags
         budget: edge.budget.clone(),
         work: api.work.clone(),
         flags: flags.clone(),
+        traces: edge.traces.clone(),
     }
 }
 
@@ -216,9 +220,9 @@ impl Rooms {
     fn build(config: &Config, database: &Database, clock: Clock, ids: Ids) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let store = Store::open(&database.settings)?.measured(&metrics);
-        let relay = relay(config, &store, &metrics, &clock)?;
-        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone());
         let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
+        let edge = edge(config, &clock, &ids, &metrics, &node)?;
+        let relay = relay(config, &store, &edge, &clock)?;
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = jobs::migrations(config, database, &store, &metrics, &clock, &ids)?;
@@ -341,6 +345,11 @@ impl Rooms {
     }
 }
 
+fn edge(config: &Config, clock: &Clock, ids: &Ids, metrics: &Metrics, node: &str) -> anyhow::Result<Edge> {
+    let traces = traces::traces(config, clock, ids, metrics, node)?;
+    Ok(Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces))
+}
+
 /// Where backups lie, opened by who looks: a place that is not there is no reason not to start.
 fn backups_shown(config: &Config) -> pages::OpenBackups {
     let config = config.clone();
@@ -357,10 +366,11 @@ fn months(config: &Config, archive: &Archive) -> Months {
     }
 }
 
-fn relay(config: &Config, store: &Store, metrics: &Metrics, clock: &Clock) -> anyhow::Result<Option<Arc<Relay>>> {
+fn relay(config: &Config, store: &Store, edge: &Edge, clock: &Clock) -> anyhow::Result<Option<Arc<Relay>>> {
     if config.kafka.brokers.is_empty() {
         return Ok(None);
     }
     let producer = Producer::connect(&config.kafka)?;
-    Ok(Some(Arc::new(Relay::new(store.clone(), producer, metrics.clone(), clock.clone()))))
+    let relay = Relay::new(store.clone(), producer, edge.metrics.clone(), clock.clone());
+    Ok(Some(Arc::new(relay.traced(edge.traces.clone()))))
 }

@@ -18,3 +18,14 @@ go_install() {
   rm -rf "$3/go"
   return "$code"
 }
+
+# go_build MINOR SOURCE FOLDER: the same of a program whose source and go.mod stand in a folder here, by whose name it is called.
+go_build() {
+  local go code=0
+  go=$(go_program "$1") || return
+  say "building $2"
+  quietly env GOPATH="$3/go" GOCACHE="$3/go/build" GOFLAGS="-modcacherw -mod=readonly -buildvcs=false" \
+    "$go" build -C "$2" -ldflags=-s -o "$3/$(basename "$2")" . || code=$?
+  rm -rf "$3/go"
+  return "$code"
+}

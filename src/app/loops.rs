@@ -28,7 +28,7 @@ use crate::{
     retention::Retention,
     rollout,
     store::{As, Store, StoreError, ledger::hidden},
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
     worker::{Loop, Step},
 };
 
@@ -37,7 +37,7 @@ use crate::{
 pub fn all(
     cold: &Cold,
     clock: &Clock,
-    metrics: &Metrics,
+    (metrics, traces): (&Metrics, &Traces),
     relay: Option<Arc<Relay>>,
     patience: Patience,
     ingest: &Ingest,
@@ -47,7 +47,7 @@ pub fn all(
     let mut loops = vec![
         satisfied(cold, clock, ingest, authority),
         references(cold, metrics),
-        progress(store),
+        progress(store, traces),
         silences(store, clock, patience),
         activity(cold),
     ];
@@ -342,12 +342,12 @@ fn silences(store: &Store, clock: &Clock, patience: Patience) -> Loop {
 }
 
 /// A step that read less than a batch has caught up; going on at once would cost a transaction for each statement.
-fn progress(store: &Store) -> Loop {
-    let (store, rounds) = (store.clone(), Arc::new(Rounds::default()));
+fn progress(store: &Store, traces: &Traces) -> Loop {
+    let (store, rounds, traces) = (store.clone(), Arc::new(Rounds::default()), traces.clone());
     Loop::new("projections", Duration::from_millis(500), move |lease| {
-        let (store, rounds) = (store.under(&lease), Arc::clone(&rounds));
+        let (store, rounds, traces) = (store.under(&lease), Arc::clone(&rounds), traces.clone());
         async move {
-            let read = projections::run::round(&store, &rounds).await?;
+            let read = projections::run::round(&store, &rounds, &traces).await?;
             Ok(if read >= projections::run::BATCH { Step::More } else { Step::Idle })
         }
     })

@@ -3,7 +3,7 @@
 use super::{
     Rooms, backups, forwards, loops,
     schema::{self, AGAIN, Said, Standing},
-    settings, tellings,
+    settings, tellings, traces,
     whole::Whole,
 };
 use crate::{
@@ -152,11 +152,15 @@ impl Opening {
         let whole = Whole::new(store, archive, audit, clock, &edge.metrics);
         let patience = settings::silence(&self.config);
         let (ingest, authority) = (&self.rooms.xapi.ingest, settings::own_authority(&self.config));
-        for work in loops::all(cold, clock, &edge.metrics, relay.clone(), patience, ingest, authority) {
+        let watched = (&edge.metrics, &edge.traces);
+        for work in loops::all(cold, clock, watched, relay.clone(), patience, ingest, authority) {
             shift.spawn(work);
         }
         let kafka = &self.config.kafka;
         shift.spawn(loops::months(store, clock, &edge.metrics, self.config.partitions.scheme));
+        if !edge.traces.is_off() {
+            shift.spawn(traces::forgetting(store, clock));
+        }
         shift.spawn(loops::audit(audit));
         shift.spawn(loops::rollouts(store, &self.rooms.migrations));
         shift.spawn(tellings::tellings(&self.rooms.teller));

@@ -119,6 +119,7 @@ impl Audit {
             key: installation.to_string(),
             correlation: installation.to_string(),
             causation: id.clone(),
+            traceparent: None,
             data: data.to_string(),
         };
         brokers.producer.ready(&[TOPIC]).await?;

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::{Config, Problem, cells, receivers, targets};
+use super::{Config, Problem, cells, collector, receivers, targets};
 use crate::model::Secret;
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
@@ -29,6 +29,13 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("rollout.receivers", config.rollout.receivers.as_ref().map(Secret::expose), |text| {
         receivers::read(text).map(drop)
     });
+    ask("telemetry.otlp_endpoint", config.telemetry.otlp_endpoint.as_deref(), web);
+    if let Some(headers) = &config.telemetry.otlp_headers {
+        ask("telemetry.otlp_headers", Some(headers.expose()), |text| collector::headers(text).map(drop));
+        ask("telemetry.otlp_endpoint", config.telemetry.otlp_endpoint.as_deref(), |text| {
+            receivers::is_fit(text).map_err(str::to_owned)
+        });
+    }
     ask("residency.endpoint", config.residency.endpoint.as_deref(), web);
     ask("residency.cell", Some(&config.residency.cell), cell);
     ask("gateway.address", config.gateway.address.as_deref(), host_and_port);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub use super::key::Key;
 use super::{
     ConfigError, Problem,
-    setting::{ByteSize, LogFormat, PathList, Sasl, Setting},
+    setting::{ByteSize, LogFormat, PathList, Ratio, Sasl, Setting},
     source::Values,
     table::keys,
 };
@@ -340,6 +340,19 @@ keys! {
         receivers: Option<Secret> = "",
         /// Authorities to trust for them, PEM; the system's if empty.
         ca_file: Option<PathBuf> = "",
+    }
+    /// Traces, told to an OpenTelemetry collector ([operations.md](operations.md#traces)).
+    "telemetry." telemetry: Telemetry {
+        /// Where a collector takes OTLP over HTTP, such as `http://localhost:4318`; traces go to `v1/traces` below it. Absent means that
+        /// nothing is traced. Give all nodes the same.
+        otlp_endpoint: Option<String> = "",
+        /// Headers of each request to it, as `NAME=VALUE`, with semicolons between them; then `http://` reaches only hosts of a private
+        /// network.
+        otlp_headers: Option<Secret> = "",
+        /// Authorities to trust for it, PEM; the system's if empty.
+        otlp_ca_file: Option<PathBuf> = "",
+        /// The part of the requests that is traced, of those whose caller does not decide it by a `traceparent`.
+        sample_ratio: Ratio = "1",
     }
     /// When a cmi5 registration counts as left, because nobody speaks of it any more.
     "cmi5." cmi5: Cmi5 {

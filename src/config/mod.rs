@@ -4,6 +4,7 @@
 
 mod addresses;
 pub mod cells;
+pub mod collector;
 mod docs;
 mod error;
 mod key;
@@ -25,7 +26,7 @@ pub use error::{ConfigError, Problem};
 pub use keys::*;
 pub use legacy::FILE_VERSION;
 pub use rewrite::{Edit, Plan, RewriteError, plan_env_file, plan_file};
-pub use setting::{ByteSize, LogFormat, PathList, Sasl, Setting};
+pub use setting::{ByteSize, LogFormat, PathList, Ratio, Sasl, Setting};
 pub use source::{Environment, Loaded, Origin, load, read};
 pub use supervisor::{Supervised, supervised};
 

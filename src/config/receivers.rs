@@ -72,7 +72,7 @@ fn bytes(secret: &str) -> Option<Vec<u8>> {
 }
 
 /// What is told goes over TLS, or stays on a network of one's own.
-fn is_fit(text: &str) -> Result<(), &'static str> {
+pub(super) fn is_fit(text: &str) -> Result<(), &'static str> {
     let no_url = "its URL is no http(s) address without a login";
     let url = Url::parse(text).map_err(|_| no_url)?;
     let has_login = !url.username().is_empty() || url.password().is_some();

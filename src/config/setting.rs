@@ -133,6 +133,19 @@ impl Setting for ByteSize {
     }
 }
 
+/// A part of a whole, from nothing to all of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio(pub f64);
+
+impl Setting for Ratio {
+    const KIND: &'static str = "number from 0 to 1";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        ratio.map(Self).ok_or_else(|| "expected a number from 0 to 1, such as 0.05".to_owned())
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

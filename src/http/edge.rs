@@ -17,7 +17,7 @@ use crate::{
     config,
     model::Ids,
     rollout::Samples,
-    telemetry::{Metrics, TraceContext},
+    telemetry::{Metrics, Span, TraceContext, Traces},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,6 +35,8 @@ pub struct RequestContext {
     pub request_id: String,
     /// The caller's trace with a span of ours.
     pub trace: TraceContext,
+    /// The caller's own.
+    given: Option<TraceContext>,
 }
 
 /// Everything the edge needs; cheap to clone into each worker.
@@ -46,6 +48,8 @@ pub struct Edge {
     pub budget: Budget,
     /// What a rollout watches.
     pub samples: Samples,
+    /// Nothing unless it is told otherwise.
+    pub traces: Traces,
     pace: Pace,
     taking: Taking,
     header_bytes: usize,
@@ -59,7 +63,14 @@ impl Edge {
         let taking = Taking { base: http.answer_timeout, rate: http.body_rate.0, untaken };
         let budget = Budget::new(http.memory.0, &metrics);
         let samples = Samples::default();
-        Self { lifecycle, metrics, samples, ids, budget, pace, taking, header_bytes: http.header_bytes.0 }
+        let (traces, header_bytes) = (Traces::off(), http.header_bytes.0);
+        Self { lifecycle, metrics, samples, traces, ids, budget, pace, taking, header_bytes }
+    }
+
+    /// The same, telling the collector of requests.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// The middleware of the whole application.
@@ -73,6 +84,7 @@ impl Edge {
         let context = self.context(&req);
         let method = req.method().clone();
         let span = tracing::info_span!("request", request_id = %context.request_id, trace = %context.trace.trace_id());
+        let told = self.traces.request(context.trace, context.given);
         let request_id = HeaderValue::from_str(&context.request_id).ok();
         req.extensions_mut().insert(context);
         let mut response = match self.refusal(&req) {
@@ -89,6 +101,7 @@ impl Edge {
         let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
         self.metrics.http.answered(known(method.as_str()), &route, status, elapsed.as_secs_f64());
+        tell(told, known(method.as_str()), &route, &response);
         if let Some(Holder::Known { tenant, .. }) = response.request().extensions().get::<Holder>() {
             self.samples.answered(*tenant, status, elapsed);
             let agent = response.request().headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
@@ -110,10 +123,17 @@ impl Edge {
     fn context(&self, req: &ServiceRequest) -> RequestContext {
         let text = |name: &HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
         let request_id = text(&REQUEST_ID).filter(|id| is_sane(id)).map(str::to_owned);
-        let trace = text(&TRACEPARENT).and_then(TraceContext::parse);
+        let given = text(&TRACEPARENT).and_then(TraceContext::parse);
+        let trace = given.map_or_else(|| TraceContext::start(&self.ids), |trace| trace.child(&self.ids));
         RequestContext {
             request_id: request_id.unwrap_or_else(|| self.ids.uuid().to_string()),
-            trace: trace.map_or_else(|| TraceContext::start(&self.ids), |trace| trace.child(&self.ids)),
+            // Whoever asks how we are does it all day long.
+            trace: if is_among(&ALWAYS_OPEN, req) {
+                trace.sampled(false)
+            } else {
+                self.traces.decide(trace, given.is_some())
+            },
+            given,
         }
     }
 
@@ -123,17 +143,35 @@ impl Edge {
         if size > self.header_bytes {
             return Some(HttpError::Headers { limit: self.header_bytes });
         }
-        let is_among = |paths: &[&str]| paths.iter().any(|open| is_below(req.path(), open));
-        if is_among(&ALWAYS_OPEN) {
+        if is_among(&ALWAYS_OPEN, req) {
             return None;
         }
         let phase = self.lifecycle.phase();
-        if phase != Phase::Starting && is_among(&OPEN_ONCE_STARTED) {
+        if phase != Phase::Starting && is_among(&OPEN_ONCE_STARTED, req) {
             return None;
         }
         let why = phase.closed()?;
         Some(HttpError::Unavailable { why, retry_after: Duration::from_secs(5) })
     }
+}
+
+fn is_among(paths: &[&str], req: &ServiceRequest) -> bool {
+    paths.iter().any(|open| is_below(req.path(), open))
+}
+
+/// Tells of a request that is answered. Not its path, which may name a person, but the pattern that it fits.
+fn tell(mut span: Span, method: &str, route: &str, response: &ServiceResponse<BoxBody>) {
+    if span.is_none() {
+        return;
+    }
+    span.rename(format!("{method} {route}"));
+    span.set("http.request.method", method);
+    span.set("http.route", route);
+    span.set("http.response.status_code", usize::from(response.status().as_u16()));
+    if let Some(Holder::Known { tenant, .. }) = response.request().extensions().get::<Holder>() {
+        span.set("progress.tenant.id", tenant.to_string());
+    }
+    span.finish(response.status().is_server_error());
 }
 
 fn refuse(req: ServiceRequest, error: HttpError) -> ServiceResponse<BoxBody> {

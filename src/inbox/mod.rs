@@ -209,6 +209,7 @@ fn letter(message: &Received, tenant: TenantId, reason: &str, now: DateTime<Utc>
         key: place.clone(),
         correlation: place.clone(),
         causation: derived(&[&place]).to_string(),
+        traceparent: None,
         data: data.to_string(),
     }
 }
@@ -260,6 +261,7 @@ mod tests {
             key: "c1".to_owned(),
             correlation: answer.correlation,
             causation: answer.causation.to_string(),
+            traceparent: None,
             data: answer.data,
         };
         let envelope: Value = serde_json::from_str(&event.to_json().unwrap()).unwrap();

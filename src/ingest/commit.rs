@@ -192,6 +192,7 @@ fn answer_all(group: Vec<Job>, error: &IngestError) {
 }
 
 fn answer(job: Job, verdict: Result<(), IngestError>) {
+    job.submission.span.finish(verdict.is_err());
     // A caller that went away no longer listens; its statements are stored all the same.
     let _ = job.answer.send(verdict);
 }

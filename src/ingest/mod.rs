@@ -35,7 +35,7 @@ use crate::{
     cold::{Cold, ColdError},
     model::TenantId,
     store::{StoreError, ledger::seen::Seen},
-    telemetry::Metrics,
+    telemetry::{Metrics, Span},
     xapi::{Violations, prepare::Prepared},
 };
 
@@ -77,6 +77,8 @@ pub struct Submission {
     /// Those of the statements that are cmi5's, in its words.
     pub said: Vec<Said>,
     pub attachments: Vec<Attachment>,
+    /// The way of this submission into the ledger, where its request is traced.
+    pub span: Span,
 }
 
 /// Why nothing of a submission was stored.

@@ -8,6 +8,7 @@ use super::{Ingest, IngestError, Submission};
 use crate::{
     cmi5,
     model::TenantId,
+    telemetry::Span,
     xapi::{Author, Limits, Version, prepare, read},
 };
 
@@ -31,7 +32,8 @@ pub async fn say(
     let said = batch.statements.iter().filter_map(|statement| cmi5::read(tenant, None, 0, statement.doc())).collect();
     let author = Author::new(tenant.0, authority, version);
     let statements = batch.statements.into_iter().map(|one| prepare(one, &author, Uuid::nil, now)).collect();
-    match ingest.submit(Submission { tenant, statements, said, attachments: Vec::new() }).await {
+    let submission = Submission { tenant, statements, said, attachments: Vec::new(), span: Span::none() };
+    match ingest.submit(submission).await {
         // Another node said it just now.
         Ok(_) | Err(IngestError::Conflict { .. }) => Ok(()),
         Err(IngestError::Against(violations)) => {

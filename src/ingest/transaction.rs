@@ -25,6 +25,7 @@ use crate::{
             remember::remember,
             seen::{Seen, Written},
             statements::{self, Id, NewStatement, id_of},
+            traces::{self, Traced},
         },
     },
     telemetry::Metrics,
@@ -141,7 +142,8 @@ impl Transactions {
         let broken = sessions.keep(tx).await?;
         let entries = entries(&callers, &fates, before.first_micros)?;
         let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
-        remember(tx, unseen).await?;
+        let traced = traced(group, &fates);
+        futures_util::try_join!(remember(tx, unseen), traces::keep(tx, &traced))?;
         statements::append_last(tx, &entries).await?;
         Ok(Stored { fates, written, broken })
     }
@@ -166,7 +168,8 @@ impl Transactions {
 
         let entries = entries(&callers, &fates, before.first_micros)?;
         let (unseen, written) = self.seen.unseen(entries.iter().map(|entry| entry.statement));
-        remember(tx, unseen).await?;
+        let traced = traced(group, &fates);
+        futures_util::try_join!(remember(tx, unseen), traces::keep(tx, &traced))?;
         for (job, fate) in group.iter().zip(&fates) {
             if matches!(fate, Fate::Accepted(_)) {
                 let Submission { statements, attachments, .. } = &job.submission;
@@ -233,6 +236,18 @@ fn entries<'a, R>(
     let new = callers.iter().zip(fates).flat_map(|(statements, fate)| accepted(statements, fate));
     let entry = |(offset, statement)| NewStatement { statement, stored: first + TimeDelta::microseconds(offset) };
     Ok((0..).zip(new).map(entry).collect())
+}
+
+/// The new statements of requests that are traced.
+fn traced<R>(group: &[Job], fates: &[Fate<R>]) -> Vec<Traced> {
+    let of = |(job, fate)| {
+        let Job { submission, .. }: &Job = job;
+        let context = submission.span.context();
+        context.into_iter().flat_map(move |context| {
+            accepted(&submission.statements, fate).map(move |statement| Traced { of: id_of(statement), context })
+        })
+    };
+    group.iter().zip(fates).flat_map(of).collect()
 }
 
 /// The statements of a caller that are to be written.

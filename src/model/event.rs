@@ -26,6 +26,8 @@ pub struct Event {
     pub correlation: String,
     /// What made it happen: the id of a statement.
     pub causation: String,
+    /// Of the span that tells it, where the request behind it is traced.
+    pub traceparent: Option<String>,
     /// A JSON object as text.
     pub data: String,
 }
@@ -62,7 +64,7 @@ impl Event {
             datacontenttype: "application/json",
             dataschema: format!("urn:progress:schema:{}", self.kind),
             tenantid: self.tenant.to_string(),
-            traceparent: self.traceparent(),
+            traceparent: self.traceparent.clone().unwrap_or_else(|| self.made_up_traceparent()),
             correlationid: &self.correlation,
             causationid: &self.causation,
             idempotencykey: format!("{}:{}", self.kind, self.id),
@@ -81,9 +83,9 @@ impl Event {
         }
     }
 
-    /// The ledger does not keep the trace of the request. This one is made of the cause, so that whatever one
-    /// statement sets off is one trace, also when it is sent again.
-    fn traceparent(&self) -> String {
+    /// The trace of most requests is not kept. This one is made of the cause, so that whatever one statement sets off is
+    /// one trace, also when it is sent again.
+    fn made_up_traceparent(&self) -> String {
         let trace: String = self.causation.chars().filter(char::is_ascii_hexdigit).take(32).collect();
         format!("00-{trace:0<32}-{}-00", &format!("{trace:1<16}")[..16]).to_ascii_lowercase()
     }
@@ -105,6 +107,7 @@ mod tests {
             key: "k".to_owned(),
             correlation: "c".to_owned(),
             causation: "5f4f0fcc-3d4c-4f63-9d3a-000000000001".to_owned(),
+            traceparent: None,
             data: data.to_owned(),
         }
     }
@@ -118,6 +121,9 @@ mod tests {
         assert_eq!(envelope["traceparent"], "00-5f4f0fcc3d4c4f639d3a000000000001-5f4f0fcc3d4c4f63-00");
         assert!(envelope.as_object().unwrap().values().all(|value| value.is_string() || value.is_object()));
         assert!(event("no JSON").to_json().is_err());
+        let kept = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traced = Event { traceparent: Some(kept.to_owned()), ..event("{}") };
+        assert_eq!(serde_json::from_str::<Value>(&traced.to_json().unwrap()).unwrap()["traceparent"], kept);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod rebuild;
 pub mod run;
 pub mod satisfied;
 pub mod silence;
+mod traced;
 pub mod units;
 
 pub use close::{CloseError, CloseRequest, ClosedByHand, close_attempt};

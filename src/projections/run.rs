@@ -15,13 +15,16 @@ use super::{
     effects::EFFECTS,
     error::ProjectionError,
     facts::AttemptFact,
-    fold,
+    fold, traced,
 };
 use crate::{
     model::{Pseudonyms, Rounds, TenantId},
     store::{
         As, Store, StoreError, Tx,
-        ledger::{statements, tables::Tables},
+        ledger::{
+            statements::{self, Id},
+            tables::Tables,
+        },
         platform::{leases, tenants},
         progress::{
             closures,
@@ -29,6 +32,7 @@ use crate::{
             satisfied,
         },
     },
+    telemetry::Traces,
 };
 
 /// Statements of one tenant read in one transaction.
@@ -42,11 +46,12 @@ const OF_EACH: usize = 100;
 /// Reads one batch of every tenant that has something new; answers how much that was. Two nodes may do it at once: a
 /// tenant's cursor row lets one of them in at a time.
 pub async fn step(store: &Store) -> Result<usize, ProjectionError> {
-    round(store, &Rounds::default()).await
+    round(store, &Rounds::default(), &Traces::off()).await
 }
 
-/// Does a step, and remembers who had something: of many tenants not all are asked each time.
-pub async fn round(store: &Store, rounds: &Rounds) -> Result<usize, ProjectionError> {
+/// Does a step, and remembers who had something: of many tenants not all are asked each time. The collector is told of requests
+/// that are traced.
+pub async fn round(store: &Store, rounds: &Rounds, traces: &Traces) -> Result<usize, ProjectionError> {
     let bound = bound(store).await?;
     let tenants = behind(store, rounds, bound).await?;
     if tenants.is_empty() {
@@ -55,7 +60,7 @@ pub async fn round(store: &Store, rounds: &Rounds) -> Result<usize, ProjectionEr
     let pseudonyms = &pseudonyms(store).await?;
     let (mut read, mut failed) = (0, None);
     for some in tenants.chunks(TOGETHER) {
-        let alone = match together(store, some, pseudonyms, bound).await {
+        let alone = match together(store, some, (pseudonyms, bound), traces).await {
             Ok(more) => {
                 read += more;
                 continue;
@@ -68,7 +73,7 @@ pub async fn round(store: &Store, rounds: &Rounds) -> Result<usize, ProjectionEr
             }
         };
         for one in alone {
-            match together(store, one, pseudonyms, bound).await {
+            match together(store, one, (pseudonyms, bound), traces).await {
                 Ok(more) => read += more,
                 Err(error) => _ = failed.get_or_insert(error),
             }
@@ -108,9 +113,10 @@ async fn behind(store: &Store, rounds: &Rounds, bound: DateTime<Utc>) -> Result<
 async fn together(
     store: &Store,
     tenants: &[TenantId],
-    pseudonyms: &Pseudonyms,
-    bound: DateTime<Utc>,
+    (pseudonyms, bound): (&Pseudonyms, DateTime<Utc>),
+    traces: &Traces,
 ) -> Result<usize, ProjectionError> {
+    let began = traces.now();
     let most = if tenants.len() == 1 { BATCH } else { OF_EACH };
     let done: Vec<Done> = store
         .run_tx("project", As::Worker, |tx| {
@@ -121,6 +127,10 @@ async fn together(
             Box::pin(try_join_all(each))
         })
         .await?;
+    if !traces.is_off() {
+        let statements: Vec<Id> = done.iter().flat_map(|done| &done.statements).copied().collect();
+        traced::tell(store, traces, began, &statements).await;
+    }
     Ok(done.iter().map(|done| done.read).sum())
 }
 
@@ -163,6 +173,8 @@ pub(super) struct Done {
     pub position: DateTime<Utc>,
     /// Statements and closings by hand.
     pub read: usize,
+    /// The statements of them.
+    pub statements: Vec<Id>,
     /// The attempts that these speak of.
     pub touched: Vec<String>,
 }
@@ -183,7 +195,7 @@ pub(super) async fn project(
     let is_full = lines.len() == most;
     let closures = closures::between(tx, of.tenant, position, last.filter(|_| is_full).unwrap_or(bound)).await?;
     let Some(until) = last.max(closures.last().map(|(_, stored)| *stored)) else {
-        return Ok(Done { position, read: 0, touched: Vec::new() });
+        return Ok(Done { position, read: 0, statements: Vec::new(), touched: Vec::new() });
     };
     let found = batch::read(of.tenant, pseudonyms, &lines)?;
     let standing = batch::keep(tx, of, &found).await?;
@@ -200,8 +212,9 @@ pub(super) async fn project(
     batch::settle(tx, of, &affected, until).await?;
     rows::move_cursor(tx, of, until).await?;
     note_satisfied(tx, of, &found, until).await?;
+    let statements = lines.iter().map(|line| (of.tenant, line.id)).collect();
     let touched = found.into_iter().map(|found| found.attempt.id).chain(affected).collect();
-    Ok(Done { position: until, read, touched })
+    Ok(Done { position: until, read, statements, touched })
 }
 
 /// Whoever looks for what is satisfied hears of cmi5 attempts that more was said of. A rebuild says nothing new.

@@ -5,6 +5,7 @@
 
 mod outbox;
 mod stored;
+mod traced;
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,7 +25,7 @@ use crate::{
             relay::{Move, Outgoing, Position},
         },
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// Parts of the tenants that nodes share out among each other, each under a lease of its own.
@@ -69,13 +70,21 @@ pub struct Relay {
     metrics: Metrics,
     clock: Clock,
     pseudonyms: Arc<OnceCell<Pseudonyms>>,
+    traces: Traces,
     /// By share.
     rounds: Arc<[Rounds; SHARES as usize]>,
 }
 
 impl Relay {
     pub fn new(store: Store, producer: Producer, metrics: Metrics, clock: Clock) -> Self {
-        Self { store, producer: Arc::new(producer), metrics, clock, pseudonyms: Arc::default(), rounds: Arc::default() }
+        let (producer, pseudonyms, rounds) = (Arc::new(producer), Arc::default(), Arc::default());
+        Self { store, producer, metrics, clock, pseudonyms, traces: Traces::off(), rounds }
+    }
+
+    /// The same, telling the collector what goes out of requests that are traced.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// The same relay for a step under this lease: it sends nothing more, and moves on nowhere, once another node has it.
@@ -139,7 +148,7 @@ impl Relay {
             known.extend(batch.iter().map(|one| one.stored));
             events.extend(events_of(position.tenant, batch, pseudonyms).await);
         }
-        self.send(&events, known.into_iter()).await?;
+        self.send(events, known.into_iter()).await?;
         let moved = self.store.relay_advance(&moves).await?;
         let mut more = false;
         for ((Move { tenant, to, .. }, moved), left) in moves.into_iter().zip(moved).zip(left) {
@@ -189,7 +198,7 @@ impl Relay {
         pseudonyms: &Pseudonyms,
     ) -> Result<(), RelayError> {
         let events = events_of(tenant, batch, pseudonyms).await;
-        self.send(&events, batch.iter().map(|one| one.stored)).await
+        self.send(events, batch.iter().map(|one| one.stored)).await
     }
 
     async fn told(&self, share: Share) -> Result<bool, RelayError> {
@@ -200,7 +209,7 @@ impl Relay {
                 return Ok(false);
             }
             let events: Vec<Event> = batch.iter().map(outbox::event).collect();
-            self.send(&events, batch.iter().map(|told: &Told| told.created)).await?;
+            self.send(events, batch.iter().map(|told: &Told| told.created)).await?;
             self.store.outbox_published(&batch).await?;
             if i64::try_from(batch.len()) != Ok(BATCH) {
                 return Ok(false);
@@ -210,9 +219,12 @@ impl Relay {
     }
 
     /// Returns when the brokers have every event, or the dead letter of it where it is too large for its topic.
-    async fn send(&self, events: &[Event], known: impl Iterator<Item = DateTime<Utc>>) -> Result<(), RelayError> {
+    async fn send(&self, mut events: Vec<Event>, known: impl Iterator<Item = DateTime<Utc>>) -> Result<(), RelayError> {
         self.store.check_lease().await?;
-        let oversized = self.producer.send_all(events).await?;
+        let spans = traced::spans(&self.store, &self.traces, |kind| self.producer.topic(kind), &mut events).await?;
+        let sent = self.producer.send_all(&events).await;
+        spans.into_iter().for_each(|span| span.finish(sent.is_err()));
+        let oversized = sent?;
         let letters: Vec<Event> = oversized.iter().filter_map(|one| Some((events.get(one.at)?, one))).map(|(event, one)| {
             let (topic, reason) = (self.producer.topic(&event.kind), format!("larger than {} bytes", one.limit));
             tracing::error!(kind = %event.kind, id = %event.id, bytes = one.bytes, "an event is too large for its topic");

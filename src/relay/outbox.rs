@@ -13,6 +13,7 @@ pub(super) fn event(told: &Told) -> Event {
         key: told.key.clone(),
         correlation: told.correlation.clone(),
         causation: told.causation.to_string(),
+        traceparent: None,
         data: told.data.clone(),
     }
 }

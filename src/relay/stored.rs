@@ -109,6 +109,7 @@ pub(super) fn event(tenant: TenantId, statement: &Outgoing, pseudonyms: &Pseudon
         correlation,
         key: attempt.unwrap_or(actor),
         causation: id,
+        traceparent: None,
         data,
     }
 }

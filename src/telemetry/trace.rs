@@ -5,7 +5,7 @@ use std::fmt;
 use crate::model::Ids;
 
 /// The `traceparent` of one unit of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     trace: [u8; 16],
     span: [u8; 8],
@@ -36,6 +36,25 @@ impl TraceContext {
     #[must_use]
     pub fn child(self, ids: &Ids) -> Self {
         Self { span: ids.bytes(), ..self }
+    }
+
+    /// The same, told to a collector or not.
+    #[must_use]
+    pub fn sampled(self, is_sampled: bool) -> Self {
+        Self { flags: u8::from(is_sampled), ..self }
+    }
+
+    /// Whether somebody upstream, or we, decided that this trace is told to a collector.
+    pub fn is_sampled(self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    pub fn trace_bytes(self) -> [u8; 16] {
+        self.trace
+    }
+
+    pub fn span_bytes(self) -> [u8; 8] {
+        self.span
     }
 
     /// The trace's id in hex, for log lines.

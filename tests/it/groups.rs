@@ -17,7 +17,7 @@ use progress_service::{
         As, Endpoint, PoolSettings, Store, StoreError, StoreSettings,
         ledger::statements::{self, NewStatement},
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, Span},
     xapi::{Author, Limits, Prepared, Version, prepare, read},
 };
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn timed(id: &str, activity: &str) -> Value {
 
 fn submission(tenant: TenantId, statements: &[Value]) -> Submission {
     let statements = statements.iter().map(|one| prepared(tenant, one)).collect();
-    Submission { tenant, statements, said: Vec::new(), attachments: Vec::new() }
+    Submission { tenant, statements, said: Vec::new(), attachments: Vec::new(), span: Span::none() }
 }
 
 /// One writer, so that whatever comes while it writes goes together.
@@ -83,7 +83,7 @@ async fn tried(client: &Client, tenants: &[TenantId], sql: &str) -> Result<(), S
 }
 
 /// An INSERT into each of the tables that a group adds to.
-fn inserts(tenant: TenantId) -> [String; 6] {
+fn inserts(tenant: TenantId) -> [String; 7] {
     [
         format!(
             "INSERT INTO ledger.agents (tenant_id, key, ifi, names) VALUES ('{tenant}', gen_random_uuid(), '{{}}', '{{}}')"
@@ -98,6 +98,9 @@ fn inserts(tenant: TenantId) -> [String; 6] {
              VALUES ('{tenant}', gen_random_uuid(), now(), gen_random_uuid(), false, false, '{{}}')"
         ),
         format!("INSERT INTO ledger.relations (tenant_id, key, stored) VALUES ('{tenant}', gen_random_uuid(), now())"),
+        format!(
+            "INSERT INTO ledger.traces (tenant_id, statement_id, traceparent) VALUES ('{tenant}', gen_random_uuid(), 't')"
+        ),
     ]
 }
 
@@ -145,6 +148,7 @@ on_each_server! {
             "ledger.relations: INSERT",
             "ledger.statement_ids: INSERT SELECT",
             "ledger.statements: INSERT",
+            "ledger.traces: INSERT",
             "ledger.verbs_seen: INSERT SELECT UPDATE",
             "platform.tenants: SELECT",
             "progress.cmi5_marks: INSERT SELECT",

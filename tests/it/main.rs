@@ -71,6 +71,7 @@ mod subject;
 mod supervised;
 mod tellings;
 mod tls;
+mod traces;
 mod transfer;
 mod tutorial;
 mod validate;

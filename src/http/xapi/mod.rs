@@ -31,6 +31,7 @@ use crate::{
     model::{Clock, Ids, TenantId},
     query::Reader,
     store::Store,
+    telemetry::Traces,
     trail::Trail,
     xapi::{Limits, Version, query::Resource},
 };
@@ -59,6 +60,7 @@ pub struct Xapi {
     pub work: Work,
     /// What is set for the caller's tenant.
     pub flags: Flags,
+    pub traces: Traces,
 }
 
 /// The resources, by their place under the base path.
@@ -184,8 +186,8 @@ async fn answer(
     session::require_open(route, &incoming.method, &caller, xapi).await?;
     match (route, &incoming.method) {
         (Route::Statements, &Method::GET) => Ok(statements_read::get(&incoming, &caller, xapi).await),
-        (Route::Statements, &Method::PUT) => statements_write::put(incoming, &caller, xapi).await,
-        (Route::Statements, &Method::POST) => statements_write::post(incoming, &caller, xapi).await,
+        (Route::Statements, &Method::PUT) => statements_write::put(incoming, &caller, req, xapi).await,
+        (Route::Statements, &Method::POST) => statements_write::post(incoming, &caller, req, xapi).await,
         (Route::Documents(resource), _) => documents::handle(resource, incoming, &caller, xapi).await,
         (Route::Activities, &Method::GET) => lookups::activity(&incoming, &caller, xapi).await,
         (Route::Agents, &Method::GET) => lookups::agent(&incoming, &caller, xapi).await,

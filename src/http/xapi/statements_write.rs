@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::{
@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     cmi5::{self, Said},
-    http::HttpError,
+    http::{HttpError, RequestContext},
     identity::{Caller, reach},
     ingest::{IngestError, Submission},
     model::{Scope, TenantId},
+    telemetry::{Span, spans::Kind},
     xapi::{
         Statement, Violation, Violations,
         prepare::{Author, Prepared, prepare},
@@ -23,7 +24,12 @@ use crate::{
 };
 
 /// One statement under the id of the parameter: 204.
-pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+pub(super) async fn put(
+    mut incoming: Incoming,
+    caller: &Caller,
+    req: &HttpRequest,
+    xapi: &Xapi,
+) -> Result<HttpResponse, HttpError> {
     caller.require(Scope::StatementsWrite)?;
     let id = query::put_statement(&incoming.given, &xapi.limits)?;
     let received = receive(&mut incoming, caller.tenant, xapi).await?;
@@ -36,18 +42,23 @@ pub(super) async fn put(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) ->
         let message = format!("the statement's id {} is not the statementId of the request", other.id);
         return Err(Violations(vec![at("/id", "statement.put.id", message)]).into());
     }
-    submit(ready, caller, xapi).await?;
+    submit(ready, caller, req, xapi).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// One statement or an array of them: 200 with every id, in their order, whether new or here already.
-pub(super) async fn post(mut incoming: Incoming, caller: &Caller, xapi: &Xapi) -> Result<HttpResponse, HttpError> {
+pub(super) async fn post(
+    mut incoming: Incoming,
+    caller: &Caller,
+    req: &HttpRequest,
+    xapi: &Xapi,
+) -> Result<HttpResponse, HttpError> {
     caller.require(Scope::StatementsWrite)?;
     query::none(&incoming.given, &xapi.limits)?;
     let received = receive(&mut incoming, caller.tenant, xapi).await?;
     let ids = xapi.ids.clone();
     let ready = prepared(received, caller, &incoming, xapi, move || ids.uuid()).await?;
-    let ids = submit(ready, caller, xapi).await?;
+    let ids = submit(ready, caller, req, xapi).await?;
     Ok(HttpResponse::Ok().json(ids))
 }
 
@@ -94,7 +105,7 @@ async fn prepared(
         forget_definitions(&mut all);
     }
     reach::write(caller, &mut all, &said)?;
-    Ok(Submission { tenant, statements: all, said, attachments })
+    Ok(Submission { tenant, statements: all, said, attachments, span: Span::none() })
 }
 
 /// Without the scope `define` a statement is kept as it is, but teaches the server nothing about activities, agents and verbs.
@@ -127,12 +138,27 @@ async fn keep_to_own_targets(statements: &mut [Prepared], caller: &Caller, xapi:
     Ok(())
 }
 
-async fn submit(mut ready: Submission, caller: &Caller, xapi: &Xapi) -> Result<Vec<Uuid>, HttpError> {
+/// Of the way into the ledger, below the request's own.
+fn span(req: &HttpRequest, statements: usize, xapi: &Xapi) -> Span {
+    let below = |context: &RequestContext| xapi.traces.below(context.trace, Kind::Internal, "write to the ledger");
+    let mut span = req.extensions().get::<RequestContext>().map(below).unwrap_or_default();
+    span.set("db.system.name", "postgresql");
+    span.set("progress.statements", statements);
+    span
+}
+
+async fn submit(
+    mut ready: Submission,
+    caller: &Caller,
+    req: &HttpRequest,
+    xapi: &Xapi,
+) -> Result<Vec<Uuid>, HttpError> {
     if ready.statements.is_empty() {
         return Ok(Vec::new());
     }
     keep_to_own_targets(&mut ready.statements, caller, xapi).await?;
     let ids: Vec<Uuid> = ready.statements.iter().map(|statement| statement.id).collect();
+    ready.span = span(req, ids.len(), xapi);
     let submitted = xapi.ingest.submit(ready).await;
     submitted.map_err(|error| refused(error, ids))
 }

@@ -48,6 +48,7 @@ pub fn event(to: &Receiver, news: &News) -> Event {
         key: rollout.clone(),
         correlation: rollout.clone(),
         causation: rollout,
+        traceparent: None,
         data: json!(data).to_string(),
     }
 }

@@ -100,8 +100,9 @@ async fn unfinished(tx: &Tx<'_>) -> Result<Vec<Fill>, StoreError> {
     Ok(only_ours)
 }
 
-const CLEARED: [&str; 15] = [
+const CLEARED: [&str; 16] = [
     "/* demo::clear */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
+    "/* demo::clear */ DELETE FROM ledger.traces WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.attempt_names WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.attempt_statements WHERE tenant_id = $1",
     "/* demo::clear */ DELETE FROM progress.attempts WHERE tenant_id = $1",

@@ -1,5 +1,5 @@
 //! The schema `ledger`: statements and what belongs to them, documents, attachments, references, partitions,
-//! the segments of those that went to the archive, and the holds under which nothing is removed.
+//! the segments of those that went to the archive, the holds under which nothing is removed, and for a while the traces of requests.
 
 pub mod aged;
 pub mod attachments;
@@ -32,5 +32,6 @@ pub mod seen;
 pub mod segments;
 pub mod statements;
 pub mod tables;
+pub mod traces;
 pub mod vocabulary;
 pub mod voids;

@@ -126,7 +126,7 @@ pub const TABLES: [Carried; 45] = [
 ];
 
 /// Tables with a tenant of which nothing goes along, and why. Those of statements are not among them: they have a way of their own.
-pub const LEFT: [(&str, &str); 19] = [
+pub const LEFT: [(&str, &str); 20] = [
     ("ledger.archived_statements", "a view of objects in the archive"),
     ("ledger.demo_tenants", "tenants that were made to be shown are made, not moved"),
     ("ledger.detached_relations", "a month that is not in place is brought back first"),
@@ -134,6 +134,7 @@ pub const LEFT: [(&str, &str); 19] = [
     ("ledger.links_due", "is empty before the switch"),
     ("ledger.removals", "marks are made anew by the rules that go along"),
     ("ledger.segments", "objects are of the installation that wrote them"),
+    ("ledger.traces", "are kept for an hour"),
     ("ledger.writings", "objects are of the installation that wrote them"),
     ("platform.audit", "a trail is one installation's; its entries are told again there"),
     ("platform.audit_keys", "belong to the entries of one trail"),

@@ -22,8 +22,9 @@ const RELATIONS: &str = "/* leaving::relations */
                   RETURNING r.stored)
     SELECT count(*) AS gone FROM gone";
 
-const BESIDE: [&str; 23] = [
+const BESIDE: [&str; 24] = [
     "/* leaving::links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
+    "/* leaving::traces */ DELETE FROM ledger.traces WHERE tenant_id = $1",
     "/* leaving::hidden */ DELETE FROM ledger.hidden WHERE tenant_id = $1",
     "/* leaving::hidden_persons */ DELETE FROM ledger.hidden_persons WHERE tenant_id = $1",
     "/* leaving::erased_identifiers */ DELETE FROM ledger.erased_identifiers WHERE tenant_id = $1",

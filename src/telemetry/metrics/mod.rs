@@ -19,6 +19,7 @@ mod latencies;
 mod law;
 mod ledger;
 mod migrations;
+mod otlp;
 mod pools;
 mod process;
 mod registry;
@@ -52,6 +53,7 @@ pub use self::{
     law::LawMetrics,
     ledger::LedgerMetrics,
     migrations::MigrationMetrics,
+    otlp::OtlpMetrics,
     pools::{PoolFigures, PoolMetrics},
     process::{PHASES, ProcessMetrics},
     relay::RelayMetrics,
@@ -83,6 +85,7 @@ pub struct Areas {
     pub law: LawMetrics,
     pub ledger: LedgerMetrics,
     pub migrations: MigrationMetrics,
+    pub otlp: OtlpMetrics,
     pub pools: PoolMetrics,
     pub process: ProcessMetrics,
     pub relay: RelayMetrics,
@@ -119,6 +122,7 @@ impl Metrics {
         let law = LawMetrics::register(&registry)?;
         let ledger = LedgerMetrics::register(&registry)?;
         let migrations = MigrationMetrics::register(&registry)?;
+        let otlp = OtlpMetrics::register(&registry)?;
         let pools = PoolMetrics::register(&registry)?;
         let process = ProcessMetrics::register(&registry)?;
         let relay = RelayMetrics::register(&registry)?;
@@ -143,6 +147,7 @@ impl Metrics {
             law,
             ledger,
             migrations,
+            otlp,
             pools,
             process,
             relay,

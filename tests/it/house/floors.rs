@@ -51,6 +51,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("arrow_array", &["objects"]),
     ("arrow_schema", &["objects"]),
     ("jsonschema", &["inbox", "xapi"]),
+    ("opentelemetry_proto", &["telemetry"]),
+    ("prost", &["telemetry"]),
     ("refinery", &["migrate"]),
     ("refinery_core", &["migrate"]),
     ("squawk_linter", &["migrate"]),

@@ -23,7 +23,7 @@ use progress_service::{
         As, Store, StoreError,
         ledger::statements::{self, NewStatement},
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, Span},
     xapi::{Author, Limits, Prepared, Version, prepare, read},
 };
 use serde_json::json;
@@ -129,7 +129,8 @@ async fn call(ingest: Arc<Ingest>, n: usize, shared: Arc<Shared>) {
     let (prepared, ids) = (prepared(n), Ids::random());
     while !shared.stop.load(Ordering::Relaxed) {
         let statements = with_new_ids(&prepared, &ids);
-        let submission = Submission { tenant: tenant(n), statements, said: Vec::new(), attachments: Vec::new() };
+        let (said, attachments, span) = (Vec::new(), Vec::new(), Span::none());
+        let submission = Submission { tenant: tenant(n), statements, said, attachments, span };
         if let Ok(stored) = ingest.submit(submission).await {
             shared.through_ingest.fetch_add(stored.len() as u64, Ordering::Relaxed);
         }

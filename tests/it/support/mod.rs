@@ -8,6 +8,7 @@ pub mod pg;
 pub mod app;
 pub mod authority;
 pub mod background;
+pub mod collector;
 pub mod cut;
 pub mod faulty;
 pub mod http;
