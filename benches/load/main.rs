@@ -25,6 +25,7 @@ mod standing;
 mod statements;
 mod stock;
 mod tenants;
+mod traced;
 mod transfer;
 mod write;
 
@@ -58,6 +59,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.wants(Part::Stock) {
         stock::run(&data.path().join("stock"), &stock, &options, &mut report).await?;
+    }
+    if options.wants(Part::Traced) {
+        traced::run(&data.path().join("traced"), &stock, &options, &mut report).await?;
     }
     if options.wants(Part::Tenants) {
         tenants::run(&data.path().join("tenants"), &stock, &options, &mut report).await?;

@@ -57,6 +57,7 @@ pub enum Part {
     Read,
     Limit,
     Stock,
+    Traced,
     Tenants,
     Events,
     Archive,

@@ -73,11 +73,18 @@ impl Place {
 
     /// Starts the service again, with brokers or without.
     pub async fn serve(&mut self, brokers: Option<&str>) -> anyhow::Result<()> {
+        self.serve_told(&[(BROKERS, brokers.unwrap_or_default())]).await?;
+        self.sends = brokers.is_some();
+        Ok(())
+    }
+
+    /// Starts the service again, with these variables as well.
+    pub async fn serve_told(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         self.stop_service().await?;
         let mut command = self.program();
-        command.env(BROKERS, brokers.unwrap_or_default());
+        command.envs(variables.iter().copied());
         let (service, target) = start_service(command, ANY).await?;
-        (self.service, self.target, self.sends) = (Some(service), target, brokers.is_some());
+        (self.service, self.target) = (Some(service), target);
         Ok(())
     }
 
