@@ -91,7 +91,7 @@ async fn status(case: &Case<'_>) -> Result<Artefact, ReplayError> {
 }
 
 /// What the database holds of the modules' schemas, and of other tools beside. Where it is known what was before: no table and no
-/// column of that is gone, and no table has fewer rows.
+/// column of that is gone, and no table to which rows are only added has fewer.
 async fn snapshot(case: &Case<'_>) -> Result<Artefact, ReplayError> {
     let session = Session::connect(&case.runner.owner).await?;
     let schemas: Vec<String> = case.runner.modules().iter().map(|module| module.schema.clone()).collect();

@@ -9,7 +9,7 @@ use crate::{
         fingerprint::{Difference, Fingerprint},
         report::{Report, State},
     },
-    store::schema::catalog::Listing,
+    store::schema::catalog::{Count, Listing},
 };
 
 /// What an earlier look left.
@@ -43,7 +43,7 @@ pub struct Snapshot {
     pub digest: String,
     #[serde(flatten)]
     listing: Listing,
-    counted: Option<BTreeMap<String, i64>>,
+    counted: Option<BTreeMap<String, Count>>,
 }
 
 /// Files that are applied now and then, as `module/file`.
@@ -59,7 +59,7 @@ pub struct Parity {
 pub struct Compared {
     /// Tables and columns that are gone. A month that left is not: its parent is there.
     pub gone: Vec<String>,
-    /// Tables with fewer rows: what it had, and what it has.
+    /// Tables to which rows are only added and that have fewer: what it had, and what it has. Queues and the like become shorter by themselves.
     pub fewer: BTreeMap<String, (i64, i64)>,
     /// Each line that only one side has: left then, right now.
     pub differences: Vec<Difference>,
@@ -72,7 +72,7 @@ impl Compared {
 }
 
 impl Snapshot {
-    pub fn new(listing: Listing, counted: Option<BTreeMap<String, i64>>) -> Self {
+    pub fn new(listing: Listing, counted: Option<BTreeMap<String, Count>>) -> Self {
         let digest = Fingerprint::from(listing.clone()).digest;
         Self { digest, listing, counted }
     }
@@ -127,8 +127,8 @@ impl Then {
         let (had, has) = (then.named(), now.named());
         let (counted, counts) = (then.counted.clone().unwrap_or_default(), now.counted.clone().unwrap_or_default());
         let fewer = counted.into_iter().filter_map(|(table, had)| {
-            let has = *counts.get(&table)?;
-            (has < had).then_some((table, (had, has)))
+            let has = counts.get(&table)?;
+            (had.only_grows && has.rows < had.rows).then_some((table, (had.rows, has.rows)))
         });
         Compared {
             gone: had.difference(&has).cloned().collect(),
@@ -144,9 +144,10 @@ mod tests {
 
     use super::*;
 
-    fn snapshot(objects: &[&str], counted: &[(&str, i64)]) -> Snapshot {
+    fn snapshot(objects: &[&str], rows: i64) -> Snapshot {
         let objects = objects.iter().map(|line| (*line).to_owned()).collect();
-        let counted = counted.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
+        let counted = [("a.b", true), ("a.queue", false)];
+        let counted = counted.map(|(name, only_grows)| (name.to_owned(), Count { rows, only_grows })).into();
         Snapshot::new(Listing { objects, ..Listing::default() }, Some(counted))
     }
 
@@ -161,15 +162,15 @@ mod tests {
     fn what_is_gone_or_smaller_is_told_and_a_month_that_left_is_not() {
         let before = snapshot(
             &["table a.b", "column a.b.c text", "table a.b_2026 of a.b FOR VALUES", "column a.b_2026.c text"],
-            &[("a.b", 3)],
+            3,
         );
         let then = then(&before);
         assert_eq!(then.compare(&before), Compared { gone: vec![], fewer: BTreeMap::new(), differences: vec![] });
-        let after = snapshot(&["table a.b", "column a.b.d text"], &[("a.b", 2)]);
+        let after = snapshot(&["table a.b", "column a.b.d text"], 2);
         let compared = then.compare(&after);
         assert_eq!(compared.gone, ["column a.b.c"]);
         assert_eq!(compared.fewer, BTreeMap::from([("a.b".to_owned(), (3, 2))]));
         assert!(!compared.is_sound() && compared.differences.len() == 4, "{compared:?}");
-        assert!(then.compare(&snapshot(&["table a.b", "column a.b.c bigint"], &[("a.b", 9)])).is_sound());
+        assert!(then.compare(&snapshot(&["table a.b", "column a.b.c bigint"], 9)).is_sound());
     }
 }

@@ -156,17 +156,32 @@ pub async fn objects(session: &Session, schemas: &[String]) -> Result<Listing, S
     reading(session, async |client| objects_of(client, schemas).await).await
 }
 
-// A table that is divided counts with all its parts, and parts that are out of it count with the parent they are under.
+/// How many rows a table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub rows: i64,
+    /// A trigger for each row lets nobody delete one on the way: whatever else there is comes and goes.
+    pub only_grows: bool,
+}
+
+// A table that is divided counts with all its parts, and parts that are out of it count with the parent they are under. 9 is the type of
+// a trigger for each row that is deleted.
 const COUNTS: &str = "/* catalog::row_counts */
-    SELECT name, (xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || name, false, true, '')))[1]::text::bigint AS rows
-    FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT name, only_grows, (xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || name, false, true, '')))[1]::text::bigint AS rows
+    FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name,
+              EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = to_regproc('platform.refuse_change')
+                  AND t.tgtype & 9 = 9) AS only_grows
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition) t ORDER BY name";
 
 /// How many rows each table of the schemas holds, all as of one moment. Reads them all.
-pub async fn row_counts(session: &Session, schemas: &[String]) -> Result<BTreeMap<String, i64>, StoreError> {
+pub async fn row_counts(session: &Session, schemas: &[String]) -> Result<BTreeMap<String, Count>, StoreError> {
     let counted =
         session.client().query(COUNTS, &[&schemas]).await.map_err(|e| StoreError::from_pg("row_counts", &e))?;
-    Ok(counted.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(counted
+        .iter()
+        .map(|row| (row.get("name"), Count { rows: row.get("rows"), only_grows: row.get("only_grows") }))
+        .collect())
 }
 
 async fn reading<T>(
