@@ -22,7 +22,7 @@ use crate::{
     erasure::{self, ErasureError, Erasures},
     migrate::{
         Module, Runner,
-        backfill::{self, Backfills, file::Backfill},
+        backfill::{self, Backfills, Task},
         jobs::{Jobs, KIND},
         modules::File,
         shape::Effect,
@@ -342,9 +342,15 @@ pub fn known_to_plans(config: &Config, runner: &Runner) -> anyhow::Result<Known>
         reversible: file.down.is_some(),
     };
     let files = runner.modules().iter().flat_map(|module| module.files.iter().map(move |one| file(module, one)));
-    let backfills = runner.modules().iter().flat_map(|module| module.backfills.iter().map(Backfill::name));
+    let (mut comparisons, mut backfills) = (Vec::new(), Vec::new());
+    for one in runner.modules().iter().flat_map(|module| &module.backfills) {
+        match one.task {
+            Task::Compare => comparisons.push(one.name()),
+            Task::Fill(_) => backfills.push(one.name()),
+        }
+    }
     let receivers = tellings::named(config)?.into_iter().map(|receiver| receiver.name).collect();
-    Ok(Known { files: files.collect(), backfills: backfills.collect(), tenants: Vec::new(), receivers })
+    Ok(Known { files: files.collect(), backfills, comparisons, tenants: Vec::new(), receivers })
 }
 
 /// Backfills are those of this node's files: another release has others.

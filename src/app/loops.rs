@@ -19,7 +19,7 @@ use crate::{
     cold::Cold,
     erasure::Erasures,
     ingest::{Ingest, own, settle::References},
-    migrate::{checks::Status, jobs::Jobs},
+    migrate::{backfill::DeskError, checks::Status, jobs::Jobs},
     model::{Clock, Rounds, scheme::Scheme},
     partitions,
     projections::{self, silence::Patience},
@@ -162,10 +162,13 @@ pub fn rollouts(store: &Store, migrations: &Jobs) -> Loop {
             match rollout::step(&store, seen.as_ref().map(|(looked, _)| looked)).await? {
                 rollout::Stepped::Idle => Ok(Step::Idle),
                 rollout::Stepped::More => Ok(Step::More),
-                rollout::Stepped::Begin(backfill) => {
+                rollout::Stepped::Begin { name, again } => {
                     store.check_lease().await?;
-                    migrations.backfills().start(&backfill, false, "rollout").await?;
-                    Ok(Step::More)
+                    match migrations.backfills().start(&name, again, "rollout").await {
+                        // One at a time: its turn comes.
+                        Err(DeskError::Busy(_)) => Ok(Step::Idle),
+                        begun => begun.map(|_| Step::More).map_err(Into::into),
+                    }
                 }
             }
         }

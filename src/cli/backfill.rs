@@ -10,7 +10,7 @@ use crate::{
     app::Database,
     config::{Config, Loaded},
     migrate::{
-        backfill::{Backfills, Standing},
+        backfill::{Backfills, Standing, Task},
         modules,
     },
     model::{
@@ -132,7 +132,7 @@ fn print(standing: &Standing, json: bool) {
     let kept = kept.as_ref();
     let speed = kept.map_or(100, |kept| kept.speed);
     if json {
-        let line = json!({ "name": name, "about": backfill.about, "state": state, "speed": speed,
+        let line = json!({ "name": name, "kind": backfill.task.name(), "about": backfill.about, "state": state, "speed": speed,
             "jobId": kept.and_then(|kept| kept.job), "progress": job.as_ref().map(|job| &job.progress),
             "error": job.as_ref().and_then(|job| job.error.clone()), "verifiedAt": kept.and_then(|kept| kept.verified_at),
             "rows": kept.and_then(|kept| kept.rows), "changed": kept.and_then(|kept| kept.changed),
@@ -149,7 +149,8 @@ fn print(standing: &Standing, json: bool) {
         job.error.iter().for_each(|error| say!("  {error}"));
     }
     if let Some((rows, digest)) = kept.and_then(|kept| kept.rows.zip(kept.digest.as_ref())) {
-        say!("  {rows} rows looked at, none remained, digest {digest}");
+        let word = if backfill.task == Task::Compare { "differs" } else { "remained" };
+        say!("  {rows} rows looked at, none {word}, digest {digest}");
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Head {
     pub backfill: Option<String>,
     /// Which rows of that table still have to be done: a condition.
     pub remains: Option<String>,
+    /// `TABLE by COLUMN, …`: walked in the same way, and only looked at.
+    pub compare: Option<String>,
+    /// Which rows of that table are not as they should be: a condition.
+    pub differs: Option<String>,
     /// Whether the release before can live with it; absent where the file does not say.
     pub previous: Option<Previous>,
     /// This release serves without it too: while it waits for a person, no node waits in maintenance.
@@ -94,6 +98,8 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
             .collect::<Result<_, _>>()?,
         backfill: one("Backfill").map(str::to_owned),
         remains: one("Remains").map(str::to_owned),
+        compare: one("Compare").map(str::to_owned),
+        differs: one("Differs").map(str::to_owned),
         previous: match one("Previous") {
             None => None,
             Some(said) if said.eq_ignore_ascii_case("serves") => Some(Previous::Serves),
@@ -136,7 +142,7 @@ pub fn comments(text: &str) -> impl Iterator<Item = (u32, &str)> {
     lines.filter(|(_, said)| !said.is_empty())
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "Description",
     "Breaking",
     "Manual",
@@ -144,6 +150,8 @@ const KEYS: [&str; 10] = [
     "progress",
     "Supersedes",
     "Backfill",
+    "Compare",
+    "Differs",
     "Remains",
     "Previous",
     "Needed",

@@ -98,10 +98,13 @@ impl File {
             let (module, file) = at();
             ModuleError::Head { module, file, error }
         })?;
-        shape::check(&text, head.no_transaction).map_err(|error| {
-            let (module, file) = at();
-            ModuleError::Shape { module, file, error }
-        })?;
+        // A comparison is its head alone.
+        if head.compare.is_none() {
+            shape::check(&text, head.no_transaction).map_err(|error| {
+                let (module, file) = at();
+                ModuleError::Shape { module, file, error }
+            })?;
+        }
         Ok(Self {
             checksum: checksum::checksum(&text),
             kind: shape::kind(&text, &head, name.category),
@@ -168,7 +171,8 @@ impl Module {
             let (first, second) = (first.file(), second.file());
             return Err(ModuleError::DuplicateNumber { module: name.to_owned(), first, second });
         }
-        let (walks, read): (Vec<_>, Vec<_>) = read.into_iter().partition(|file| file.head.backfill.is_some());
+        let (walks, read): (Vec<_>, Vec<_>) =
+            read.into_iter().partition(|file| file.head.backfill.is_some() || file.head.compare.is_some());
         let backfill = |file: &File| {
             walked::read(name, &file.name, &file.head, &file.text).map_err(|error| {
                 let (module, file) = (name.to_owned(), file.file());

@@ -188,6 +188,8 @@ mod tests {
             supersedes: vec![],
             backfill: None,
             remains: None,
+            compare: None,
+            differs: None,
             previous: None,
             can_wait: false,
         };

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     error::RolloutError,
     plan::{Known, Plan, Tell, What},
-    run,
+    turn,
 };
 use crate::{
     model::Ids,
@@ -128,11 +128,12 @@ impl Desk {
         may: impl Fn(bool) -> Result<(), RolloutError> + Send + Sync,
     ) -> Result<Rollout, RolloutError> {
         self.act(name, by, "advanced", |rollout, by| {
-            let plan = run::plan_of(rollout)?;
+            let plan = turn::plan_of(rollout)?;
             let order = plan.order().map_err(RolloutError::Refused)?;
-            let what = order.get(run::place(rollout)).map(|step| &step.what);
+            let what = order.get(turn::place(rollout)).map(|step| &step.what);
             let is_contract = matches!(what, Some(What::Contract { .. }));
-            let is_switch = matches!(what, Some(What::Switch { .. }));
+            let is_switch = what.is_some_and(|what| what.sets().is_some());
+            let is_proven = matches!(what, Some(What::Backfill { .. } | What::Compare { .. }));
             may(is_contract)?;
             if rollout.state != "holding" {
                 return Err(RolloutError::Refused(format!(
@@ -147,6 +148,9 @@ impl Desk {
                     return Err(RolloutError::Refused(why));
                 }
                 rollout.approved_by = Some(by.to_owned());
+            } else if is_proven {
+                let why = "what it waits for is proven, not taken for granted: `backfill list` says where it stands";
+                return Err(RolloutError::Refused(why.to_owned()));
             } else if rollout.acted_at.is_none() && is_switch {
                 return Err(RolloutError::Refused("nothing was switched yet: mend what it waits for".to_owned()));
             } else {
@@ -191,7 +195,7 @@ impl Desk {
             .run_once("act_on_rollout", As::Worker, |tx| {
                 Box::pin(async move {
                     let mut rollout = named(tx, name).await?;
-                    let step = run::step_name(&rollout);
+                    let step = turn::step_name(&rollout);
                     let acted = change(&mut rollout, by)?;
                     rollouts::put(tx, &rollout, acted).await?;
                     rollouts::note(tx, rollout.id, (&step, what), &json!({}), by).await?;
@@ -213,7 +217,7 @@ impl Desk {
                             "its contract was approved: there is no way back".to_owned(),
                         ));
                     }
-                    run::take_back(tx, &mut rollout, "aborted", why, by).await?;
+                    turn::take_back(tx, &mut rollout, "aborted", why, by).await?;
                     trail(tx, "rollout.abort", name, by).await?;
                     Ok(rollout)
                 })

@@ -7,13 +7,16 @@ pub mod plan;
 mod run;
 mod samples;
 mod tell;
+mod turn;
 pub mod verdict;
+mod walked;
 
 pub use self::{
     desk::Desk,
     error::RolloutError,
     plan::Plan,
-    run::{Looked, Moment, Stepped, broken_checks, moment, step},
+    run::{Looked, Moment, broken_checks, moment, step},
     samples::Samples,
     tell::{Listener, Teller, client as teller_client},
+    turn::Stepped,
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::receivers::EVENTS;
+use crate::{config::receivers::EVENTS, flags::declared};
 
 /// The newest form of a file that is read here.
 pub const FORMAT: u32 = 1;
@@ -117,6 +117,18 @@ pub enum What {
     Expand { files: Vec<String> },
     /// Begins a backfill and waits until it is verified.
     Backfill { backfill: String },
+    /// Sets a flag under which what is written is written in the old form and in the new.
+    #[serde(rename = "dual-write")]
+    DualWrite {
+        flag: String,
+        value: String,
+        #[serde(default)]
+        pilots: Vec<String>,
+        #[serde(default)]
+        bake: Option<String>,
+    },
+    /// Begins a comparison of its own and waits until no row differs.
+    Compare { compare: String },
     /// Sets a flag, for pilots or for everybody, and watches for a while.
     Switch {
         flag: String,
@@ -130,13 +142,55 @@ pub enum What {
     Contract { files: Vec<String> },
 }
 
+/// A flag that a step sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sets<'a> {
+    pub flag: &'a str,
+    pub value: &'a str,
+    /// Nobody: it is set for everybody.
+    pub pilots: &'a [String],
+    pub bake: Option<&'a str>,
+}
+
+impl Sets<'_> {
+    pub fn is_for_everybody(&self) -> bool {
+        self.pilots.is_empty()
+    }
+
+    fn faults(&self, known: &Known) -> Vec<String> {
+        let mut found = Vec::new();
+        match declared::known(self.flag) {
+            None => found.push(format!("there is no flag {:?}", self.flag)),
+            Some(flag) => found.extend(declared::read(flag, self.value).err()),
+        }
+        let unknown = self.pilots.iter().filter(|pilot| !known.tenants.contains(pilot));
+        found.extend(unknown.map(|pilot| format!("there is no tenant {pilot:?} to be a pilot")));
+        if self.bake.is_some_and(|bake| span(bake).is_none()) {
+            found.push("bake is no span such as 30m".to_owned());
+        }
+        found
+    }
+}
+
 impl What {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Expand { .. } => "expand",
             Self::Backfill { .. } => "backfill",
+            Self::DualWrite { .. } => "dual-write",
+            Self::Compare { .. } => "compare",
             Self::Switch { .. } => "switch",
             Self::Contract { .. } => "contract",
+        }
+    }
+
+    /// The flag that it sets; other steps set none.
+    pub fn sets(&self) -> Option<Sets<'_>> {
+        match self {
+            Self::Switch { flag, value, pilots, bake } | Self::DualWrite { flag, value, pilots, bake } => {
+                Some(Sets { flag, value, pilots, bake: bake.as_deref() })
+            }
+            Self::Expand { .. } | Self::Backfill { .. } | Self::Compare { .. } | Self::Contract { .. } => None,
         }
     }
 }
@@ -155,6 +209,7 @@ pub struct KnownFile {
 pub struct Known {
     pub files: Vec<KnownFile>,
     pub backfills: Vec<String>,
+    pub comparisons: Vec<String>,
     pub tenants: Vec<String>,
     /// Names of those who may be told over HTTP.
     pub receivers: Vec<String>,
@@ -276,25 +331,15 @@ fn faults_of(what: &What, known: &Known) -> Vec<String> {
             (true, true) => None,
         }),
         What::Contract { files } => files_of(files, known, |_| None),
-        What::Backfill { backfill } => {
-            let is_it = |name: &&String| *name == backfill || name.trim_end_matches(".sql") == backfill;
-            let unknown = known.backfills.iter().find(is_it).is_none();
-            unknown.then(|| format!("there is no backfill {backfill:?}")).into_iter().collect()
-        }
-        What::Switch { flag, value, pilots, bake } => {
-            let mut found = Vec::new();
-            match crate::flags::declared::known(flag) {
-                None => found.push(format!("there is no flag {flag:?}")),
-                Some(flag) => found.extend(crate::flags::declared::read(flag, value).err()),
-            }
-            let unknown = pilots.iter().filter(|pilot| !known.tenants.contains(pilot));
-            found.extend(unknown.map(|pilot| format!("there is no tenant {pilot:?} to be a pilot")));
-            if bake.as_deref().is_some_and(|bake| span(bake).is_none()) {
-                found.push("bake is no span such as 30m".to_owned());
-            }
-            found
-        }
+        What::Backfill { backfill } => unknown("backfill", backfill, &known.backfills),
+        What::Compare { compare } => unknown("comparison", compare, &known.comparisons),
+        What::Switch { .. } | What::DualWrite { .. } => what.sets().map(|sets| sets.faults(known)).unwrap_or_default(),
     }
+}
+
+fn unknown(what: &str, wanted: &str, known: &[String]) -> Vec<String> {
+    let is_there = known.iter().any(|name| name == wanted || name.trim_end_matches(".sql") == wanted);
+    if is_there { Vec::new() } else { vec![format!("there is no {what} {wanted:?}")] }
 }
 
 fn files_of(files: &[String], known: &Known, why: impl Fn(&KnownFile) -> Option<&'static str>) -> Vec<String> {
@@ -311,29 +356,34 @@ fn faults_of_order(order: &[&Step]) -> Vec<String> {
     let mut piloted: Vec<&str> = Vec::new();
     let last = order.len().saturating_sub(1);
     for (place, step) in order.iter().enumerate() {
-        match &step.what {
-            What::Contract { .. } if place != last => {
-                found.push(format!("step {}: a contract cannot be taken back, so nothing comes after it", step.name));
+        let (before, mut fault) = (&order[..place], |why: String| found.push(format!("step {}: {why}", step.name)));
+        if let What::Switch { .. } | What::Contract { .. } = step.what
+            && let Some(written) = uncompared(before)
+        {
+            fault(format!("what {} writes in both forms is not compared before it", written.name));
+        }
+        if let What::Contract { .. } = step.what {
+            if place != last {
+                fault("a contract cannot be taken back, so nothing comes after it".to_owned());
             }
-            What::Contract { .. } => {
-                let unbaked = order[..place].iter().filter(|one| matches!(&one.what, What::Switch { bake: None, .. }));
-                let why = |one: &&&Step| {
-                    format!("step {}: {} is not baked before it cannot be taken back any more", step.name, one.name)
-                };
-                found.extend(unbaked.map(|one| why(&one)));
+            for one in before.iter().filter(|one| one.what.sets().is_some_and(|sets| sets.bake.is_none())) {
+                fault(format!("{} is not baked before it cannot be taken back any more", one.name));
             }
-            What::Switch { flag, pilots, bake, .. } => {
-                if !pilots.is_empty() {
-                    piloted.push(flag);
-                } else if bake.is_some() && !piloted.contains(&flag.as_str()) {
-                    let why = "there are no pilots of the flag before it to compare with";
-                    found.push(format!("step {}: {why}", step.name));
-                }
-            }
-            What::Expand { .. } | What::Backfill { .. } => {}
+        }
+        let Some(sets) = step.what.sets() else { continue };
+        if !sets.is_for_everybody() {
+            piloted.push(sets.flag);
+        } else if sets.bake.is_some() && !piloted.contains(&sets.flag) {
+            fault("there are no pilots of the flag before it to compare with".to_owned());
         }
     }
     found
+}
+
+/// The last step that has both forms written, where no comparison comes after it.
+fn uncompared<'a>(before: &[&'a Step]) -> Option<&'a Step> {
+    let telling = |step: &&&Step| matches!(step.what, What::DualWrite { .. } | What::Compare { .. });
+    before.iter().rev().find(telling).copied().filter(|step| matches!(step.what, What::DualWrite { .. }))
 }
 
 #[cfg(test)]
@@ -388,6 +438,7 @@ needs = ["everybody"]
                 file("shop/103_once.sql", true),
             ],
             backfills: vec!["shop/DM001_colour.sql".to_owned()],
+            comparisons: vec!["shop/DM002_same.sql".to_owned()],
             tenants: vec!["acme".to_owned()],
             receivers: vec!["ops".to_owned(), "chat".to_owned()],
         }
@@ -445,6 +496,45 @@ needs = ["everybody"]
         let early =
             GOOD.replace("needs = [\"expand\"]", "needs = [\"contract\"]").replace("needs = [\"everybody\"]", "");
         assert!(read(&early).unwrap().faults(&known()).join("; ").contains("nothing comes after it"));
+    }
+
+    #[test]
+    fn what_is_written_in_both_forms_is_compared_before_anybody_reads_the_new_one() {
+        let both = r#"
+[[steps]]
+name = "both"
+kind = "dual-write"
+flag = "xapi.writes"
+value = "on"
+pilots = ["acme"]
+bake = "1m"
+needs = ["fill"]
+[[steps]]
+name = "same"
+kind = "compare"
+compare = "shop/DM002_same"
+needs = ["both"]
+"#;
+        let text = GOOD.replace("needs = [\"fill\"]", "needs = [\"same\"]") + both;
+        let plan = read(&text).unwrap();
+        assert_eq!(plan.faults(&known()), Vec::<String>::new());
+        let order: Vec<_> = plan.order().unwrap().iter().map(|step| step.what.name()).collect();
+        assert_eq!(order, ["expand", "backfill", "dual-write", "compare", "switch", "switch", "contract"]);
+        let kept: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+        assert_eq!(kept, plan);
+        for (from, to, word) in [
+            (
+                "needs = [\"same\"]",
+                "needs = [\"both\"]",
+                "step pilots: what both writes in both forms is not compared before it",
+            ),
+            ("DM002_same", "DM001_colour", "step same: there is no comparison \"shop/DM001_colour\""),
+            ("bake = \"1m\"\n", "", "both is not baked before it"),
+            ("flag = \"xapi.writes\"", "flag = \"xapi.both\"", "step both: there is no flag"),
+        ] {
+            let faults = read(&text.replacen(from, to, 1)).unwrap().faults(&known()).join("; ");
+            assert!(faults.contains(word), "{to}: {faults}");
+        }
     }
 
     #[test]

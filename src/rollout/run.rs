@@ -1,38 +1,28 @@
 //! What a node does for the rollout that is underway: a step, its gate or its bake, and the way back. Done again it does nothing twice.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     error::RolloutError,
-    plan::{Plan, Step, What, span},
+    plan::{Plan, Sets, Step, What, span},
+    turn::{Stepped, actor, end, hold, hold_as, on, place, plan_of, worse},
     verdict::{Counted, Verdict, judge},
+    walked::{compared, filled},
 };
 use crate::{
     flags::{self, Change, declared},
-    model::{TenantId, job::State},
+    model::TenantId,
     store::{
         As, Store, StoreError, Tx,
         platform::{
-            backfills::{self, Kept},
-            flags as rows, jobs, leases,
+            flags as rows, leases,
             rollouts::{self, Rollout},
             tenants,
         },
         schema::migrations::standing::Wanted,
     },
 };
-
-/// What became of a look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stepped {
-    /// There is nothing to do, or it waits.
-    Idle,
-    /// It went on.
-    More,
-    /// It waits for this backfill, which nobody has begun.
-    Begin(String),
-}
 
 /// What stands still while the whole is looked at: a step that switches, before it does and while it is baked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +44,7 @@ pub async fn moment(store: &Store) -> Result<Option<Moment>, RolloutError> {
     let Some(seen) = underway(store).await? else { return Ok(None) };
     let plan = plan_of(&seen)?;
     let order = plan.order().map_err(RolloutError::Refused)?;
-    let switches = order.get(place(&seen)).is_some_and(|step| matches!(step.what, What::Switch { .. }));
+    let switches = order.get(place(&seen)).is_some_and(|step| step.what.sets().is_some());
     Ok(Some(now(&seen)).filter(|_| switches && seen.state != "paused"))
 }
 
@@ -109,14 +99,15 @@ async fn in_its_turn(tx: &Tx<'_>, missing: &[String], looked: Option<&Looked>) -
         }
         What::Contract { .. } => gate(tx, &mut rollout, step, missing).await,
         What::Backfill { backfill } => filled(tx, &mut rollout, step, backfill).await,
-        What::Switch { .. } => {
+        What::Compare { compare } => compared(tx, &mut rollout, step, compare).await,
+        What::Switch { .. } | What::DualWrite { .. } => {
             // What was seen before it was switched says nothing of what came by it.
             let Some(Looked { wrong, .. }) = looked.filter(|looked| looked.at == now(&rollout)) else {
                 return Ok(Stepped::Idle);
             };
             // What is wrong by the time of a later switch came while an earlier one was in force.
             let is_in_force =
-                rollout.acted_at.is_some() || order[..place(&rollout)].iter().any(|one| flag_of(one).is_some());
+                rollout.acted_at.is_some() || order[..place(&rollout)].iter().any(|one| one.what.sets().is_some());
             match (rollout.acted_at.is_some(), wrong.is_empty()) {
                 (false, true) => switch(tx, &mut rollout, step).await,
                 (true, true) => bake(tx, &mut rollout, &plan, &order).await,
@@ -130,23 +121,6 @@ async fn in_its_turn(tx: &Tx<'_>, missing: &[String], looked: Option<&Looked>) -
             }
         }
     }
-}
-
-/// The plan that a rollout keeps.
-pub fn plan_of(rollout: &Rollout) -> Result<Plan, StoreError> {
-    let shape = |error: serde_json::Error| StoreError::Shape { name: "rollout.plan", detail: error.to_string() };
-    serde_json::from_value(rollout.plan.clone()).map_err(shape)
-}
-
-pub fn place(rollout: &Rollout) -> usize {
-    usize::try_from(rollout.step).unwrap_or(usize::MAX)
-}
-
-/// The name of the step it is at.
-pub fn step_name(rollout: &Rollout) -> String {
-    let plan = plan_of(rollout).ok();
-    let order = plan.as_ref().and_then(|plan| plan.order().ok());
-    order.and_then(|order| order.get(place(rollout)).map(|step| step.name.clone())).unwrap_or_default()
 }
 
 /// Files of the step it is at that are not applied.
@@ -180,34 +154,14 @@ async fn gate(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, missing: &[String
     hold(tx, rollout, &format!("{} not applied: `migrations run`", missing.join(", "))).await
 }
 
-/// Waits for a backfill.
-async fn filled(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, name: &str) -> Result<Stepped, RolloutError> {
-    let is_it =
-        |module: &str, file: &str| format!("{module}/{file}").trim_end_matches(".sql") == name.trim_end_matches(".sql");
-    let kept = backfills::all(tx).await?;
-    match kept.iter().find(|kept| is_it(&kept.module, &kept.file)) {
-        Some(kept) if kept.verified_at.is_some() => {
-            on(tx, rollout, step, json!({ "rows": kept.rows, "digest": kept.digest })).await
-        }
-        Some(Kept { job: Some(job), .. }) => match jobs::get(tx, *job).await? {
-            Some(job) if job.state == State::Failed => {
-                let why = format!("the backfill {name} failed: {}", job.error.unwrap_or_default());
-                worse(tx, rollout, step, &why, &json!({ "job": job.id })).await
-            }
-            _ => hold(tx, rollout, &format!("the backfill {name} is not verified yet")).await,
-        },
-        _ => Ok(Stepped::Begin(name.to_owned())),
-    }
-}
-
 /// Sets the flag of a step, and writes down what it was.
 async fn switch(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step) -> Result<Stepped, RolloutError> {
-    let What::Switch { flag, value, bake, .. } = &step.what else { return Ok(Stepped::Idle) };
+    let Some(sets @ Sets { flag, value, bake, .. }) = step.what.sets() else { return Ok(Stepped::Idle) };
     let value = declared::read(flags::flag(flag)?, value).map_err(RolloutError::Refused)?;
     let in_force = rows::in_force(tx).await?;
     let (by, reason) = (actor(rollout), format!("step {} of the rollout {}", step.name, rollout.name));
-    for tenant in whom(tx, step).await? {
-        let before = in_force.iter().find(|set| set.name == *flag && set.tenant == tenant);
+    for tenant in whom(tx, sets).await? {
+        let before = in_force.iter().find(|set| set.name == flag && set.tenant == tenant);
         let before = before.and_then(|set| set.value.clone());
         flags::set(tx, &Change { name: flag, tenant, value: Some(value.clone()), reason: &reason }, &by).await?;
         let detail = json!({ "flag": flag, "tenant": tenant, "value": value, "before": before });
@@ -222,13 +176,12 @@ async fn switch(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step) -> Result<Stepp
 }
 
 /// For whom a step sets its flag: its pilots, or everybody.
-async fn whom(tx: &Tx<'_>, step: &Step) -> Result<Vec<Option<TenantId>>, RolloutError> {
-    let What::Switch { pilots, .. } = &step.what else { return Ok(Vec::new()) };
-    if pilots.is_empty() {
+async fn whom(tx: &Tx<'_>, sets: Sets<'_>) -> Result<Vec<Option<TenantId>>, RolloutError> {
+    if sets.is_for_everybody() {
         return Ok(vec![None]);
     }
     let mut found = Vec::new();
-    for pilot in pilots {
+    for pilot in sets.pilots {
         let tenant = tenants::named(tx, pilot).await?;
         let tenant = tenant.ok_or_else(|| RolloutError::Refused(format!("the pilot {pilot} is gone")))?;
         found.push(Some(tenant.id));
@@ -239,8 +192,9 @@ async fn whom(tx: &Tx<'_>, step: &Step) -> Result<Vec<Option<TenantId>>, Rollout
 /// Watches how requests go with the flag, and decides.
 async fn bake(tx: &Tx<'_>, rollout: &mut Rollout, plan: &Plan, order: &[&Step]) -> Result<Stepped, RolloutError> {
     let Some(step) = order.get(place(rollout)) else { return Ok(Stepped::Idle) };
-    let What::Switch { bake, .. } = &step.what else { return Ok(Stepped::Idle) };
-    let Some(bake) = bake.as_deref().and_then(span) else { return on(tx, rollout, step, json!({})).await };
+    let Some(bake) = step.what.sets().and_then(|sets| sets.bake).and_then(span) else {
+        return on(tx, rollout, step, json!({})).await;
+    };
     let (new, old) = groups(tx, rollout, order).await?;
     let is_over = rollout.acted_for.is_some_and(|seconds| seconds >= bake.as_secs_f64());
     let figures = json!({ "new": new, "old": old });
@@ -255,27 +209,13 @@ async fn bake(tx: &Tx<'_>, rollout: &mut Rollout, plan: &Plan, order: &[&Step]) 
     }
 }
 
-/// It made things worse: the way back.
-async fn worse(
-    tx: &Tx<'_>,
-    rollout: &mut Rollout,
-    step: &Step,
-    why: &str,
-    figures: &Value,
-) -> Result<Stepped, RolloutError> {
-    tracing::error!(rollout = rollout.name, step = step.name, why, "a rollout is taken back");
-    let by = actor(rollout);
-    rollouts::note(tx, rollout.id, (&step.name, "worse"), &json!({ "why": why, "figures": figures }), &by).await?;
-    take_back(tx, rollout, "rolled_back", why, &by).await?;
-    Ok(Stepped::More)
-}
-
 /// Pilots against the rest; for everybody, all against who was the rest while there were pilots.
 async fn groups(tx: &Tx<'_>, rollout: &Rollout, order: &[&Step]) -> Result<(Counted, Counted), RolloutError> {
     let here = place(rollout);
-    let Some(step) = order.get(here) else { return Ok(Default::default()) };
-    let split = async |at: usize, step: &Step| {
-        let pilots = whom(tx, step).await?;
+    let sets_of = |at: usize| order.get(at).and_then(|step| step.what.sets());
+    let Some(sets) = sets_of(here) else { return Ok(Default::default()) };
+    let split = async |at: usize, sets: Sets<'_>| {
+        let pilots = whom(tx, sets).await?;
         let place = i32::try_from(at).unwrap_or(i32::MAX);
         let (mut theirs, mut others) = (Counted::default(), Counted::default());
         for (tenant, sample) in rollouts::samples(tx, rollout.id, place).await? {
@@ -286,86 +226,13 @@ async fn groups(tx: &Tx<'_>, rollout: &Rollout, order: &[&Step]) -> Result<(Coun
         }
         Ok::<_, RolloutError>((theirs, others))
     };
-    let (new, rest) = split(here, step).await?;
-    if !is_for_everybody(step) {
+    let (new, rest) = split(here, sets).await?;
+    if !sets.is_for_everybody() {
         return Ok((new, rest));
     }
-    let before =
-        order[..here].iter().enumerate().rev().find(|(_, one)| !is_for_everybody(one) && flag_of(one) == flag_of(step));
-    match before {
+    let pilots = |at: usize| sets_of(at).filter(|one| !one.is_for_everybody() && one.flag == sets.flag);
+    match (0..here).rev().find_map(|at| Some((at, pilots(at)?))) {
         Some((at, pilots)) => Ok((new, split(at, pilots).await?.1)),
         None => Ok((new, Counted::default())),
     }
-}
-
-fn is_for_everybody(step: &Step) -> bool {
-    matches!(&step.what, What::Switch { pilots, .. } if pilots.is_empty())
-}
-
-fn flag_of(step: &Step) -> Option<&str> {
-    match &step.what {
-        What::Switch { flag, .. } => Some(flag),
-        _ => None,
-    }
-}
-
-/// The step is over; the next one begins.
-async fn on(tx: &Tx<'_>, rollout: &mut Rollout, step: &Step, detail: Value) -> Result<Stepped, RolloutError> {
-    let by = actor(rollout);
-    rollouts::note(tx, rollout.id, (&step.name, "done"), &detail, &by).await?;
-    rollout.step += 1;
-    (rollout.state, rollout.why) = ("running".to_owned(), None);
-    rollouts::put(tx, rollout, false).await?;
-    Ok(Stepped::More)
-}
-
-/// It holds, and says what is missing; once.
-async fn hold(tx: &Tx<'_>, rollout: &mut Rollout, why: &str) -> Result<Stepped, RolloutError> {
-    hold_as(tx, rollout, "holds", why).await
-}
-
-async fn hold_as(tx: &Tx<'_>, rollout: &mut Rollout, what: &str, why: &str) -> Result<Stepped, RolloutError> {
-    if rollout.state == "holding" && rollout.why.as_deref() == Some(why) {
-        return Ok(Stepped::Idle);
-    }
-    let (is_first, by, step) = (rollout.state != "holding", actor(rollout), step_name(rollout));
-    (rollout.state, rollout.why) = ("holding".to_owned(), Some(why.to_owned()));
-    rollouts::put(tx, rollout, rollout.acted_at.is_some()).await?;
-    if is_first {
-        rollouts::note(tx, rollout.id, (&step, what), &json!({ "why": why }), &by).await?;
-    }
-    Ok(Stepped::Idle)
-}
-
-async fn end(tx: &Tx<'_>, rollout: &mut Rollout) -> Result<Stepped, RolloutError> {
-    (rollout.state, rollout.why) = ("done".to_owned(), None);
-    rollouts::put(tx, rollout, false).await?;
-    rollouts::note(tx, rollout.id, ("", "ended"), &json!({}), &actor(rollout)).await?;
-    Ok(Stepped::More)
-}
-
-/// Every flag becomes what it was before, the last first; what was written meanwhile stays.
-pub async fn take_back(
-    tx: &Tx<'_>,
-    rollout: &mut Rollout,
-    state: &str,
-    why: &str,
-    by: &str,
-) -> Result<(), RolloutError> {
-    let reason = format!("the rollout {} is taken back", rollout.name);
-    for event in rollouts::events(tx, rollout.id).await?.into_iter().rev().filter(|event| event.what == "set") {
-        let name = event.detail["flag"].as_str().unwrap_or_default();
-        let tenant = event.detail["tenant"].as_str().and_then(|id| id.parse().ok()).map(TenantId);
-        let value = Some(event.detail["before"].clone()).filter(|before| !before.is_null());
-        flags::set(tx, &Change { name, tenant, value, reason: &reason }, by).await?;
-    }
-    let step = step_name(rollout);
-    (rollout.state, rollout.why) = (state.to_owned(), Some(why.to_owned()));
-    rollouts::put(tx, rollout, false).await?;
-    rollouts::note(tx, rollout.id, (&step, state), &json!({ "why": why }), by).await?;
-    Ok(())
-}
-
-fn actor(rollout: &Rollout) -> String {
-    format!("rollout:{}", rollout.name)
 }

@@ -52,6 +52,7 @@ mod lost_commits;
 mod measured;
 mod migrate;
 mod pages;
+mod patterns;
 mod pooler;
 mod projections;
 mod relay;

@@ -98,7 +98,8 @@ fn step(one: &Step) -> Vec<Cell> {
     let does = match &one.what {
         What::Expand { files } => format!("waits until these are applied: {}", files.join(", ")),
         What::Backfill { backfill } => format!("begins {backfill}, and waits until it is verified"),
-        What::Switch { flag, value, pilots, bake } => {
+        What::Compare { compare } => format!("begins {compare}, and waits until no row differs"),
+        What::Switch { flag, value, pilots, bake } | What::DualWrite { flag, value, pilots, bake } => {
             let whom = if pilots.is_empty() { "everybody".to_owned() } else { pilots.join(", ") };
             let bake = bake.as_deref().map(|bake| format!(", and watches for {bake}")).unwrap_or_default();
             format!("sets {flag} to {value} for {whom}{bake}")

@@ -1,4 +1,5 @@
-//! A backfill as its file says it: which table is walked by which key, which rows remain, and what is done to a batch. Pure.
+//! A backfill as its file says it: which table is walked by which key, which rows remain, and what is done to a batch. A
+//! comparison is a backfill that only looks: no row may differ. Pure.
 
 use super::super::{
     checksum,
@@ -7,7 +8,25 @@ use super::super::{
     statements,
 };
 
-/// A data file with a line `-- Backfill: TABLE by COLUMN, …` in its head.
+/// What is done to a table while it is walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// This, to the rows of `batch`; then it is looked at.
+    Fill(String),
+    /// It is looked at.
+    Compare,
+}
+
+impl Task {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fill(_) => "backfill",
+            Self::Compare => "comparison",
+        }
+    }
+}
+
+/// A data file with a line `-- Backfill: TABLE by COLUMN, …` or `-- Compare: TABLE by COLUMN, …` in its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backfill {
     pub module: String,
@@ -18,22 +37,27 @@ pub struct Backfill {
     pub table: String,
     /// The columns by which it is walked, in the order of a unique index.
     pub keys: Vec<String>,
-    /// The rows that still have to be done.
+    /// The rows that still have to be done; for a comparison, those that differ.
     pub remains: String,
-    /// What is done to the rows of `batch`.
-    pub statement: String,
+    pub task: Task,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackfillError {
-    #[error("`-- Backfill:` stands in data files (DM…) alone")]
-    Category,
-    #[error("`-- Backfill: {0}` must be SCHEMA.TABLE by COLUMN, …")]
-    Walk(String),
-    #[error("a backfill says which rows remain: `-- Remains: CONDITION`")]
-    NoRemains,
-    #[error("`-- Remains: {0}` must be one condition, without comments and semicolons")]
-    Remains(String),
+    #[error("`-- {0}:` stands in data files (DM…) alone")]
+    Category(&'static str),
+    #[error("`-- Backfill:` and `-- Compare:` are two files: one fills, the other only looks")]
+    Both,
+    #[error("`-- {0}: {1}` must be SCHEMA.TABLE by COLUMN, …")]
+    Walk(&'static str, String),
+    #[error(
+        "a backfill says which rows remain, `-- Remains: CONDITION`; a comparison which differ, `-- Differs: CONDITION`"
+    )]
+    NoCondition,
+    #[error("`-- {0}: {1}` must be one condition, without comments and semicolons")]
+    Condition(&'static str, String),
+    #[error("a comparison changes nothing: its file is a head alone, and this holds {0} statements")]
+    Changes(usize),
     #[error("a backfill is one UPDATE or INSERT statement, and this holds {0}")]
     Statement(String),
     #[error("the statement of a backfill works on the rows of `batch`, which this one does not name")]
@@ -54,24 +78,62 @@ impl Backfill {
     /// The file as the linter judges it: with the batch that the job puts before the statement.
     pub fn whole(&self) -> String {
         let keys = self.keys.join(", ");
-        let Self { table, remains, statement, .. } = self;
-        format!("WITH batch AS MATERIALIZED (SELECT {keys} FROM {table} t WHERE ({remains}) LIMIT 1)\n{statement};\n")
+        let Self { table, remains, .. } = self;
+        let rows = format!("SELECT {keys} FROM {table} t WHERE ({remains}) LIMIT 1");
+        match &self.task {
+            Task::Fill(statement) => format!("WITH batch AS MATERIALIZED ({rows})\n{statement};\n"),
+            Task::Compare => format!("{rows};\n"),
+        }
+    }
+
+    /// The question that finds the rows which remain, or differ.
+    pub fn question(&self) -> String {
+        let keys: Vec<String> = self.keys.iter().map(|key| format!("t.{key}")).collect();
+        format!("SELECT {} FROM {} t WHERE ({})", keys.join(", "), self.table, self.remains)
     }
 }
 
 /// Reads a file whose head says that it is one.
 pub fn read(module: &str, name: &Name, head: &Head, text: &str) -> Result<Backfill, BackfillError> {
+    let (word, said, rule, condition) = match (head.backfill.as_deref(), head.compare.as_deref()) {
+        (Some(_), Some(_)) => return Err(BackfillError::Both),
+        (None, said) => ("Compare", said.unwrap_or_default(), "Differs", head.differs.as_deref()),
+        (Some(said), None) => ("Backfill", said, "Remains", head.remains.as_deref()),
+    };
     if name.category != Category::Data {
-        return Err(BackfillError::Category);
+        return Err(BackfillError::Category(word));
     }
-    let said = head.backfill.as_deref().unwrap_or_default();
-    let (table, keys) = walk(said).ok_or_else(|| BackfillError::Walk(said.to_owned()))?;
-    if LEDGER.contains(&table.as_str()) {
-        return Err(BackfillError::Ledger(table));
+    let (table, keys) = walk(said).ok_or_else(|| BackfillError::Walk(word, said.to_owned()))?;
+    let condition = condition.ok_or(BackfillError::NoCondition)?;
+    if condition.is_empty() || [";", "--", "/*"].iter().any(|mark| condition.contains(mark)) {
+        return Err(BackfillError::Condition(rule, condition.to_owned()));
     }
-    let remains = head.remains.as_deref().ok_or(BackfillError::NoRemains)?;
-    if remains.is_empty() || [";", "--", "/*"].iter().any(|mark| remains.contains(mark)) {
-        return Err(BackfillError::Remains(remains.to_owned()));
+    let task = match head.compare {
+        Some(_) => compares(text)?,
+        None => fills(&table, text)?,
+    };
+    Ok(Backfill {
+        module: module.to_owned(),
+        file: name.file(),
+        about: head.description.clone(),
+        checksum: checksum::checksum(text),
+        table,
+        keys,
+        remains: condition.to_owned(),
+        task,
+    })
+}
+
+fn compares(text: &str) -> Result<Task, BackfillError> {
+    match statements::split(text).len() {
+        0 => Ok(Task::Compare),
+        some => Err(BackfillError::Changes(some)),
+    }
+}
+
+fn fills(table: &str, text: &str) -> Result<Task, BackfillError> {
+    if LEDGER.contains(&table) {
+        return Err(BackfillError::Ledger(table.to_owned()));
     }
     let all = statements::split(text);
     let [one] = all.as_slice() else { return Err(BackfillError::Statement(format!("{} statements", all.len()))) };
@@ -81,16 +143,7 @@ pub fn read(module: &str, name: &Name, head: &Head, text: &str) -> Result<Backfi
     if !one.has(&["batch"]) {
         return Err(BackfillError::NoBatch);
     }
-    Ok(Backfill {
-        module: module.to_owned(),
-        file: name.file(),
-        about: head.description.clone(),
-        checksum: checksum::checksum(text),
-        table,
-        keys,
-        remains: remains.to_owned(),
-        statement: one.text.trim().to_owned(),
-    })
+    Ok(Task::Fill(one.text.trim().to_owned()))
 }
 
 fn walk(said: &str) -> Option<(String, Vec<String>)> {
@@ -128,7 +181,30 @@ mod tests {
             ("shop.things", &["tenant_id".to_owned(), "id".to_owned()][..])
         );
         assert_eq!((read.remains.as_str(), read.name().as_str()), ("colour IS NULL", "shop/DM001_colour.sql"));
-        assert!(read.statement.starts_with("UPDATE") && !read.statement.ends_with(';'));
+        assert_eq!(read.question(), "SELECT t.tenant_id, t.id FROM shop.things t WHERE (colour IS NULL)");
+        let Task::Fill(statement) = read.task else { panic!("{:?}", read.task) };
+        assert!(statement.starts_with("UPDATE") && !statement.ends_with(';'));
+    }
+
+    #[test]
+    fn a_comparison_is_a_head_alone() {
+        let head = "-- Compare: shop.things by tenant_id, id\n-- Differs: colour IS DISTINCT FROM paint";
+        let read = parsed("DM002_same.sql", head, "").unwrap();
+        assert_eq!((read.task, read.remains.as_str()), (Task::Compare, "colour IS DISTINCT FROM paint"));
+        let ledger = "-- Compare: ledger.statement_ids by tenant_id, id\n-- Differs: false";
+        assert!(parsed("DM002_same.sql", ledger, "").is_ok(), "looking changes nothing");
+        for (head, sql, word) in [
+            (head, UPDATE, "holds 1 statements"),
+            ("-- Compare: shop.things by id", "", "`-- Differs: CONDITION`"),
+            ("-- Compare: shop.things by id\n-- Remains: a", "", "`-- Differs: CONDITION`"),
+            ("-- Compare: shop.things by id\n-- Differs: a; b", "", "`-- Differs: a; b` must be one condition"),
+            ("-- Compare: shop.things\n-- Differs: a", "", "`-- Compare: shop.things` must be"),
+            ("-- Compare: a.b by c\n-- Differs: a\n-- Backfill: a.b by c", "", "are two files"),
+        ] {
+            let why = parsed("DM002_same.sql", head, sql).unwrap_err();
+            assert!(why.contains(word), "{head}: {why}");
+        }
+        assert!(parsed("101_same.sql", head, "").unwrap_err().contains("`-- Compare:` stands in data files"));
     }
 
     #[test]

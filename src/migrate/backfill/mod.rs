@@ -1,4 +1,4 @@
-//! Backfills: data files that a job walks a table with, batch by batch beside the running work.
+//! Backfills and comparisons: data files that a job walks a table with, batch by batch beside the running work.
 
 pub mod desk;
 pub mod file;
@@ -6,4 +6,5 @@ pub mod pace;
 mod run;
 
 pub use desk::{Backfills, DeskError, KIND, Standing};
+pub use file::Task;
 pub use run::Stepped;

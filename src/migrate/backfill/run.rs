@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    file::Backfill,
+    file::{Backfill, Task},
     pace::{self, Around},
 };
 use crate::store::{
@@ -66,7 +66,7 @@ pub async fn step(
     let mut place: Place = job.checkpoint()?.unwrap_or_default();
     let walk = Walk { table: &backfill.table, keys: &backfill.keys, remains: &backfill.remains };
     if place.size == 0
-        && let Some(failed) = begin(job, &walk, &mut place).await?
+        && let Some(failed) = begin(job, backfill, &walk, &mut place).await?
     {
         return Ok(failed);
     }
@@ -80,7 +80,7 @@ pub async fn step(
     let around = around(since(&place, &health));
     place.log = Some((health.at, health.log_position));
     let held = pace::brakes(&health, &around);
-    tell(job, &place, &held, speed);
+    tell(job, backfill, &place, &held, speed);
     if !held.is_empty() {
         job.save_alone(&place).await?;
         rest(job, STILL).await;
@@ -92,13 +92,18 @@ pub async fn step(
     if part.rows == 0 {
         return ended(job, backfill, place).await;
     }
-    tell(job, &place.after_part(&part, took), &[], speed);
+    tell(job, backfill, &place.after_part(&part, took), &[], speed);
     rest(job, pace::rest(took, speed)).await;
     Ok(Stepped::More)
 }
 
 /// The first step: whether the table can be walked at all.
-async fn begin(job: &Context, walk: &Walk<'_>, place: &mut Place) -> Result<Option<Stepped>, StoreError> {
+async fn begin(
+    job: &Context,
+    backfill: &Backfill,
+    walk: &Walk<'_>,
+    place: &mut Place,
+) -> Result<Option<Stepped>, StoreError> {
     let look = job.store.run_tx("backfill_begin", As::Worker, |tx| {
         Box::pin(async move {
             Ok::<_, StoreError>((backfills::obstacles(tx, walk).await?, backfills::estimate(tx, walk.table).await?))
@@ -109,7 +114,7 @@ async fn begin(job: &Context, walk: &Walk<'_>, place: &mut Place) -> Result<Opti
         let (why, outcome) = (obstacles.join("; "), json!({ "obstacles": obstacles }));
         return Ok(Some(Stepped::Failed { why, outcome }));
     }
-    (place.size, place.total) = (pace::FIRST, total);
+    (place.size, place.total, place.looking) = (pace::FIRST, total, backfill.task == Task::Compare);
     Ok(None)
 }
 
@@ -121,9 +126,11 @@ async fn batch(job: &Context, backfill: &Backfill, walk: &Walk<'_>, place: &Plac
                 leases::check(tx).await?;
                 let began = Instant::now();
                 let after = place.after.as_ref();
-                let part = match place.looking {
-                    false => backfills::fill(tx, walk, &backfill.statement, after, place.size).await?,
-                    true => backfills::look(tx, walk, after, place.size).await?,
+                let part = match &backfill.task {
+                    Task::Fill(statement) if !place.looking => {
+                        backfills::fill(tx, walk, statement, after, place.size).await?
+                    }
+                    Task::Fill(_) | Task::Compare => backfills::look(tx, walk, after, place.size).await?,
                 };
                 if part.rows > 0 {
                     job.save(tx, &place.after_part(&part, began.elapsed())).await?;
@@ -164,6 +171,10 @@ async fn ended(job: &Context, backfill: &Backfill, place: Place) -> Result<Stepp
     }
     let outcome = json!({ "rows": place.rows, "changed": place.changed, "remaining": place.remaining,
         "rounds": place.round + 1, "digest": place.digest.to_string() });
+    if place.remaining > 0 && backfill.task == Task::Compare {
+        let why = format!("{} of {} rows differ: {}", place.remaining, place.rows, backfill.question());
+        return Ok(Stepped::Failed { why, outcome });
+    }
     if place.remaining > 0 && place.round + 1 < ROUNDS {
         let round = place.round + 1;
         job.save_alone(&place.again(false, round)).await?;
@@ -171,8 +182,9 @@ async fn ended(job: &Context, backfill: &Backfill, place: Place) -> Result<Stepp
     }
     if place.remaining > 0 {
         let why = format!(
-            "{} rows remain after {ROUNDS} rounds: the statement does not do them, or somebody writes more of them",
-            place.remaining
+            "{} rows remain after {ROUNDS} rounds: the statement does not do them, or somebody writes more of them: {}",
+            place.remaining,
+            backfill.question()
         );
         return Ok(Stepped::Failed { why, outcome });
     }
@@ -195,8 +207,12 @@ fn since(place: &Place, health: &Health) -> Option<f64> {
     (seconds > 0.01).then(|| (health.log_position - position) as f64 / seconds)
 }
 
-fn tell(job: &Context, place: &Place, held: &[String], speed: i32) {
-    let doing = if place.looking { "looking at what was done" } else { "filling" };
+fn tell(job: &Context, backfill: &Backfill, place: &Place, held: &[String], speed: i32) {
+    let doing = match (&backfill.task, place.looking) {
+        (Task::Compare, _) => "comparing",
+        (Task::Fill(_), true) => "looking at what was done",
+        (Task::Fill(_), false) => "filling",
+    };
     let note = if held.is_empty() { doing.to_owned() } else { format!("stands still: {}", held.join("; ")) };
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let more = Map::from_iter([

@@ -36,6 +36,8 @@ endpoints! {
 struct Shown {
     /// `module/file`.
     name: String,
+    /// `backfill`, or `comparison`: it only looks.
+    kind: &'static str,
     about: String,
     /// `waiting`, the state of its job, `verified`, or `changed`: the file is not the one that was walked with.
     state: &'static str,
@@ -183,6 +185,7 @@ impl From<Standing> for Shown {
         let seen = kept.as_ref();
         Self {
             name: backfill.name(),
+            kind: backfill.task.name(),
             about: backfill.about,
             state,
             speed: seen.map_or(100, |kept| kept.speed),

@@ -1,0 +1,1 @@
+ALTER TABLE shop.things DROP COLUMN IF EXISTS letters;

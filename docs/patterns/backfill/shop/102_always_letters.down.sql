@@ -1,0 +1,1 @@
+ALTER TABLE shop.things DROP CONSTRAINT IF EXISTS always_letters;

@@ -1,0 +1,1 @@
+SELECT 1; -- a constraint that is valid does no harm

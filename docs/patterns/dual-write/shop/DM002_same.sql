@@ -1,0 +1,6 @@
+-- Description: paint says what colour says, in every row
+-- Breaking: no
+-- Manual: yes
+-- Lock: none
+-- Compare: shop.things by tenant_id, id
+-- Differs: t.paint IS DISTINCT FROM t.colour

@@ -1,0 +1,1 @@
+ALTER TABLE shop.things ADD COLUMN IF NOT EXISTS tags text NOT NULL DEFAULT '';

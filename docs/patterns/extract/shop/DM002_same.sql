@@ -1,0 +1,6 @@
+-- Description: the tags together say what stood there
+-- Breaking: no
+-- Manual: yes
+-- Lock: none
+-- Compare: shop.things by tenant_id, id
+-- Differs: replace(t.tags, ' ', '') <> coalesce((SELECT string_agg(replace(g.tag, ' ', ''), ',' ORDER BY g.place) FROM shop.tags g WHERE g.tenant_id = t.tenant_id AND g.thing_id = t.id), '')

@@ -1,0 +1,6 @@
+-- Description: mail is what stood there before, but for the size of its letters
+-- Breaking: no
+-- Manual: yes
+-- Lock: none
+-- Compare: shop.things by tenant_id, id
+-- Differs: t.mail <> lower(t.mail) OR lower(t.mail_before) <> t.mail
