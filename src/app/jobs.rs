@@ -129,23 +129,41 @@ pub fn residency(config: &Config, store: &Store, clock: &Clock, ids: &Ids) -> an
     let others = cells.into_iter().map(other).collect::<anyhow::Result<_>>()?;
     let endpoint = config.residency.endpoint.clone().unwrap_or_default();
     let here = Here { name: config.residency.cell.clone(), endpoint };
-    Ok(Residency::new(store, here, others, (clock, ids), projections::effects::EFFECTS.version))
+    let objects = Objects::open(&config.archive, &config.service.data_dir)?;
+    Ok(Residency::new((store, &objects), here, others, (clock, ids), projections::effects::EFFECTS.version))
 }
 
-fn moves(residency: &Residency) -> JobKind {
-    let residency = residency.clone();
-    JobKind::new(residency::KIND, move |job: std::sync::Arc<_>| {
-        let residency = residency.clone();
+/// Moves: what a step asks of the archive is done between two of its steps.
+pub fn moves(residency: &Residency, archive: &Archive) -> JobKind {
+    let (residency, archive) = (residency.clone(), archive.clone());
+    JobKind::new(residency::KIND, move |job: std::sync::Arc<Context>| {
+        let (residency, archive) = (residency.clone(), archive.clone());
         async move {
             match residency.step(&job).await {
                 Ok(residency::Stepped::More) => Ok(JobStep::More),
                 Ok(residency::Stepped::Done(outcome)) => Ok(JobStep::Done(outcome)),
                 Ok(residency::Stepped::Failed { why, outcome }) => Ok(JobStep::Failed { why, outcome }),
+                Ok(residency::Stepped::Archived { tenant, months }) => {
+                    match leave(&archive.through(&job.store), tenant, &months).await {
+                        Ok(()) => Ok(JobStep::More),
+                        Err(error) if error.is_passing() => Err(error.into()),
+                        Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                    }
+                }
                 Err(error) if error.is_passing() => Err(error.into()),
                 Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
             }
         }
     })
+}
+
+/// Removes the months of a tenant that is at home in another cell from the archive.
+async fn leave(archive: &Archive, tenant: TenantId, months: &[Month]) -> Result<(), ArchiveError> {
+    for month in months {
+        let gone = archive.remove_month(tenant, *month).await?;
+        tracing::info!(%month, objects = gone.objects, bytes = gone.bytes, "a tenant that moved left the archive");
+    }
+    Ok(())
 }
 
 /// Every kind.
@@ -162,7 +180,7 @@ pub fn kinds(
     kinds.push(migration_runs(migrations, before));
     kinds.push(backfill_runs(&migrations.backfills()));
     kinds.push(erasure_runs(erasures, archive));
-    kinds.push(moves(residency));
+    kinds.push(moves(residency, archive));
     kinds
 }
 
