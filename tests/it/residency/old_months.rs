@@ -3,11 +3,7 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use object_store::{ObjectStoreExt, path::Path};
-use progress_service::{
-    model::partition::{Change, Month},
-    objects::Objects,
-    residency::Act,
-};
+use progress_service::{archive::jobs, model::partition::Change, objects::Objects, residency::Act};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -17,8 +13,9 @@ use super::{
     trouble::{freezes, state},
 };
 use crate::{
+    archive,
     lifecycle::{make, month, settled},
-    support::{app::send, months, past, pg::TestDatabase, process::command, s3::Bucket},
+    support::{app::send, months, past, patience, pg::TestDatabase, process::command, s3::Bucket},
     xapi::{
         attachments::{multipart, with_attachment},
         id,
@@ -86,13 +83,37 @@ impl Shelved {
     }
 
     async fn settled(&self) {
-        self.cells.settled(&self.cells.one).await;
-        settled(&self.cells.one).await;
+        let client = self.cells.one.db.superuser().await;
+        let sql = "SELECT EXISTS (SELECT FROM ledger.refs WHERE NOT settled) OR EXISTS (SELECT FROM ledger.links_due)
+            OR EXISTS (SELECT FROM ledger.statements s WHERE s.stored >
+                coalesce((SELECT position FROM progress.projection_cursors c WHERE c.tenant_id = s.tenant_id), 'epoch'))";
+        patience::until("everybody has read it", async || {
+            if client.query_one(sql, &[]).await.unwrap().get(0) { Err("not yet") } else { Ok(()) }
+        })
+        .await;
     }
 
     async fn archived(&self) {
         for name in OLD {
-            months::away(&self.cells.one.db, &self.objects(0), month(name)).await;
+            self.away(0, name).await;
+        }
+    }
+
+    /// A month of a cell goes to its archive as the service does it, and its table is dropped.
+    async fn away(&self, at: usize, name: &str) {
+        let db = &[&self.cells.one, &self.cells.two][at].db;
+        months::seal(db, month(name)).await;
+        self.archive(at, name).await;
+    }
+
+    async fn archive(&self, at: usize, name: &str) {
+        let db = &[&self.cells.one, &self.cells.two][at].db;
+        let archive = archive::archive_over(db, Arc::new(self.buckets[at].store_with_conditions()));
+        for kind in [jobs::RUN, jobs::DROP] {
+            match jobs::step(&archive, &archive::job(&archive.store, kind, Some(name))).await.unwrap() {
+                jobs::Stepped::Done(_) => {}
+                other => panic!("{kind}: {other:?}"),
+            }
         }
     }
 
@@ -229,7 +250,7 @@ on_each_server! {
         let before = shelved.answers(0).await;
         months::seal(&cells.one.db, month(JANUARY)).await;
         months::detach(&cells.one.db, month(JANUARY)).await;
-        months::away(&cells.one.db, &shelved.objects(0), month(FEBRUARY)).await;
+        shelved.away(0, FEBRUARY).await;
         let plan = cells.done("residency plan --tenant acme --to two");
         let is = |at: usize| &plan["plan"]["oldMonths"][at]["is"];
         assert_eq!((is(0), is(1)), (&json!("detached"), &json!("archived")));
@@ -326,7 +347,7 @@ on_the_newest_server! {
         cells.two.post_statements(&json!([statement(1)])).await.expect(200);
         settled(&cells.two).await;
         past::move_into(&cells.two.db, month(JANUARY)).await;
-        months::away(&cells.two.db, &shelved.objects(1), month(JANUARY)).await;
+        shelved.away(1, JANUARY).await;
         let why = cells.refused("residency plan --tenant acme --to two");
         let todo = "2026-01 is dropped in two: there `archive restore --month 2026-01` and `partitions attach --month 2026-01` first";
         assert!(why.contains(todo) && !why.contains("2026-02 is"), "{why}");
@@ -339,11 +360,7 @@ on_the_newest_server! {
         cells.act("switch", &noted);
         assert_eq!(shelved.answers(1).await, before);
         // There it is archived with the rest of that cell, in segments of its own.
-        let there = |name: &str| -> Month { month(name) };
-        make(&cells.two.db.store(), JANUARY, Change::Detach).await.unwrap();
-        months::publish(&cells.two.db, &shelved.objects(1), there(JANUARY), 1).await;
-        months::archived(&cells.two.db, there(JANUARY)).await;
-        months::drop_table(&cells.two.db, there(JANUARY)).await;
+        shelved.archive(1, JANUARY).await;
         assert_eq!(shelved.answers(1).await, before);
         assert!(!shelved.keys(1, true).await.is_empty());
         // And from there nothing has to come back.
