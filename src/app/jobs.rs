@@ -144,26 +144,17 @@ pub fn moves(residency: &Residency, archive: &Archive) -> JobKind {
                 Ok(residency::Stepped::Done(outcome)) => Ok(JobStep::Done(outcome)),
                 Ok(residency::Stepped::Failed { why, outcome }) => Ok(JobStep::Failed { why, outcome }),
                 Ok(residency::Stepped::Archived { tenant, months }) => {
-                    match leave(&archive.through(&job.store), tenant, &months).await {
+                    match archive.through(&job.store).leave(tenant, &months).await {
                         Ok(()) => Ok(JobStep::More),
                         Err(error) if error.is_passing() => Err(error.into()),
-                        Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                        Err(error) => Ok(failed(&error)),
                     }
                 }
                 Err(error) if error.is_passing() => Err(error.into()),
-                Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                Err(error) => Ok(failed(&error)),
             }
         }
     })
-}
-
-/// Removes the months of a tenant that is at home in another cell from the archive.
-async fn leave(archive: &Archive, tenant: TenantId, months: &[Month]) -> Result<(), ArchiveError> {
-    for month in months {
-        let gone = archive.remove_month(tenant, *month).await?;
-        tracing::info!(%month, objects = gone.objects, bytes = gone.bytes, "a tenant that moved left the archive");
-    }
-    Ok(())
 }
 
 /// Every kind.
@@ -184,6 +175,11 @@ pub fn kinds(
     kinds
 }
 
+/// What does not pass by itself is for a person to look at.
+fn failed(error: &impl std::error::Error) -> JobStep {
+    JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }
+}
+
 /// Erasures: what a step asks of the archive and of the projections is done between two of its steps.
 pub fn erasure_runs(erasures: &Erasures, archive: &Archive) -> JobKind {
     let (erasures, archive) = (erasures.clone(), archive.clone());
@@ -192,12 +188,8 @@ pub fn erasure_runs(erasures: &Erasures, archive: &Archive) -> JobKind {
         async move {
             match erase(&erasures, &archive, &job).await {
                 Ok(step) => Ok(step),
-                Err(EraseError::Erasure(error)) if !error.is_passing() => {
-                    Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null })
-                }
-                Err(EraseError::Archive(error)) if !error.is_passing() => {
-                    Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null })
-                }
+                Err(EraseError::Erasure(error)) if !error.is_passing() => Ok(failed(&error)),
+                Err(EraseError::Archive(error)) if !error.is_passing() => Ok(failed(&error)),
                 Err(error) => Err(error.into()),
             }
         }
@@ -288,7 +280,7 @@ pub fn archive_kinds(archive: &Archive) -> Vec<JobKind> {
                     Ok(archive::Stepped::Done(outcome)) => Ok(JobStep::Done(outcome)),
                     Ok(archive::Stepped::Found { why, outcome }) => Ok(JobStep::Failed { why, outcome }),
                     Err(error) if error.is_passing() => Err(error.into()),
-                    Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                    Err(error) => Ok(failed(&error)),
                 }
             }
         })
@@ -307,7 +299,7 @@ pub fn partition_kinds(has_brokers: bool, metrics: &Metrics) -> Vec<JobKind> {
                     Ok(None) => Ok(JobStep::More),
                     Ok(Some(outcome)) => Ok(JobStep::Done(outcome)),
                     Err(error) if error.is_passing() => Err(error.into()),
-                    Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                    Err(error) => Ok(failed(&error)),
                 }
             }
         })
