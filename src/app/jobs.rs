@@ -129,20 +129,29 @@ pub fn residency(config: &Config, store: &Store, clock: &Clock, ids: &Ids) -> an
     let others = cells.into_iter().map(other).collect::<anyhow::Result<_>>()?;
     let endpoint = config.residency.endpoint.clone().unwrap_or_default();
     let here = Here { name: config.residency.cell.clone(), endpoint };
-    Ok(Residency::new(store, here, others, (clock, ids), projections::effects::EFFECTS.version))
+    let objects = Objects::open(&config.archive, &config.service.data_dir)?;
+    Ok(Residency::new((store, &objects), here, others, (clock, ids), projections::effects::EFFECTS.version))
 }
 
-fn moves(residency: &Residency) -> JobKind {
-    let residency = residency.clone();
-    JobKind::new(residency::KIND, move |job: std::sync::Arc<_>| {
-        let residency = residency.clone();
+/// Moves: what a step asks of the archive is done between two of its steps.
+pub fn moves(residency: &Residency, archive: &Archive) -> JobKind {
+    let (residency, archive) = (residency.clone(), archive.clone());
+    JobKind::new(residency::KIND, move |job: std::sync::Arc<Context>| {
+        let (residency, archive) = (residency.clone(), archive.clone());
         async move {
             match residency.step(&job).await {
                 Ok(residency::Stepped::More) => Ok(JobStep::More),
                 Ok(residency::Stepped::Done(outcome)) => Ok(JobStep::Done(outcome)),
                 Ok(residency::Stepped::Failed { why, outcome }) => Ok(JobStep::Failed { why, outcome }),
+                Ok(residency::Stepped::Archived { tenant, months }) => {
+                    match archive.through(&job.store).leave(tenant, &months).await {
+                        Ok(()) => Ok(JobStep::More),
+                        Err(error) if error.is_passing() => Err(error.into()),
+                        Err(error) => Ok(failed(&error)),
+                    }
+                }
                 Err(error) if error.is_passing() => Err(error.into()),
-                Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                Err(error) => Ok(failed(&error)),
             }
         }
     })
@@ -162,8 +171,13 @@ pub fn kinds(
     kinds.push(migration_runs(migrations, before));
     kinds.push(backfill_runs(&migrations.backfills()));
     kinds.push(erasure_runs(erasures, archive));
-    kinds.push(moves(residency));
+    kinds.push(moves(residency, archive));
     kinds
+}
+
+/// What does not pass by itself is for a person to look at.
+fn failed(error: &impl std::error::Error) -> JobStep {
+    JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }
 }
 
 /// Erasures: what a step asks of the archive and of the projections is done between two of its steps.
@@ -174,12 +188,8 @@ pub fn erasure_runs(erasures: &Erasures, archive: &Archive) -> JobKind {
         async move {
             match erase(&erasures, &archive, &job).await {
                 Ok(step) => Ok(step),
-                Err(EraseError::Erasure(error)) if !error.is_passing() => {
-                    Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null })
-                }
-                Err(EraseError::Archive(error)) if !error.is_passing() => {
-                    Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null })
-                }
+                Err(EraseError::Erasure(error)) if !error.is_passing() => Ok(failed(&error)),
+                Err(EraseError::Archive(error)) if !error.is_passing() => Ok(failed(&error)),
                 Err(error) => Err(error.into()),
             }
         }
@@ -270,7 +280,7 @@ pub fn archive_kinds(archive: &Archive) -> Vec<JobKind> {
                     Ok(archive::Stepped::Done(outcome)) => Ok(JobStep::Done(outcome)),
                     Ok(archive::Stepped::Found { why, outcome }) => Ok(JobStep::Failed { why, outcome }),
                     Err(error) if error.is_passing() => Err(error.into()),
-                    Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                    Err(error) => Ok(failed(&error)),
                 }
             }
         })
@@ -289,7 +299,7 @@ pub fn partition_kinds(has_brokers: bool, metrics: &Metrics) -> Vec<JobKind> {
                     Ok(None) => Ok(JobStep::More),
                     Ok(Some(outcome)) => Ok(JobStep::Done(outcome)),
                     Err(error) if error.is_passing() => Err(error.into()),
-                    Err(error) => Ok(JobStep::Failed { why: error.to_string(), outcome: serde_json::Value::Null }),
+                    Err(error) => Ok(failed(&error)),
                 }
             }
         })

@@ -83,6 +83,29 @@ impl Archive {
         self.purge(&claim, tenant, month).await
     }
 
+    /// Removes everything that there is of these months of a tenant, the segments that answer for them as well: the tenant is at home
+    /// in another installation. Done again it goes on.
+    pub async fn leave(&self, tenant: TenantId, months: &[Month]) -> Result<(), ArchiveError> {
+        let claim = self.claim().await?;
+        for month in months {
+            let gone = self.remove_month(&claim, tenant, *month).await?;
+            tracing::info!(%month, objects = gone.objects, bytes = gone.bytes, "a tenant that moved left the archive");
+        }
+        Ok(())
+    }
+
+    async fn remove_month(&self, claim: &Claim, tenant: TenantId, month: Month) -> Result<Rewritten, ArchiveError> {
+        for segment in self.published(Some(month)).await?.iter().filter(|one| one.name.tenant == tenant) {
+            match Manifest::read(&self.objects, &place(&segment.name)).await {
+                Err(SegmentError::NotPublished(_)) => {}
+                manifest => manifest?.must_belong_to(&claim.owner())?,
+            }
+            let name = &segment.name;
+            self.store.run_tx("mark_segment", As::Worker, |tx| Box::pin(segments::mark(tx, name))).await?;
+        }
+        self.purge(claim, tenant, month).await
+    }
+
     /// Answers how many bytes the new revision has; of a segment of which nothing is left there is none.
     async fn write_changed(
         &self,

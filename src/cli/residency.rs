@@ -201,7 +201,10 @@ impl Desk<'_> {
                 say!("{}", json!({ "plan": plan, "digest": digest, "applied": false }));
             } else {
                 say!("{} ({tenant}): {} -> {} ({})", plan.name, plan.from, plan.to, plan.endpoint);
-                say!("{} statements in {} months", plan.statements, plan.months.len());
+                say!("{} statements in {} months", plan.statements, plan.months.len() + plan.old_months.len());
+                for old in &plan.old_months {
+                    say!("goes along: {}, which is {} here, with {} statements", old.month, old.is, old.statements);
+                }
                 plan.stays.iter().for_each(|what| say!("stays here: {what}"));
                 plan.blockers.iter().for_each(|what| say!("in the way: {what}"));
                 say!("plan {digest}\nnothing was done; --apply does it");

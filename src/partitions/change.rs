@@ -15,7 +15,10 @@ use crate::{
         As, Outcome, Store, StoreError, Tx,
         door::error::AsStoreError,
         ledger::partitions::{self, Standing},
-        platform::audit::{self, Entry},
+        platform::{
+            audit::{self, Entry},
+            residences,
+        },
         progress::gates,
     },
 };
@@ -32,6 +35,12 @@ pub enum ChangeError {
     Wrong { partition: Bounds, state: State, change: Change },
     #[error("the partition {partition} cannot be sealed yet: {}", .waiting.join("; "))]
     NotPast { partition: Bounds, waiting: Vec<String> },
+    /// Its statements go into months that are in place.
+    #[error(
+        "the partition {partition} is not detached while a tenant arrives from another cell, whose statements may go into it: \
+             wait for the end of that move, which `residency list` shows in the cell it leaves"
+    )]
+    Arriving { partition: Bounds },
     #[error("the partition {partition} is not {}: not all of its statements are in segments that this installation published",
             done(*.change))]
     NotPublished { partition: Bounds, change: Change },
@@ -123,6 +132,9 @@ pub async fn look(tx: &Tx<'_>, wish: &Wish<'_>) -> Result<Standing, ChangeError>
         if !waiting.is_empty() {
             return Err(ChangeError::NotPast { partition, waiting });
         }
+    }
+    if wish.change == Change::Detach && residences::somebody_arrives(tx).await? {
+        return Err(ChangeError::Arriving { partition });
     }
     Ok(standing)
 }

@@ -5,10 +5,14 @@ use uuid::Uuid;
 
 use super::ResidencyError;
 use crate::{
-    model::TenantId,
+    model::{
+        TenantId,
+        partition::{Month, State},
+    },
     store::{
         As, Store, StoreError, Tx,
         ledger::{
+            absent::{self, Absent},
             carried::{self as statements, OnItsWay, Place, Stretch},
             partitions,
             statements::now as ledger_now,
@@ -29,6 +33,22 @@ pub struct Courier {
     pub cells: [String; 2],
     pub tenant: TenantId,
     pub move_id: Uuid,
+}
+
+/// A month of a cell to which nothing can be added, with what brings it back.
+pub(super) fn closed_there(month: Month, state: State, cell: &str) -> String {
+    format!("{month} is {} in {cell}: there {} first", state.name(), brings_back(month, state))
+}
+
+/// The commands after which a month is in place.
+pub(super) fn brings_back(month: Month, state: State) -> String {
+    match state {
+        State::Detached | State::Archived => format!("`partitions attach --month {month}`"),
+        State::Attached => format!(
+            "`archive detach --month {month}`, `archive restore --month {month}` and `partitions attach --month {month}`"
+        ),
+        _ => format!("`archive restore --month {month}` and `partitions attach --month {month}`"),
+    }
 }
 
 /// What is put in one transaction.
@@ -71,16 +91,37 @@ pub struct Brought {
 pub type Tell<'t> = &'t (dyn Fn(u64) + Sync);
 
 impl Courier {
-    /// Makes the months in the other cell in which the tenant has statements.
-    pub async fn months(&self) -> Result<(), ResidencyError> {
+    /// Makes the months in the other cell in which the tenant has statements that were stored after a moment.
+    pub async fn months(&self, after: DateTime<Utc>) -> Result<(), ResidencyError> {
+        self.make(&self.in_place_since(after).await?).await
+    }
+
+    /// The months in which the tenant has something in place that was stored after a moment.
+    pub async fn in_place_since(&self, after: DateTime<Utc>) -> Result<Vec<Month>, ResidencyError> {
         let tenant = self.tenant;
-        let (hot, _) =
-            self.from.run_tx("carried_months", As::Worker, |tx| Box::pin(statements::months(tx, tenant))).await?;
-        for month in hot {
+        let asked =
+            self.from.run_tx("carried_months", As::Worker, |tx| Box::pin(statements::months(tx, tenant, after)));
+        Ok(asked.await?)
+    }
+
+    /// Makes these months in the other cell; `Err` where one is there and takes nothing.
+    pub(super) async fn make(&self, months: &[Month]) -> Result<(), ResidencyError> {
+        for month in months {
             let made = self.to.run_tx("ensure_month", As::Worker, |tx| Box::pin(partitions::ensure(tx, month.begin())));
             made.await?;
         }
-        Ok(())
+        let closed =
+            self.to.run_tx("carried_closed", As::Worker, |tx| Box::pin(absent::not_in_place(tx, months))).await?;
+        match closed.first() {
+            None => Ok(()),
+            Some((month, state)) => Err(ResidencyError::Refused(closed_there(*month, *state, &self.cells[1]))),
+        }
+    }
+
+    /// The tenant's months that are not in place where it comes from.
+    pub async fn absent(&self) -> Result<Vec<Absent>, ResidencyError> {
+        let tenant = self.tenant;
+        Ok(self.from.run_tx("carried_absent", As::Worker, |tx| Box::pin(absent::months(tx, tenant))).await?)
     }
 
     /// Brings the rows of every table: all, or those that were written since a horizon.
@@ -169,7 +210,8 @@ impl Courier {
         Ok(self.from.run_tx("carried_read", As::Worker, |tx| Box::pin(statements::page(tx, tenant, of))).await?)
     }
 
-    async fn relations(&self, of: Stretch) -> Result<(), ResidencyError> {
+    /// Brings the relations of a stretch.
+    pub(super) async fn relations(&self, of: Stretch) -> Result<(), ResidencyError> {
         let (tenant, mut at) = (self.tenant, (Uuid::nil(), DateTime::<Utc>::UNIX_EPOCH));
         loop {
             let page = self

@@ -1,6 +1,9 @@
 //! Why a move does not go on.
 
-use crate::store::{StoreError, door::error::AsStoreError};
+use crate::{
+    objects::{Trouble, segment::SegmentError},
+    store::{StoreError, door::error::AsStoreError},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResidencyError {
@@ -18,6 +21,9 @@ pub enum ResidencyError {
     Differs(String),
     #[error("the cell {cell} does not answer: {error}")]
     Away { cell: String, error: StoreError },
+    /// A month of the archive cannot be read as it was written.
+    #[error("what is archived cannot be taken along: {0}")]
+    Segment(#[from] SegmentError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -36,6 +42,9 @@ impl ResidencyError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Store(error) | Self::Away { error, .. } => error.is_temporary(),
+            Self::Segment(SegmentError::Storage { source, .. }) => {
+                matches!(source.trouble(), Trouble::Away | Trouble::Other)
+            }
             _ => false,
         }
     }

@@ -10,6 +10,8 @@ mod checked;
 mod courier;
 mod doors;
 mod error;
+mod found;
+mod old;
 pub mod plan;
 mod prove;
 mod run;
@@ -23,7 +25,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use self::{error::ResidencyError, plan::Act, prove::Proof, run::Stepped};
+pub use self::{error::ResidencyError, found::OldMonth, plan::Act, prove::Proof, run::Stepped};
 pub use crate::store::platform::moves::Move;
 use crate::{
     model::{
@@ -31,14 +33,13 @@ use crate::{
         plan::{digest, must_be_the_one},
         residence::{MoveState, Standing},
     },
+    objects::Objects,
     store::{
         As, Store, StoreError, Tx,
-        ledger::carried,
         platform::{
             audit::{self, Entry},
             carried as rows,
             jobs::{self, NewJob, Placed},
-            leaving,
             moves::{self, Planned},
             residences, tenants,
         },
@@ -73,6 +74,8 @@ pub struct Here {
 #[derive(Clone)]
 pub struct Residency {
     store: Store,
+    /// Where this cell's archived months lie.
+    objects: Objects,
     here: Here,
     others: Arc<[Other]>,
     clock: Clock,
@@ -93,6 +96,8 @@ pub struct Plan {
     /// About how many statements go over.
     pub statements: i64,
     pub months: Vec<String>,
+    /// Months that are not in place here: what they have goes along, and is in place there.
+    pub old_months: Vec<OldMonth>,
     /// What has to be done before; empty where it can begin.
     pub blockers: Vec<String>,
     /// What does not go along.
@@ -115,14 +120,14 @@ pub struct Order {
 
 impl Residency {
     pub fn new(
-        store: &Store,
+        (store, objects): (&Store, &Objects),
         here: Here,
         others: Vec<Other>,
         (clock, ids): (&Clock, &Ids),
         effects_version: i32,
     ) -> Self {
-        let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
-        Self { store, here, others: others.into(), clock, ids, effects_version }
+        let (store, objects, clock, ids) = (store.clone(), objects.clone(), clock.clone(), ids.clone());
+        Self { store, objects, here, others: others.into(), clock, ids, effects_version }
     }
 
     /// The cells that tenants can be moved to.
@@ -137,10 +142,12 @@ impl Residency {
     /// What a move of the tenant to this cell would do, and what is in its way.
     pub async fn plan(&self, tenant: TenantId, cell: &str) -> Result<Plan, ResidencyError> {
         let other = self.cell(cell)?;
-        let found = self.store.run_tx("move_plan", As::Worker, |tx| Box::pin(found_here(tx, tenant)));
+        let found = self.store.run_tx("move_plan", As::Worker, |tx| Box::pin(found::here(tx, tenant)));
         let found = found.await?;
+        let all = found.all_months();
         let mut blockers = found.blockers;
-        let there = other.store.run_tx("move_plan", As::Worker, |tx| Box::pin(found_there(tx, tenant, &found.name)));
+        let (named, all) = ((found.name.as_str(), other.name.as_str()), all.as_slice());
+        let there = other.store.run_tx("move_plan", As::Worker, |tx| Box::pin(found::there(tx, tenant, named, all)));
         let there = there.await.map_err(|error| away(other, error))?;
         blockers.extend(there);
         blockers.extend(self.alike(other).await?);
@@ -153,7 +160,8 @@ impl Residency {
             );
         }
         let stays = vec![
-            "months that are not in place, and their segments".to_owned(),
+            "objects of the archive: what is in them goes along, and is archived there by the rules of that cell"
+                .to_owned(),
             "running jobs, sessions of pages, and the keys of the audit trail".to_owned(),
         ];
         Ok(Plan {
@@ -163,7 +171,8 @@ impl Residency {
             to: other.name.clone(),
             endpoint: other.endpoint.clone(),
             statements: found.statements,
-            months: found.months,
+            months: found.months.iter().map(ToString::to_string).collect(),
+            old_months: found.old_months,
             blockers,
             stays,
         })
@@ -427,53 +436,4 @@ async fn note(
 ) -> Result<audit::EntryId, StoreError> {
     let entry = Entry { tenant: Some(tenant), actor: by, action, subject: id.to_string(), detail };
     audit::append(tx, &entry).await
-}
-
-struct Found {
-    name: String,
-    statements: i64,
-    months: Vec<String>,
-    blockers: Vec<String>,
-}
-
-async fn found_here(tx: &Tx<'_>, tenant: TenantId) -> Result<Found, ResidencyError> {
-    let known = tenants::get(tx, tenant).await?.ok_or(ResidencyError::NoTenant)?;
-    let mut blockers = Vec::new();
-    if let Some(residence) = residences::get(tx, tenant).await?
-        && residence.standing != Standing::Home
-    {
-        blockers.push(format!("the tenant is {} here, with {}", residence.standing.name(), residence.cell));
-    }
-    if carried::is_erasing(tx, tenant).await? {
-        blockers.push("an erasure is under way: wait for its end".to_owned());
-    }
-    let (hot, away) = carried::months(tx, tenant).await?;
-    for (month, state) in &away {
-        let todo = match state.as_str() {
-            "detached" => format!("`partitions attach --month {month}`"),
-            _ => format!("`archive restore --month {month}` and `partitions attach --month {month}`"),
-        };
-        blockers.push(format!("{month} is {state}: {todo} first"));
-    }
-    let statements = carried::count(tx, tenant).await?;
-    let months = hot.iter().map(ToString::to_string).collect();
-    Ok(Found { name: known.name, statements, months, blockers })
-}
-
-async fn found_there(tx: &Tx<'_>, tenant: TenantId, name: &str) -> Result<Vec<String>, StoreError> {
-    let mut blockers = Vec::new();
-    let standing = residences::get(tx, tenant).await?.map_or(Standing::Home, |residence| residence.standing);
-    match standing {
-        Standing::Home if leaving::newest(tx, tenant).await?.is_some() => {
-            blockers.push("the other cell serves a tenant of this id with statements of its own".to_owned());
-        }
-        Standing::Frozen | Standing::Arriving => {
-            blockers.push(format!("the tenant is {} there by another move", standing.name()));
-        }
-        Standing::Home | Standing::Away => {}
-    }
-    if let Some(other) = tenants::named(tx, name).await?.filter(|other| other.id != tenant) {
-        blockers.push(format!("the name {name:?} is another tenant's there ({})", other.id));
-    }
-    Ok(blockers)
 }

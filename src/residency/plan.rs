@@ -177,6 +177,9 @@ pub fn next(act: Act, facts: &Facts) -> Result<Step, String> {
         },
         (Act::Switch, S::Switching, Away, Arriving) => Step::Open,
         (Act::Switch, S::Switching, Away, Home) => Step::Switched,
+        (Act::Reverse, S::Switched, Away, Home) if same == Some(false) => {
+            return Err("the way back was given up, because the two cells are not the same".to_owned());
+        }
         (Act::Reverse, S::Switched, Away, Home) => Step::Return,
         (Act::Reverse, S::Returning, Arriving, Home) => match same {
             None => Step::BringBack,

@@ -15,7 +15,10 @@ use crate::{
     model::{TenantId, partition::Month},
     store::{
         As, Store,
-        ledger::carried::{self, Stretch},
+        ledger::{
+            carried::{self, OnItsWay, Stretch},
+            tables::Tables,
+        },
     },
 };
 
@@ -47,12 +50,20 @@ impl Proof {
 
     /// What is not proven yet, up to a moment.
     pub fn rest(before: Option<&Self>, through: DateTime<Utc>) -> Stretch {
-        Stretch { after: before.map_or(DateTime::UNIX_EPOCH, |proof| proof.through), through }
+        Stretch { after: before.map_or(DateTime::UNIX_EPOCH, |proof| proof.through), through, tables: Tables::Hot }
     }
 
     /// What is kept of a way: `forth`, `back`, or `opened`, from where on what comes back is new.
     pub fn kept(proof: Option<&Value>, way: &str) -> Option<Self> {
         serde_json::from_value(proof?.get(way)?.clone()).ok()
+    }
+
+    /// The same without months that have left the tables since: they are proven by themselves.
+    #[must_use]
+    pub fn but(mut self, months: &[Month]) -> Self {
+        self.months.retain(|one| !months.contains(&one.month));
+        self.statements = self.months.iter().map(|month| month.statements).sum();
+        self
     }
 
     pub fn nothing() -> Self {
@@ -62,8 +73,17 @@ impl Proof {
 }
 
 impl Courier {
-    /// What the statements of a stretch come to, on both sides the same; `Err` where they are not.
-    pub async fn prove(&self, of: Stretch) -> Result<Vec<MonthTally>, ResidencyError> {
+    /// What the statements of a stretch come to, on both sides the same; `Err` where they are not. Months that are not in place where
+    /// they come from are left out: they go over by themselves.
+    pub async fn prove(&self, of: Stretch, absent: &[Month]) -> Result<Vec<MonthTally>, ResidencyError> {
+        let mut tally = Tally::default();
+        for piece in of.without(absent) {
+            tally.join(&self.prove_piece(piece).await?);
+        }
+        Ok(tally.months())
+    }
+
+    async fn prove_piece(&self, of: Stretch) -> Result<Vec<MonthTally>, ResidencyError> {
         let (here, there) = tokio::try_join!(counted(&self.from, self.tenant, of), counted(&self.to, self.tenant, of))?;
         if let Some(why) = difference(&here, &there) {
             return Err(ResidencyError::Differs(why));
@@ -86,30 +106,34 @@ impl Courier {
     }
 }
 
-async fn counted(store: &Store, tenant: TenantId, of: Stretch) -> Result<Vec<MonthTally>, ResidencyError> {
+pub(super) async fn counted(store: &Store, tenant: TenantId, of: Stretch) -> Result<Vec<MonthTally>, ResidencyError> {
     let (mut tally, mut at) = (Tally::default(), of);
     loop {
         let page = store.run_tx("carried_count", As::Worker, |tx| Box::pin(carried::page(tx, tenant, at))).await?;
         let Some(last) = page.last() else { return Ok(tally.months()) };
         at.after = last.stored;
-        let counting = tokio::task::spawn_blocking(move || {
-            let mut tally = Tally::default();
-            for one in &page {
-                let text = line(&one.payload, one.stored);
-                let seen: Seen<'_> = serde_json::from_str(&text).map_err(|error| {
-                    ResidencyError::Differs(format!("a statement of {} cannot be read: {error}", one.stored))
-                })?;
-                tally.add(Month::of(one.stored), &seen.verb.id, &tally::line(&text));
-            }
-            Ok::<_, ResidencyError>(tally.months())
-        });
-        let months = counting.await.map_err(|error| ResidencyError::Refused(error.to_string()))??;
-        tally.join(&months);
+        tally.join(&tallied(page).await?);
     }
 }
 
+/// What these statements come to.
+pub(super) async fn tallied(page: Vec<OnItsWay>) -> Result<Vec<MonthTally>, ResidencyError> {
+    let counting = tokio::task::spawn_blocking(move || {
+        let mut tally = Tally::default();
+        for one in &page {
+            let text = line(&one.payload, one.stored);
+            let seen: Seen<'_> = serde_json::from_str(&text).map_err(|error| {
+                ResidencyError::Differs(format!("a statement of {} cannot be read: {error}", one.stored))
+            })?;
+            tally.add(Month::of(one.stored), &seen.verb.id, &tally::line(&text));
+        }
+        Ok::<_, ResidencyError>(tally.months())
+    });
+    counting.await.map_err(|error| ResidencyError::Refused(error.to_string()))?
+}
+
 /// Where two differ, in words.
-fn difference(here: &[MonthTally], there: &[MonthTally]) -> Option<String> {
+pub(super) fn difference(here: &[MonthTally], there: &[MonthTally]) -> Option<String> {
     let of = |side: &[MonthTally], month: Month| side.iter().find(|one| one.month == month).cloned();
     let months = here.iter().chain(there).map(|one| one.month);
     for month in months {
@@ -146,6 +170,8 @@ mod tests {
         let first = Proof::nothing().with(&month(&["1"]), at(1), "7".to_owned()).unwrap();
         let both = first.with(&month(&["2"]), at(2), "8".to_owned()).unwrap();
         assert_eq!((both.statements, &both.months), (2, &month(&["1", "2"])));
-        assert_eq!(Proof::rest(Some(&both), at(3)), Stretch { after: at(2), through: at(3) });
+        assert_eq!(Proof::rest(Some(&both), at(3)), Stretch { after: at(2), through: at(3), tables: Tables::Hot });
+        assert_eq!(both.clone().but(&[]), both);
+        assert_eq!(both.but(&["2026-03".parse().unwrap()]).statements, 0);
     }
 }

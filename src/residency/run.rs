@@ -15,7 +15,11 @@ use super::{
     prove::Proof,
 };
 use crate::{
-    model::residence::{MoveState, Standing},
+    model::{
+        TenantId,
+        partition::Month,
+        residence::{MoveState, Standing},
+    },
     store::{
         As, Store,
         platform::{
@@ -32,7 +36,15 @@ use crate::{
 pub enum Stepped {
     More,
     Done(Value),
-    Failed { why: String, outcome: Value },
+    Failed {
+        why: String,
+        outcome: Value,
+    },
+    /// The archive is to remove everything of the tenant's months; then the job goes on.
+    Archived {
+        tenant: TenantId,
+        months: Vec<Month>,
+    },
 }
 
 /// Everything that a step needs.
@@ -93,6 +105,13 @@ impl Walk<'_> {
         }
         if self.job.should_stop() && self.may_rest(found) {
             return Ok(Some(Stepped::More));
+        }
+        if step == Step::Clear {
+            let (tenant, months) = (found.tenant, self.store.segments_of_moved(found.tenant).await?);
+            if !months.is_empty() {
+                self.tell("removing what is archived", 0);
+                return Ok(Some(Stepped::Archived { tenant, months }));
+            }
         }
         tracing::info!(r#move = %found.id, state = found.state.name(), ?step, "a tenant moves");
         self.tell(step.words(), 0);
@@ -264,11 +283,10 @@ impl Walk<'_> {
         let tenant = found.tenant;
         let positions = self.store.run_tx("parked", As::Worker, |tx| Box::pin(residences::parked(tx, tenant))).await?;
         let horizon = self.other.store.run_tx("horizon", As::Worker, |tx| Box::pin(rows::horizon(tx))).await?;
-        let mut kept = found.proof.clone().unwrap_or_else(|| json!({}));
         if let Some(forth) = Proof::kept(found.proof.as_ref(), "forth") {
-            kept["opened"] = json!(Proof { compared: Some(horizon.clone()), horizon, ..forth });
+            let opened = json!(Proof { compared: Some(horizon.clone()), horizon, ..forth });
+            self.store_proof(found.id, ("opened", &opened), found.proved_at).await?;
         }
-        self.store_proof(found.id, &kept, found.proved_at).await?;
         self.there(found, (Standing::Arriving, Standing::Home), Doors::OpenAt(positions)).await?;
         self.writers_waited(found).await
     }

@@ -2,6 +2,7 @@
 
 mod cells;
 mod cuts;
+mod old_months;
 mod told;
 mod trouble;
 

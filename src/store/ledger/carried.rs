@@ -1,11 +1,15 @@
 //! Statements that go along to another cell with their ids, digests and relations, byte for byte: read here in the order of the
 //! ledger, put there once. Their months are made where they are missing.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::model::{TenantId, partition::Month};
-use crate::store::{As, StoreError, Tx, door::tx::column};
+use crate::store::{
+    As, StoreError, Tx,
+    door::tx::{Param, column},
+    ledger::tables::Tables,
+};
 
 /// So many statements, or so many bytes of them, at once.
 const MOST: i64 = 1_000;
@@ -18,6 +22,35 @@ const MOST_RELATIONS: i64 = 10_000;
 pub struct Stretch {
     pub after: DateTime<Utc>,
     pub through: DateTime<Utc>,
+    /// In which tables it is read.
+    pub tables: Tables,
+}
+
+impl Stretch {
+    /// A whole month.
+    pub fn month(month: Month, tables: Tables) -> Self {
+        let moment = TimeDelta::microseconds(1);
+        Self { after: month.begin() - moment, through: month.end() - moment, tables }
+    }
+
+    /// What is left of it without these months, which come in their order.
+    #[must_use]
+    pub fn without(self, months: &[Month]) -> Vec<Self> {
+        let (mut pieces, mut after) = (Vec::new(), self.after);
+        for month in months.iter().map(|month| Self::month(*month, self.tables)) {
+            if month.through <= after || month.after >= self.through {
+                continue;
+            }
+            if month.after > after {
+                pieces.push(Self { after, through: month.after, ..self });
+            }
+            after = month.through;
+        }
+        if after < self.through {
+            pieces.push(Self { after, ..self });
+        }
+        pieces
+    }
 }
 
 /// A statement on its way.
@@ -40,7 +73,8 @@ const PAGE: &str = "/* carried::statements */
 
 /// The next statements; none at the end.
 pub async fn page(tx: &Tx<'_>, tenant: TenantId, of: Stretch) -> Result<Vec<OnItsWay>, StoreError> {
-    let rows = tx.query(PAGE, &[&tenant.0, &of.after, &of.through, &MOST, &MOST_BYTES]).await?;
+    let asked: [Param<'_>; 5] = [&tenant.0, &of.after, &of.through, &MOST, &MOST_BYTES];
+    let rows = tx.query(&of.tables.sql(PAGE), &asked).await?;
     rows.iter()
         .map(|row| {
             Ok(OnItsWay {
@@ -85,7 +119,8 @@ const RELATIONS: &str = "/* carried::relations */
 
 /// The next relations of statements of the stretch, by key; none at the end.
 pub async fn relations(tx: &Tx<'_>, tenant: TenantId, of: Stretch, at: Place) -> Result<Vec<Place>, StoreError> {
-    let rows = tx.query(RELATIONS, &[&tenant.0, &of.after, &of.through, &at.0, &at.1, &MOST_RELATIONS]).await?;
+    let asked: [Param<'_>; 6] = [&tenant.0, &of.after, &of.through, &at.0, &at.1, &MOST_RELATIONS];
+    let rows = tx.query(&of.tables.sql(RELATIONS), &asked).await?;
     rows.iter().map(|row| Ok((column(row, "key")?, column(row, "stored")?))).collect()
 }
 
@@ -107,30 +142,32 @@ const SUM_OF_RELATIONS: &str = "/* carried::sum_of_relations */
 
 /// What the relations of the stretch come to, in whatever order.
 pub async fn sum_of_relations(tx: &Tx<'_>, tenant: TenantId, of: Stretch) -> Result<(i64, String), StoreError> {
-    let row = tx.query_one(SUM_OF_RELATIONS, &[&tenant.0, &of.after, &of.through]).await?;
+    let row = tx.query_one(&of.tables.sql(SUM_OF_RELATIONS), &[&tenant.0, &of.after, &of.through]).await?;
     Ok((column(&row, "rows")?, column(&row, "sum")?))
 }
 
-const MONTHS: &str = "/* carried::months */
-    SELECT p.lower_bound, p.state, EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 /* tenant */
-            AND s.stored >= p.lower_bound AND s.stored < p.upper_bound) AS hot,
-        p.state NOT IN ('open', 'sealed') AND EXISTS (SELECT FROM ledger.statement_ids i WHERE i.tenant_id = $1
-            AND NOT i.erased AND i.stored >= p.lower_bound AND i.stored < p.upper_bound) AS away
-    FROM ledger.partitions p ORDER BY p.lower_bound";
+const SUM: &str = "/* carried::sum */
+    SELECT coalesce(sum(('x' || left(md5(key::text || extract(epoch FROM stored)::text), 16))::bit(64)::bigint::numeric), 0)::text AS sum
+    FROM unnest($1::uuid[] /* keys */, $2::timestamptz[] /* moments */) AS r (key, stored)";
 
-/// The months in which the tenant has something in place, and those in which it has something that is not, with their state.
-pub async fn months(tx: &Tx<'_>, tenant: TenantId) -> Result<(Vec<Month>, Vec<(Month, String)>), StoreError> {
-    let (mut hot, mut away) = (Vec::new(), Vec::new());
-    for row in tx.query(MONTHS, &[&tenant.0]).await? {
-        let month = Month::of(column(&row, "lower_bound")?);
-        if column(&row, "hot")? && hot.last() != Some(&month) {
-            hot.push(month);
-        }
-        if column(&row, "away")? {
-            away.push((month, column(&row, "state")?));
-        }
-    }
-    Ok((hot, away))
+/// What these relations come to, wherever they are from: the same words as of those in a table.
+pub async fn sum_of(tx: &Tx<'_>, relations: &[Place]) -> Result<String, StoreError> {
+    let (keys, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = relations.iter().copied().unzip();
+    column(&tx.query_one(SUM, &[&keys, &moments]).await?, "sum")
+}
+
+const MONTHS: &str = "/* carried::months */
+    SELECT p.lower_bound FROM ledger.partitions p
+    WHERE p.upper_bound > $2 /* after */ AND EXISTS (SELECT FROM ledger.statements s WHERE s.tenant_id = $1 /* tenant */
+        AND s.stored >= p.lower_bound AND s.stored < p.upper_bound AND s.stored > $2)
+    ORDER BY p.lower_bound";
+
+/// The months in which the tenant has something in place that was stored after a moment.
+pub async fn months(tx: &Tx<'_>, tenant: TenantId, after: DateTime<Utc>) -> Result<Vec<Month>, StoreError> {
+    let rows = tx.query(MONTHS, &[&tenant.0, &after]).await?;
+    let mut months = rows.iter().map(|row| column(row, "lower_bound").map(Month::of)).collect::<Result<Vec<_>, _>>()?;
+    months.dedup();
+    Ok(months)
 }
 
 const ERASING: &str = "/* carried::is_erasing */ SELECT EXISTS (SELECT FROM ledger.erasures
@@ -149,9 +186,34 @@ pub async fn has_erased_since(tx: &Tx<'_>, tenant: TenantId, since: DateTime<Utc
     column(&tx.query_one(ERASED_SINCE, &[&tenant.0, &since]).await?, "erased")
 }
 
-const COUNT: &str = "/* carried::count */ SELECT count(*) AS ids FROM ledger.statement_ids WHERE tenant_id = $1 /* tenant */ AND NOT erased";
+const BY_MONTH: &str = "/* carried::by_month */
+    SELECT date_trunc('month', stored AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS begins, count(*) AS ids
+    FROM ledger.statement_ids WHERE tenant_id = $1 /* tenant */ AND NOT erased GROUP BY 1 ORDER BY 1";
 
-/// How many statements the tenant has.
-pub async fn count(tx: &Tx<'_>, tenant: TenantId) -> Result<i64, StoreError> {
-    column(&tx.query_one(COUNT, &[&tenant.0]).await?, "ids")
+/// How many statements the tenant has by what the guard of ids knows, month by month, wherever they are.
+pub async fn by_month(tx: &Tx<'_>, tenant: TenantId) -> Result<Vec<(Month, i64)>, StoreError> {
+    let rows = tx.query(BY_MONTH, &[&tenant.0]).await?;
+    rows.iter().map(|row| Ok((Month::of(column(row, "begins")?), column(row, "ids")?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_without_months_has_the_rest_of_them() {
+        let at = |day: &str| -> DateTime<Utc> { format!("2026-{day}T00:00:00Z").parse().unwrap() };
+        let months = |names: &[&str]| -> Vec<Month> { names.iter().map(|name| name.parse().unwrap()).collect() };
+        let all = Stretch { after: at("01-10"), through: at("06-10"), tables: Tables::Hot };
+        let pieces = |names: &[&str]| -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+            all.without(&months(names)).iter().map(|piece| (piece.after, piece.through)).collect()
+        };
+        let before = |day: &str| at(day) - TimeDelta::microseconds(1);
+        assert_eq!(pieces(&[]), [(all.after, all.through)]);
+        assert_eq!(pieces(&["2025-01", "2026-07"]), [(all.after, all.through)]);
+        assert_eq!(pieces(&["2026-01", "2026-02"]), [(before("03-01"), all.through)]);
+        assert_eq!(pieces(&["2026-03", "2026-06"]), [(all.after, before("03-01")), (before("04-01"), before("06-01"))]);
+        let whole = Stretch::month("2026-03".parse().unwrap(), Tables::Hot);
+        assert!(whole.without(&months(&["2026-03"])).is_empty());
+    }
 }

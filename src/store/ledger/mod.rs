@@ -1,6 +1,7 @@
 //! The schema `ledger`: statements and what belongs to them, documents, attachments, references, partitions,
 //! the segments of those that went to the archive, the holds under which nothing is removed, and for a while the traces of requests.
 
+pub mod absent;
 pub mod aged;
 pub mod attachments;
 pub mod away;

@@ -231,6 +231,16 @@ pub async fn removed(tx: &Tx<'_>, name: &Name) -> Result<(), StoreError> {
     tx.execute(REMOVED, &[&tenant, &month, &revision]).await.map(drop)
 }
 
+const LEFT: &str = "/* segments::left */
+    SELECT to_char(month, 'YYYY-MM') AS month FROM ledger.segments WHERE tenant_id = $1 /* tenant */ AND state IN ('published', 'marked')
+    UNION SELECT to_char(month, 'YYYY-MM') FROM ledger.writings WHERE tenant_id = $1 AND cleared_at IS NULL ORDER BY 1";
+
+/// The months of which a tenant may have objects. What was begun and never counted has a writing that is not cleared.
+pub async fn left(tx: &Tx<'_>, tenant: TenantId) -> Result<Vec<Month>, StoreError> {
+    let rows = tx.query(LEFT, &[&tenant.0]).await?;
+    rows.iter().map(month).collect()
+}
+
 const OWN: &str = "/* segments::own */
     UPDATE ledger.segments SET installation_id = $4 /* installation */, epoch = $5 /* epoch */
     WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */";
@@ -278,11 +288,14 @@ fn date(month: Month) -> String {
     format!("{month}-01")
 }
 
-fn name(row: &Row) -> Result<Name, StoreError> {
+fn month(row: &Row) -> Result<Month, StoreError> {
     let month: String = column(row, "month")?;
-    let month = month.parse().map_err(|detail| StoreError::Shape { name: "segments", detail })?;
+    month.parse().map_err(|detail| StoreError::Shape { name: "segments", detail })
+}
+
+fn name(row: &Row) -> Result<Name, StoreError> {
     let revision: i32 = column(row, "revision")?;
-    Ok(Name { tenant: TenantId(column(row, "tenant_id")?), month, revision: revision.unsigned_abs() })
+    Ok(Name { tenant: TenantId(column(row, "tenant_id")?), month: month(row)?, revision: revision.unsigned_abs() })
 }
 
 fn segment(row: &Row) -> Result<Segment, StoreError> {

@@ -5,8 +5,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::model::TenantId;
-use crate::store::{As, Store, StoreError, Tx, door::tx::column, ledger::holds, platform::leases};
+use crate::model::{TenantId, partition::Month};
+use crate::store::{
+    As, Store, StoreError, Tx,
+    door::tx::column,
+    ledger::{holds, segments, tables::Tables},
+    platform::leases,
+};
 
 /// Rows of each table at once.
 const MOST: i64 = 5_000;
@@ -55,9 +60,11 @@ const CMI5: [&str; 2] = [
 ];
 
 /// Tables with rows that say something of people.
-const OF_PEOPLE: [&str; 11] = [
+const OF_PEOPLE: [&str; 13] = [
     "ledger.statements",
     "ledger.relations",
+    "ledger.detached_statements",
+    "ledger.detached_relations",
     "ledger.statement_ids",
     "ledger.documents",
     "ledger.attachments",
@@ -92,7 +99,12 @@ impl Store {
         self.run_tx("clear_moved", As::Worker, |tx| Box::pin(beside(tx, tenant, move_id))).await
     }
 
-    /// How many rows there are that say something of people, by table, where there are any.
+    /// The months of which the tenant has objects in the archive here.
+    pub async fn segments_of_moved(&self, tenant: TenantId) -> Result<Vec<Month>, StoreError> {
+        self.run_tx("segments_of_moved", As::Worker, |tx| Box::pin(segments::left(tx, tenant))).await
+    }
+
+    /// How many rows there are that say something of people, by table, where there are any; the archive counts by months.
     pub async fn left_of_moved(&self, tenant: TenantId) -> Result<Vec<(&'static str, i64)>, StoreError> {
         self.run_tx("left_of_moved", As::Worker, |tx| {
             Box::pin(async move {
@@ -104,6 +116,10 @@ impl Store {
                         left.push((table, rows));
                     }
                 }
+                let months = segments::left(tx, tenant).await?.len();
+                if months > 0 {
+                    left.push(("ledger.segments", i64::try_from(months).unwrap_or(i64::MAX)));
+                }
                 Ok(left)
             })
         })
@@ -113,9 +129,13 @@ impl Store {
 
 async fn statements(tx: &Tx<'_>, tenant: TenantId) -> Result<u64, StoreError> {
     leases::check(tx).await?;
-    let gone: i64 = column(&tx.query_one(STATEMENTS, &[&tenant.0, &MOST]).await?, "gone")?;
-    let related: i64 = column(&tx.query_one(RELATIONS, &[&tenant.0, &(4 * MOST)]).await?, "gone")?;
-    Ok(gone.unsigned_abs() + related.unsigned_abs())
+    let mut all = 0;
+    for tables in [Tables::Hot, Tables::Detached] {
+        let gone: i64 = column(&tx.query_one(&tables.sql(STATEMENTS), &[&tenant.0, &MOST]).await?, "gone")?;
+        let related: i64 = column(&tx.query_one(&tables.sql(RELATIONS), &[&tenant.0, &(4 * MOST)]).await?, "gone")?;
+        all += gone.unsigned_abs() + related.unsigned_abs();
+    }
+    Ok(all)
 }
 
 async fn beside(tx: &Tx<'_>, tenant: TenantId, move_id: Uuid) -> Result<u64, StoreError> {

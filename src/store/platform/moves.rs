@@ -112,12 +112,18 @@ pub async fn set(
 }
 
 const PROVE: &str = "/* moves::prove */
-    UPDATE platform.moves SET proof = $2 /* proof */, proved_at = $3 /* when */, changed_at = clock_timestamp() WHERE move_id = $1";
+    UPDATE platform.moves SET proof = coalesce(proof, '{}') || jsonb_build_object($2::text /* part */, $3::jsonb /* proof */),
+        proved_at = $4 /* when */, changed_at = clock_timestamp() WHERE move_id = $1";
 
-/// Keeps what was found the same in both cells, and when; `None`: it is not known any more.
-pub async fn prove(tx: &Tx<'_>, id: Uuid, proof: &Value, at: Option<DateTime<Utc>>) -> Result<(), StoreError> {
+/// Keeps a part of what was found the same in both cells, and when; `None`: it is not known any more.
+pub async fn prove(
+    tx: &Tx<'_>,
+    id: Uuid,
+    (part, proof): (&str, &Value),
+    at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
     leases::check(tx).await?;
-    tx.execute(PROVE, &[&id, proof, &at]).await.map(drop)
+    tx.execute(PROVE, &[&id, &part, proof, &at]).await.map(drop)
 }
 
 /// Keeps which entry of the trail holds the report.

@@ -48,6 +48,12 @@ pub async fn elsewhere(tx: &Tx<'_>) -> Result<Vec<Residence>, StoreError> {
     tx.query(&sql, &[]).await?.iter().map(residence).collect()
 }
 
+/// Whether a tenant is on its way here.
+pub async fn somebody_arrives(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    let sql = "/* residences::somebody_arrives */ SELECT EXISTS (SELECT FROM platform.residences WHERE standing = 'arriving') AS arrives";
+    column(&tx.query_one(sql, &[]).await?, "arrives")
+}
+
 /// How a tenant comes to stand otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'a> {

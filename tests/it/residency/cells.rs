@@ -37,10 +37,15 @@ impl Cells {
 
     /// The same where each cell tells its own topics of these brokers, if any.
     pub async fn told(db: TestDatabase, prefixes: [&str; 2], brokers: &str) -> Self {
-        let other = TestDatabase::new(db.server()).await;
         let kafka = |prefix| [("PROGRESS_KAFKA_BROKERS", brokers), ("PROGRESS_KAFKA_TOPIC_PREFIX", prefix)];
-        let kafka = |prefix| kafka(prefix).into_iter().filter(|_| !brokers.is_empty());
-        let named: Vec<_> = [("PROGRESS_RESIDENCY_CELL", "two")].into_iter().chain(kafka(prefixes[1])).collect();
+        let kafka = |prefix| kafka(prefix).into_iter().filter(|_| !brokers.is_empty()).collect();
+        Self::with(db, prefixes.map(kafka)).await
+    }
+
+    /// The same where each cell has these settings besides.
+    pub async fn with(db: TestDatabase, more: [Vec<(&str, &str)>; 2]) -> Self {
+        let (other, [first, second]) = (TestDatabase::new(db.server()).await, more);
+        let named: Vec<_> = [("PROGRESS_RESIDENCY_CELL", "two")].into_iter().chain(second).collect();
         let two = TestApp::with(other, &named, Clock::system(), Ids::random()).await;
         let cells = format!("two {} {}", two.url, two.db.service_url());
         let named = [
@@ -48,7 +53,7 @@ impl Cells {
             ("PROGRESS_RESIDENCY_ENDPOINT", "http://one.example"),
             ("PROGRESS_RESIDENCY_CELLS", cells.as_str()),
         ];
-        let named: Vec<_> = named.into_iter().chain(kafka(prefixes[0])).collect();
+        let named: Vec<_> = named.into_iter().chain(first).collect();
         let one = TestApp::with(db, &named, Clock::system(), Ids::random()).await;
         let mut variables: BTreeMap<String, String> =
             named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

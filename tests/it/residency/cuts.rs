@@ -1,7 +1,11 @@
 //! Whoever moves a tenant is gone at one place after the other: wherever that was, one cell serves it, and the same act ends the move.
 
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
 use progress_service::{
     model::{Clock, Ids, TenantId},
+    objects::Objects,
     projections::effects::EFFECTS,
     residency::{Act, Here, KIND, Other, Residency, Stepped},
     store::{Store, platform::jobs::Context},
@@ -20,7 +24,7 @@ use crate::{archive, support::cut::cut_off};
 const EVERY: usize = 97;
 const STATEMENTS: u32 = 20;
 
-struct Mover {
+pub struct Mover {
     residency: Residency,
     store: Store,
     tenant: TenantId,
@@ -28,15 +32,20 @@ struct Mover {
 
 impl Mover {
     fn of(cells: &Cells) -> Self {
+        Self::over(cells, &Objects::over(Arc::new(InMemory::new())))
+    }
+
+    /// One that finds what the first cell has archived there.
+    pub fn over(cells: &Cells, objects: &Objects) -> Self {
         let store = cells.one.db.store();
         let here = Here { name: "one".to_owned(), endpoint: "http://one.example".to_owned() };
         let two = Other { name: "two".to_owned(), endpoint: cells.two.url.clone(), store: cells.two.db.store() };
         let times = (&Clock::system(), &Ids::random());
-        let residency = Residency::new(&store, here, vec![two], times, EFFECTS.version);
+        let residency = Residency::new((&store, objects), here, vec![two], times, EFFECTS.version);
         Self { residency, store, tenant: TenantId(cells.tenant) }
     }
 
-    async fn noted(&self) -> Uuid {
+    pub async fn noted(&self) -> Uuid {
         self.residency.begin((self.tenant, "two"), None, ("a test", "to be cut off")).await.unwrap().id
     }
 
@@ -47,11 +56,11 @@ impl Mover {
     }
 
     /// The act, gone after so many waits; whether it came to its end before.
-    async fn cut(&self, act: Act, id: Uuid, waits: usize) -> bool {
+    pub async fn cut(&self, act: Act, id: Uuid, waits: usize) -> bool {
         cut_off(self.residency.step(&self.job(act, id)), waits).await.is_some()
     }
 
-    async fn done(&self, act: Act, id: Uuid) {
+    pub async fn done(&self, act: Act, id: Uuid) {
         match self.residency.step(&self.job(act, id)).await.unwrap() {
             Stepped::Done(_) => {}
             other => panic!("{}: {other:?}", act.name()),

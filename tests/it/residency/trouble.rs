@@ -11,13 +11,13 @@ use crate::support::{app::send, patience, process::command};
 /// Kills come so many milliseconds after a command began.
 const CUTS: [u64; 6] = [40, 120, 250, 400, 700, 1_100];
 
-async fn state(cells: &Cells) -> String {
+pub async fn state(cells: &Cells) -> String {
     let sql = "SELECT state FROM platform.moves ORDER BY created_at DESC LIMIT 1";
     cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 /// How often its writers had to wait.
-async fn freezes(cells: &Cells) -> i64 {
+pub async fn freezes(cells: &Cells) -> i64 {
     let sql =
         "SELECT count(*) FROM platform.audit WHERE action = 'residency.step' AND detail ->> 'standing' = 'frozen'";
     cells.one.db.superuser().await.query_one(sql, &[]).await.unwrap().get(0)

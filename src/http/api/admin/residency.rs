@@ -319,7 +319,9 @@ fn problem(error: ResidencyError) -> Problem {
         ResidencyError::NoCell(_) | ResidencyError::NoTenant | ResidencyError::NoMove => {
             HttpError::NotFound(text).into()
         }
-        ResidencyError::Refused(_) | ResidencyError::Differs(_) => HttpError::Conflict(text).into(),
+        ResidencyError::Refused(_) | ResidencyError::Differs(_) | ResidencyError::Segment(_) => {
+            HttpError::Conflict(text).into()
+        }
         ResidencyError::Away { .. } => {
             tracing::warn!(error = text, "another cell cannot be reached");
             let why = "the other cell does not answer".to_owned();
