@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,14 @@ use super::{MARCH, disks, march, places_by};
 use crate::{
     backups::{Home, Serving},
     lifecycle::settled_by,
-    support::{app::send, http, kafkaproc::Broker, past, patience, pg::try_connect, s3::Gateway},
+    support::{
+        app::send,
+        http,
+        kafkaproc::Broker,
+        past, patience,
+        pg::try_connect,
+        s3::{Bucket, Gateway},
+    },
     xapi::{attachments::multipart, id, identified},
 };
 
@@ -199,16 +207,28 @@ impl Ground {
         self.home.postgres().join("cluster/pg_wal")
     }
 
+    /// Whether a file is an object that was deleted: the store leaves it where it lay, and marks it as gone.
+    fn is_noncurrent(&self, file: &str, current: &[String]) -> bool {
+        let objects = self.store.folder().join("objects/hunt");
+        let key = Path::new(file).strip_prefix(objects).ok();
+        key.is_some_and(|key| current.iter().all(|one| Path::new(one) != key))
+    }
+
     /// Everything there is to look through: for each of the words, where it is found.
     async fn look(&self, words: &[String]) -> Vec<BTreeMap<String, BTreeSet<&'static str>>> {
         let mut all = vec![BTreeMap::<String, BTreeSet<&'static str>>::new(); words.len()];
         let wal = self.wal();
+        // Dropped it would empty the bucket, which has versions.
+        let bucket = ManuallyDrop::new(Bucket { name: "hunt".to_owned(), access: self.store.access.clone() });
+        let current = bucket.keys().await;
         for (name, folder) in self.disks() {
             let counts = |path: &Path| folder == wal || !path.starts_with(&wal);
             for (all, found) in all.iter_mut().zip(disks::search(&folder, words, &counts)) {
-                found.into_iter().for_each(|file| {
+                for file in found {
+                    let name =
+                        if self.is_noncurrent(&file, &current) { "noncurrent versions of objects" } else { name };
                     all.entry(file).or_default().insert(name);
-                });
+                }
             }
         }
         let page = http::client().get(format!("{}/metrics", self.service.0.url)).send().await.unwrap();
