@@ -230,7 +230,7 @@ impl Rooms {
         let shelf = Shelf::new(&config.archive, &config.service.data_dir, settings::shelf(config), metrics.clone());
         let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
         let cold = Cold::new(store.clone(), shelf);
-        let erasures = Erasures::new(&cold, &ids, config.erasure.least_people);
+        let erasures = Erasures::new(&cold, &ids, config);
         let forwarder = forwarder(config, &cold, &clock, &ids, &metrics)?;
         let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(config, &database.runner(config)?)?);
         let teller = tellings::teller(config, &store, &clock, &metrics)?;

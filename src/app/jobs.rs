@@ -59,7 +59,7 @@ pub fn runner(config: &Config, database: &Database) -> anyhow::Result<JobRunner>
 pub fn erasures(config: &Config, store: &Store, ids: &Ids, metrics: &Metrics) -> Erasures {
     let shelf =
         Shelf::new(&config.archive, &config.service.data_dir, settings::shelf_of_command(config), metrics.clone());
-    Erasures::new(&Cold::new(store.clone(), shelf), ids, config.erasure.least_people)
+    Erasures::new(&Cold::new(store.clone(), shelf), ids, config)
 }
 
 /// Runs of migrations that are asked for as jobs.

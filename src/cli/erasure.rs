@@ -273,7 +273,7 @@ impl Desk<'_> {
     fn print(&self, erasure: &Erasure) {
         let Erasure { id, tenant, stamp, state, requested_at, counts, reason, audit_id, .. } = erasure;
         if self.json {
-            say!("{}", shown(erasure));
+            say!("{}", shown(erasure, &self.erasures.remains(erasure)));
             return;
         }
         say!("{id}  {tenant}  {:<9}  stamp {stamp}  {}", state.name(), requested_at.format("%Y-%m-%d %H:%M:%S"));
@@ -364,10 +364,10 @@ pub(super) async fn forget_again(
 }
 
 /// A request as it is shown to machines.
-fn shown(erasure: &Erasure) -> Value {
+fn shown(erasure: &Erasure, remains: &Value) -> Value {
     let months: Vec<String> = erasure.months.iter().map(ToString::to_string).collect();
     json!({ "id": erasure.id, "tenant": erasure.tenant, "stamp": erasure.stamp, "state": erasure.state, "policy": erasure.policy,
         "requestedBy": erasure.requested_by, "requestedAt": erasure.requested_at, "hiddenAt": erasure.hidden_at,
         "finishedAt": erasure.finished_at, "counts": erasure.counts, "months": months, "reason": erasure.reason,
-        "auditEntry": erasure.audit_id, "remains": crate::erasure::remains(erasure.hidden_at) })
+        "auditEntry": erasure.audit_id, "remains": remains })
 }

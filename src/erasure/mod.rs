@@ -28,9 +28,10 @@ pub mod subject;
 pub mod verify;
 mod work;
 
-pub use self::{error::ErasureError, remains::remains, remove::Written, run::Stepped, subject::Subject};
+pub use self::{error::ErasureError, remove::Written, run::Stepped, subject::Subject};
 use crate::{
     cold::Cold,
+    config::Config,
     model::{Ids, Lease},
     store::{
         As, StoreError,
@@ -48,11 +49,18 @@ pub struct Erasures {
     pub ids: Ids,
     /// A count is kept of a course that at least so many people took.
     pub least_people: u32,
+    backups: remains::Backups,
 }
 
 impl Erasures {
-    pub fn new(cold: &Cold, ids: &Ids, least_people: u32) -> Self {
-        Self { cold: cold.clone(), ids: ids.clone(), least_people }
+    pub fn new(cold: &Cold, ids: &Ids, config: &Config) -> Self {
+        let backups = remains::Backups::of(&config.backup);
+        Self { cold: cold.clone(), ids: ids.clone(), least_people: config.erasure.least_people, backups }
+    }
+
+    /// What a scan of disks may still find after this one, and until when.
+    pub fn remains(&self, erasure: &Erasure) -> serde_json::Value {
+        remains::remains(erasure.hidden_at, self.backups)
     }
 
     /// The same under a lease.

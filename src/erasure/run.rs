@@ -10,7 +10,7 @@ use super::{
     ErasureError, Erasures,
     person::Person,
     plan::{Outcome, Plan},
-    remains, sagas,
+    sagas,
     subject::Subject,
     work::{Learned, Work, said},
 };
@@ -224,7 +224,7 @@ impl Work<'_> {
         let months: Vec<String> = now.months.iter().map(ToString::to_string).collect();
         let detail = json!({ "state": state, "stamp": now.stamp, "policy": now.policy, "counts": now.counts, "months": months,
             "reason": why, "requestedAt": now.requested_at, "hiddenAt": now.hidden_at,
-            "identifiers": self.person.agents.len(), "remains": remains(now.hidden_at) });
+            "identifiers": self.person.agents.len(), "remains": self.erasures.remains(&now) });
         let (detail, now) = (&detail, &now);
         let ending = self.job.store.run_once("end_erasure", As::Worker, |tx| {
             Box::pin(async move {

@@ -16,13 +16,18 @@ use crate::{
     model::{erasure::State, job::State as JobState},
     store::{
         As, Tx,
-        ledger::erasures::{self, Erasure},
+        ledger::{
+            erased,
+            erasures::{self, Erasure},
+            hidden,
+        },
         platform::jobs,
         progress::{
             outbox::{self, Telling},
             sagas::{self, Asked},
         },
     },
+    xapi::keys,
 };
 
 /// The kind of its commands.
@@ -50,6 +55,9 @@ impl Erasures {
         let id = derived(&[&tenant.to_string(), "erasure", request]);
         match Subject::read(&value["subject"]) {
             Ok(subject) => {
+                if let Some(over) = self.get(id).await?.filter(|known| known.state.is_over()) {
+                    return self.tell_again(asked, &over, &subject).await;
+                }
                 let policy = self.policy(tenant).await?;
                 let job = derived(&[&id.to_string(), "job"]);
                 let wanted = Request {
@@ -66,22 +74,44 @@ impl Erasures {
                 });
                 taking.await?;
             }
-            Err(error) => {
-                let (status, why) = ("failed", error.to_string());
-                let (event, why) = (&*asked.event, &*why);
-                let refusing = store.run_once("saga_fails", As::Worker, |tx| {
-                    Box::pin(async move {
-                        sagas::settle(tx, (tenant, KIND), request, status).await?;
-                        tell(tx, (tenant, request, event), status, &json!({ "reason": why })).await
-                    })
-                });
-                refusing.await?;
-            }
+            Err(error) => self.fails(asked, &error.to_string()).await?,
         }
         Ok(())
     }
 
-    /// Lets requests go on that wait for a law which does not stand against them any more, or that no job works on.
+    async fn fails(&self, asked: &Asked, why: &str) -> Result<(), ErasureError> {
+        let Asked { tenant, request, event, .. } = asked;
+        let (store, status) = (self.cold.store(), "failed");
+        let refusing = store.run_once("saga_fails", As::Worker, |tx| {
+            Box::pin(async move {
+                sagas::settle(tx, (*tenant, KIND), request, status).await?;
+                tell(tx, (*tenant, request, event), status, &json!({ "reason": why })).await
+            })
+        });
+        refusing.await
+    }
+
+    /// Somebody asks again for what is over: they hear how it ended, and nothing is done. What the request said is forgotten, so
+    /// that it is about the same person is known by the marks alone.
+    async fn tell_again(&self, asked: &Asked, over: &Erasure, subject: &Subject) -> Result<(), ErasureError> {
+        let (store, of) = (self.cold.store(), (asked.tenant, over.id));
+        let keys: &Vec<Uuid> = &subject.agents.iter().map(|ifi| keys::agent(asked.tenant.0, ifi)).collect();
+        let known = store.run_tx("same_person", As::Worker, |tx| Box::pin(erased::of_erasure(tx, of, keys))).await?;
+        if over.state == State::Erased && keys.iter().any(|key| !known.contains(key)) {
+            let why = "a request of this name is over and was about other identifiers: ask under another requestId";
+            return self.fails(asked, why).await;
+        }
+        let months: Vec<String> = over.months.iter().map(ToString::to_string).collect();
+        let detail =
+            &json!({ "counts": over.counts, "months": months, "policy": over.policy, "remains": self.remains(over) });
+        let telling = store.run_once("saga_hears_again", As::Worker, |tx| {
+            Box::pin(answer(tx, over, over.state, over.reason.as_deref(), (over.audit_id.unwrap_or_default(), detail)))
+        });
+        telling.await
+    }
+
+    /// Lets requests go on that wait for a law which does not stand against them any more, or that no job works on. What has come
+    /// meanwhile of those that go on waiting is hidden like the rest.
     async fn again(&self) -> Result<usize, ErasureError> {
         let store = self.cold.store();
         let open =
@@ -95,17 +125,21 @@ impl Erasures {
         Ok(begun)
     }
 
-    /// Whether no law stands against it any more.
+    /// Whether no law stands against it any more; where one does, what it keeps is hidden.
     async fn is_let_go(&self, erasure: &Erasure) -> Result<bool, ErasureError> {
         let value = erasure.subject.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Some(value) = value else { return Ok(false) };
         let learned = erasure.learned.as_ref().map(Learned::read).transpose()?.unwrap_or_default();
         let person = Person::find(&self.cold, erasure.tenant, &Subject::read(&value)?).await?;
         // Most wait for a hold over the person: what they did is looked through only when that is gone.
-        if Holds::of(self, &person, &learned).await?.is_any() {
-            return Ok(false);
+        let is_free = !Holds::of(self, &person, &learned).await?.is_any()
+            && self.search(&person, erasure.policy, &learned).await?.laws.is_empty();
+        if !is_free {
+            let (of, keys, store) = ((erasure.tenant, erasure.id), &person.keys(), self.cold.store());
+            let hiding = store.run_tx("hide_arrived", As::Worker, |tx| Box::pin(hidden::hide_arrived(tx, of, keys)));
+            hiding.await?;
         }
-        Ok(self.search(&person, erasure.policy, &learned).await?.laws.is_empty())
+        Ok(is_free)
     }
 
     /// Puts a job, unless one is there, or the last one failed: that is for a person to look at.
@@ -154,7 +188,7 @@ async fn tell(
     }
     let data = data.to_string();
     let telling = Telling {
-        id: derived(&[ACKNOWLEDGED, &tenant.to_string(), request, status]),
+        id: derived(&[ACKNOWLEDGED, &tenant.to_string(), request, status, event]),
         kind: ACKNOWLEDGED,
         key: request,
         correlation: event,

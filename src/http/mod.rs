@@ -6,6 +6,7 @@ pub mod body;
 pub mod budget;
 pub mod caller;
 pub mod cors;
+pub mod csv;
 pub mod edge;
 pub mod error;
 pub mod fetch;

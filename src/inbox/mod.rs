@@ -191,7 +191,9 @@ fn arrived(command: Command, now: DateTime<Utc>) -> Arrived {
         time: now,
         data: answer.to_string(),
     };
-    Arrived { tenant, source, event_id, kind: kind.topic(), request_kind: kind.name(), request_id, data, answer }
+    // A move that is over is not begun again.
+    let again = kind == CommandKind::Erasure;
+    Arrived { tenant, source, event_id, kind: kind.topic(), request_kind: kind.name(), request_id, data, answer, again }
 }
 
 /// What goes to the dead letters: where the message is and what is wrong with it, but nothing of what it says.

@@ -66,6 +66,11 @@ impl Home {
         self
     }
 
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     pub async fn serve(&self) -> Serving {
         let service = self.serve_closed().await;
         ready(&service.0.url).await;

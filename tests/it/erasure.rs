@@ -2,6 +2,7 @@
 
 mod bad;
 mod command;
+mod disks;
 mod hunt;
 mod kills;
 mod law;
@@ -16,6 +17,7 @@ use progress_service::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use crate::{
     api::{EXTENSIONS, statement as attempt},
@@ -30,6 +32,8 @@ use crate::{
 
 pub const MARCH: &str = "2026-03";
 pub const ANN: &str = "mailto:ann@example.com";
+/// What her story says of her.
+const OF_ANN: [&str; 3] = ["ann@example.com", "ann-canary", "ann the learner"];
 
 pub fn march() -> Month {
     MARCH.parse().unwrap()
@@ -60,7 +64,11 @@ pub fn by_mbox(mbox: &str) -> Value {
 
 /// Where in the tables a text stands, whatever column has it.
 pub async fn places(db: &TestDatabase, needle: &str) -> Vec<String> {
-    let client = db.superuser().await;
+    places_by(&db.superuser().await, needle).await
+}
+
+/// The same by a superuser's session.
+pub async fn places_by(client: &Client, needle: &str) -> Vec<String> {
     let tables =
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE c.relkind = 'r' AND n.nspname IN ('ledger', 'progress', 'platform') ORDER BY 1";
@@ -232,11 +240,11 @@ on_each_server! {
         let done = erase(&app, &by_mbox(ANN)).await;
         assert_eq!((&done["state"], &done["counts"]["segments"]), (&json!("erased"), &json!(2)), "{done}");
         assert_eq!((&done["counts"]["archived"], &done["counts"]["statements"]), (&json!(2), &json!(6)), "each once: {done}");
-        for needle in ["ann@example.com", "ann-canary", "ann the learner"] {
+        for needle in OF_ANN {
             assert_eq!(places(&app.db, needle).await, Vec::<String>::new(), "{needle}");
         }
         assert_eq!(app.get_statements(&bob).await.expect(200).body, before);
-        let everything = Vec::from_iter(hunt::objects_with(&app.data().join("archive"), "ann"));
+        let everything = disks::objects_with_any(&app.data().join("archive"), &OF_ANN);
         assert_eq!(everything, Vec::<String>::new(), "no object says anything of her");
         let revisions = "SELECT month::text, revision, state FROM ledger.segments ORDER BY month, revision";
         let states: Vec<(String, i32, String)> =

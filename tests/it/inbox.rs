@@ -1,5 +1,6 @@
 //! Commands of other services over the real brokers: taken once, recorded, acknowledged, or put aside with the reason.
 
+mod erasures;
 mod nodes;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ use super::{
     access::{Reach, actor_name, usual_id},
     attempts::SCOPES,
     endpoint::endpoints,
+    format::{FORMAT, wants},
     query::Parameters,
 };
 use crate::{
@@ -33,7 +34,6 @@ endpoints! {
 }
 
 pub(super) const READ_TRANSCRIPT: &str = "read.transcript";
-const FORMAT: &str = "format";
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
@@ -86,11 +86,7 @@ async fn get_transcript(
     req: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let parameters = Parameters::read(req.query_string(), &[FORMAT])?;
-    let format = parameters.one_of(FORMAT, &["json", "pdf"])?;
-    let is_pdf = match format.as_deref() {
-        Some(format) => format == "pdf",
-        None => prefers_pdf(text(&req, &header::ACCEPT)),
-    };
+    let is_pdf = wants(&req, &parameters, ("pdf", "application/pdf"))?;
     let languages = Languages::parse(text(&req, &header::ACCEPT_LANGUAGE));
     let transcript = transcript(&caller, &api, &eid, &languages).await?;
     if !is_pdf {
@@ -181,43 +177,4 @@ fn chosen(mut map: Map<String, Value>, languages: &Languages) -> Option<String> 
 
 fn text<'r>(req: &'r HttpRequest, name: &header::HeaderName) -> &'r str {
     req.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// Whether `Accept` would rather have a PDF than JSON. JSON is for whoever does not say.
-fn prefers_pdf(accept: &str) -> bool {
-    let weight = |wanted: &[&str]| {
-        let ranges = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next()?;
-            let specificity = wanted.iter().position(|name| *name == media)?;
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
-            Some((specificity, quality.unwrap_or(0.0)))
-        });
-        // The most specific range decides.
-        ranges.min_by_key(|(specificity, _)| *specificity).map_or(0.0, |(_, quality)| quality)
-    };
-    let json = weight(&["application/json", "application/*", "*/*"]);
-    weight(&["application/pdf", "application/*", "*/*"]) > json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pdf_is_for_those_who_ask_for_one() {
-        for (accept, expected) in [
-            ("", false),
-            ("*/*", false),
-            ("application/json", false),
-            ("application/pdf", true),
-            ("application/json, application/pdf", false),
-            ("application/json;q=0.5, application/pdf", true),
-            ("application/pdf;q=0.4, */*;q=0.8", false),
-            ("text/html, application/pdf;q=0.9, */*;q=0.1", true),
-            ("application/pdf;q=x", false),
-        ] {
-            assert_eq!(prefers_pdf(accept), expected, "{accept}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod enrollments;
 mod erasures;
 mod exact;
+mod format;
 pub mod openapi;
 mod path;
 pub mod query;

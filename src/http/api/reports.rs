@@ -1,8 +1,10 @@
 //! `/api/v1/reports`: how much was done, how attempts went, and how many people were active. Counts alone, of the caller's tenant.
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -11,11 +13,12 @@ use super::{
     attempts::SCOPES,
     cursor::Pages,
     endpoint::endpoints,
+    format::{FORMAT, wants},
     query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters, refuse},
     shown::{Links, Page, one_more},
 };
 use crate::{
-    http::{HttpError, Problem},
+    http::{HttpError, Problem, answer::Unhurried, csv},
     identity::Caller,
     store::progress::reports::{ActivityRow, Asked, By, CompletionRow, Counted, days_of_learners},
 };
@@ -31,6 +34,10 @@ const TO: &str = "to";
 const BY: &str = "by";
 const WINDOW: &str = "window";
 const COURSE: &str = "filter[courseId]";
+/// The other form, and its media type.
+const CSV: (&str, &str) = ("csv", "text/csv");
+/// Rows that are read at once of a report that is wanted as a whole.
+const PIECE: i64 = 500;
 
 /// Days of a report, unless told.
 const USUAL: i64 = 30;
@@ -59,6 +66,14 @@ struct CourseParameters {
     /// Of this course alone, as attempts have it.
     #[param(rename = "filter[courseId]", required = false)]
     course: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what `wants` takes")]
+enum Format {
+    Json,
+    Csv,
 }
 
 #[derive(ToSchema)]
@@ -165,17 +180,33 @@ impl<T> Report<T> {
 /// How many statements were stored, by day, verb or course.
 #[utoipa::path(get, path = "/api/v1/reports/activity", tag = "reports", operation_id = "getActivity",
     params(("by" = inline(Option<ActivityBy>), Query, description = "what is added up; `day` unless told"),
+        ("format" = inline(Option<Format>), Query, description = "goes before the header Accept; `csv` is the whole report, without pages"),
         DayParameters, CourseParameters, PageParameters),
-    responses((status = 200, description = "a page of counts, of at most 366 days", body = Report<Activity>)))]
+    responses((status = 200, description = "a page of counts, of at most 366 days", content(
+        (Report<Activity> = "application/json"),
+        (String = "text/csv"),
+    ))))]
 async fn get_activity(caller: Caller, api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     everybody(&caller, &api).await?;
-    let parameters = Parameters::read(req.query_string(), &[BY, FROM, TO, COURSE, PAGE_SIZE, PAGE_CURSOR])?;
+    let parameters = Parameters::read(req.query_string(), &[BY, FROM, TO, COURSE, FORMAT, PAGE_SIZE, PAGE_CURSOR])?;
     let by = match parameters.one_of(BY, &["day", "verb", "course"])?.as_deref() {
         Some("verb") => By::Verb,
         Some("course") => By::Course,
         _ => By::Day,
     };
     let days = days(&parameters, api.clock.now(), MOST_OF_ACTIVITY)?;
+    if wants(&req, &parameters, CSV)? {
+        let columns = [if by == By::Verb { "verbId" } else { named(by) }, "statements"];
+        let rows = whole(asked(&parameters, by, days, None, 0), &parameters, move |asked| {
+            let (api, tenant) = (api.clone(), caller.tenant);
+            async move {
+                let (_, found) = api.store.activity(tenant, &asked).await?;
+                let last = found.last().map(|row| row.key.clone());
+                Ok((last, found.into_iter().map(|row| value(&activity(by, row))).collect::<Result<_, _>>()?))
+            }
+        })?;
+        return Ok(sheet("activity", &columns, rows));
+    }
     let (size, key) = (parameters.page_size()?, api.reader.more_key().await?);
     let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
     let asked = asked(&parameters, by, days, pages.place()?, size);
@@ -188,13 +219,29 @@ async fn get_activity(caller: Caller, api: Data<Api>, req: HttpRequest) -> Resul
 /// How the attempts went that began within some days, by day or course.
 #[utoipa::path(get, path = "/api/v1/reports/completions", tag = "reports", operation_id = "getCompletions",
     params(("by" = inline(Option<CompletionsBy>), Query, description = "what is added up; `day` unless told"),
+        ("format" = inline(Option<Format>), Query, description = "goes before the header Accept; `csv` is the whole report, without pages"),
         DayParameters, CourseParameters, PageParameters),
-    responses((status = 200, description = "a page of counts, of at most 92 days", body = Page<Completions>)))]
+    responses((status = 200, description = "a page of counts, of at most 92 days", content(
+        (Page<Completions> = "application/json"),
+        (String = "text/csv"),
+    ))))]
 async fn get_completions(caller: Caller, api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     everybody(&caller, &api).await?;
-    let parameters = Parameters::read(req.query_string(), &[BY, FROM, TO, COURSE, PAGE_SIZE, PAGE_CURSOR])?;
+    let parameters = Parameters::read(req.query_string(), &[BY, FROM, TO, COURSE, FORMAT, PAGE_SIZE, PAGE_CURSOR])?;
     let by = if parameters.one_of(BY, &["day", "course"])?.as_deref() == Some("course") { By::Course } else { By::Day };
     let days = days(&parameters, api.clock.now(), MOST_OF_COMPLETIONS)?;
+    if wants(&req, &parameters, CSV)? {
+        let columns = [named(by), "begun", "open", "passed", "failed", "incomplete", "abandoned", "completionRate"];
+        let rows = whole(asked(&parameters, by, days, None, 0), &parameters, move |asked| {
+            let (api, tenant) = (api.clone(), caller.tenant);
+            async move {
+                let found = api.store.completions(tenant, &asked).await?;
+                let last = found.last().map(|row| row.key.clone());
+                Ok((last, found.into_iter().map(|row| value(&completions(by, row))).collect::<Result<_, _>>()?))
+            }
+        })?;
+        return Ok(sheet("completions", &columns, rows));
+    }
     let (size, key) = (parameters.page_size()?, api.reader.more_key().await?);
     let pages = Pages { key, tenant: caller.tenant, path: req.path(), parameters: &parameters };
     let asked = asked(&parameters, by, days, pages.place()?, size);
@@ -207,11 +254,15 @@ async fn get_completions(caller: Caller, api: Data<Api>, req: HttpRequest) -> Re
 /// How many people were active, by day. A number of few people is not told.
 #[utoipa::path(get, path = "/api/v1/reports/learners", tag = "reports", operation_id = "getLearners",
     params(("window" = inline(Option<Window>), Query, description = "how many days that end with each day count; 1 unless told"),
+        ("format" = inline(Option<Format>), Query, description = "goes before the header Accept"),
         DayParameters),
-    responses((status = 200, description = "every day, of at most 31", body = Report<Learners>)))]
+    responses((status = 200, description = "every day, of at most 31", content(
+        (Report<Learners> = "application/json"),
+        (String = "text/csv"),
+    ))))]
 async fn get_learners(caller: Caller, api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, Problem> {
     everybody(&caller, &api).await?;
-    let parameters = Parameters::read(req.query_string(), &[WINDOW, FROM, TO])?;
+    let parameters = Parameters::read(req.query_string(), &[WINDOW, FROM, TO, FORMAT])?;
     let window = parameters.one_of(WINDOW, &["1", "7", "30"])?.and_then(|days| days.parse().ok()).unwrap_or(1);
     let today = api.clock.now().date_naive();
     let (from, to) = days(&parameters, api.clock.now(), MOST_OF_LEARNERS)?;
@@ -225,8 +276,63 @@ async fn get_learners(caller: Caller, api: Data<Api>, req: HttpRequest) -> Resul
         let is_told = learners >= i64::from(least);
         Learners { day, learners: is_told.then_some(learners), fewer_than: (!is_told).then_some(least) }
     });
+    if wants(&req, &parameters, CSV)? {
+        let rows: Result<Vec<Value>, HttpError> = data.map(|one| value(&one)).collect();
+        return Ok(sheet("learners", &["day", "learners", "fewerThan"], stream::iter([rows])));
+    }
     let page = Page { data: data.collect(), links: Links { next: None } };
     Ok(HttpResponse::Ok().json(Report::of(page, counted)))
+}
+
+/// What one key of a report is, but for a verb.
+fn named(by: By) -> &'static str {
+    if by == By::Course { "courseId" } else { "day" }
+}
+
+fn value(row: &impl Serialize) -> Result<Value, HttpError> {
+    serde_json::to_value(row).map_err(HttpError::internal)
+}
+
+/// All rows of a report, piece by piece: `read` answers some of them, and the key of the last.
+fn whole<F>(
+    first: Asked,
+    parameters: &Parameters,
+    read: impl Fn(Asked) -> F + 'static,
+) -> Result<impl Stream<Item = Result<Vec<Value>, HttpError>> + 'static, HttpError>
+where
+    F: Future<Output = Result<(Option<String>, Vec<Value>), HttpError>> + 'static,
+{
+    if let Some(name) = [PAGE_SIZE, PAGE_CURSOR].into_iter().find(|name| parameters.text(name).is_some()) {
+        return Err(refuse(name, "as CSV a report comes as a whole, without pages"));
+    }
+    let first = Asked { limit: PIECE, ..first };
+    Ok(stream::try_unfold((Some(first), read), |(asked, read)| async move {
+        let Some(asked) = asked else { return Ok(None) };
+        let (last, rows) = read(asked.clone()).await?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PIECE);
+        let next = last.filter(|_| is_full).map(|last| Asked { after: Some(last), ..asked });
+        Ok(Some((rows, (next, read))))
+    }))
+}
+
+/// A report as a table: the names of its columns, then its rows as they are read.
+fn sheet(
+    name: &str,
+    columns: &[&'static str],
+    rows: impl Stream<Item = Result<Vec<Value>, HttpError>> + 'static,
+) -> HttpResponse {
+    let columns: Vec<&'static str> = columns.to_vec();
+    let head = csv::row(columns.iter().map(|name| (*name).to_owned()));
+    let lines = rows.map(move |rows| {
+        let line = |one: &Value| csv::row(columns.iter().map(|name| csv::cell(one.get(name))));
+        rows.map(|rows| rows.iter().map(line).collect::<String>())
+    });
+    let lines = stream::iter([Ok(head)]).chain(lines).map(|text| text.map(actix_web::web::Bytes::from));
+    let mut response = HttpResponse::Ok();
+    response.content_type(csv::CONTENT_TYPE).insert_header((header::CONTENT_DISPOSITION, csv::named(name)));
+    let mut response = response.streaming(lines);
+    response.extensions_mut().insert(Unhurried);
+    response
 }
 
 /// A report is of everybody: whoever reads only their own reads none.

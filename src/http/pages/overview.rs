@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpResponse,
+    http::header,
     web::{self, Data, ServiceConfig},
 };
 use askama::Template;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     http::{
-        Phase,
+        HttpError, Phase, csv,
         health::{Check, Finding},
     },
     identity::reach::Role,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource("").get(overview));
+    cfg.service(web::resource("").get(overview)).service(web::resource("/activity.csv").get(activity));
 }
 
 /// What only an operator sees: it is of the whole installation.
@@ -118,6 +119,21 @@ async fn asked(pages: &Pages, today: NaiveDate) -> Result<Asked, PageError> {
     let months = pages.store.partition_weights().await;
     let activity = pages.store.activity_of_everybody(today - Days::new(DAYS - 1)).await;
     Ok(Asked { jobs: known(jobs)?, months: known(months)?, activity: known(activity)? })
+}
+
+/// What the chart draws, for a spreadsheet.
+async fn activity(visitor: Visitor, pages: Data<Pages>) -> Result<HttpResponse, PageError> {
+    if visitor.role != Role::Operator {
+        return Err(HttpError::Forbidden("the counts of all tenants are an operator's".to_owned()).into());
+    }
+    let today = pages.clock.now().date_naive();
+    let counts = pages.store.activity_of_everybody(today - Days::new(DAYS - 1)).await?;
+    let mut text = csv::row(["day", "statements"].map(str::to_owned).into_iter());
+    for (day, statements) in counts {
+        text += &csv::row([day.to_string(), statements.to_string()].into_iter());
+    }
+    let name = (header::CONTENT_DISPOSITION, csv::named("activity"));
+    Ok(HttpResponse::Ok().content_type(csv::CONTENT_TYPE).insert_header(name).body(text))
 }
 
 /// A point for each day, those on which nothing was done among them.

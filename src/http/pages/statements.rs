@@ -23,6 +23,7 @@ use crate::{
         HttpError,
         answer::Unhurried,
         api::path_id,
+        csv::{CONTENT_TYPE, named as file},
         xapi::{Xapi, sight},
     },
     query::{Found, Sight, more::More},
@@ -287,9 +288,9 @@ async fn export(visitor: Visitor, xapi: Data<Xapi>, req: HttpRequest) -> Result<
     // What is stored meanwhile is not of it: an export ends.
     query.until = Some(query.until.map_or(now, |until| until.min(now)));
     let lines = csv::lines(xapi.reader.clone(), visitor.caller.tenant, query, sight, columns);
-    let name = (header::CONTENT_DISPOSITION, "attachment; filename=\"statements.csv\"");
+    let name = (header::CONTENT_DISPOSITION, file("statements"));
     let mut response = HttpResponse::Ok();
-    let mut response = response.content_type("text/csv; charset=utf-8").insert_header(name).streaming(lines);
+    let mut response = response.content_type(CONTENT_TYPE).insert_header(name).streaming(lines);
     response.extensions_mut().insert(Unhurried);
     Ok(response)
 }

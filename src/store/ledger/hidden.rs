@@ -44,6 +44,24 @@ pub async fn hide_found(
     tx.execute(&tables.sql(HIDE_FOUND), &[&tenant.0, &erasure, &actors, &relations]).await
 }
 
+// Some minutes are looked at twice: what is stored earlier may become visible later.
+const HIDE_ARRIVED: &str = "/* hidden::hide_arrived */
+    INSERT INTO ledger.hidden (tenant_id, stored, id, erasure_id)
+    SELECT tenant_id, stored, id, $2::uuid /* erasure */ FROM ledger.statements s
+    WHERE s.tenant_id = $1 /* tenant */ AND s.agent_key = ANY ($3 /* actors */)
+      AND s.stored > coalesce((SELECT max(h.stored) FROM ledger.hidden h WHERE h.erasure_id = $2), '-infinity') - interval '10 minutes'
+    ON CONFLICT DO NOTHING";
+
+/// Hides what has come since from these actors, while a law keeps it.
+pub async fn hide_arrived(
+    tx: &Tx<'_>,
+    (tenant, erasure): (TenantId, Uuid),
+    actors: &[Uuid],
+) -> Result<u64, StoreError> {
+    leases::check(tx).await?;
+    tx.execute(HIDE_ARRIVED, &[&tenant.0, &erasure, &actors]).await
+}
+
 const HIDE: &str = "/* hidden::hide */
     INSERT INTO ledger.hidden (tenant_id, stored, id, erasure_id)
     SELECT $1 /* tenant */, new.stored, new.id, $2 /* erasure */

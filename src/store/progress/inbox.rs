@@ -24,6 +24,8 @@ pub struct Arrived {
     pub request_id: String,
     pub data: Map<String, Value>,
     pub answer: Answer,
+    /// Whether one that is over is taken up once more, so that whoever asks again hears how it ended.
+    pub again: bool,
 }
 
 /// The event that says the command has arrived.
@@ -121,6 +123,16 @@ async fn record(tx: &Tx<'_>, arrived: &Arrived) -> Result<bool, StoreError> {
         )
         .await?;
     let before: Option<Map<String, Value>> = serde_json::from_str(column(&row, "data")?).ok();
-    // A request that was dealt with is empty, and whoever asks for it once more has been answered.
-    Ok(before.is_some_and(|before| before.is_empty() || before == arrived.data))
+    // A request that was dealt with is empty.
+    let is_over = before.as_ref().is_some_and(Map::is_empty);
+    if is_over && arrived.again {
+        tx.execute(
+            "/* inbox::ask_again */ UPDATE progress.saga_requests
+             SET state = 'recorded', data = $4, source = $5, event_id = $6, updated_at = clock_timestamp()
+             WHERE tenant_id = $1 AND kind = $2 AND request_id = $3 AND state IN ('completed', 'failed')",
+            &[&arrived.tenant.0, &arrived.request_kind, &arrived.request_id, &data, &arrived.source, &arrived.event_id],
+        )
+        .await?;
+    }
+    Ok(is_over || before.is_some_and(|before| before == arrived.data))
 }

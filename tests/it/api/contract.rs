@@ -42,7 +42,7 @@ impl Contract {
         let operation = self.operation(method, path).unwrap_or_else(|| panic!("not described: {shown}"));
         let response = &operation["responses"][answer.status.as_str()];
         assert!(response.is_object(), "status not described: {shown}");
-        let media = answer.header("content-type");
+        let media = answer.header("content-type").split(';').next().unwrap_or_default();
         let content = &response["content"][media];
         assert!(content.is_object(), "media type {media} not described: {shown}");
         if media.ends_with("json") {

@@ -116,6 +116,33 @@ on_each_server! {
         client.batch_execute("TRUNCATE progress.learner_days; DELETE FROM ledger.hidden_persons").await.unwrap();
     }
 
+    async fn a_report_as_csv_is_the_whole_of_it_and_no_cell_is_a_formula(db: TestDatabase) {
+        let api = told(db).await;
+        let client = api.app.db.superuser().await;
+        // More courses than are read at once, and one whose name a spreadsheet would compute.
+        let more = "INSERT INTO progress.activity (tenant_id, day, verb_key, course_id, statements)
+            SELECT tenant_id, day, verb_key, c, 2 FROM (SELECT * FROM progress.activity LIMIT 1) a,
+                (SELECT 'many ' || n AS c FROM generate_series(1, 1200) n UNION ALL SELECT '=1+1') c";
+        client.batch_execute(more).await.unwrap();
+        let found = api.get("/api/v1/reports/activity?by=course&format=csv").await.expect(200);
+        assert_eq!(found.header("content-type"), "text/csv; charset=utf-8");
+        assert!(found.header("content-disposition").contains("activity.csv"));
+        let text = found.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines[0], lines.len()), ("courseId,statements", 1 + 2 + 1201), "{}", &text[..200]);
+        assert!(lines.contains(&"'=1+1,2") && lines.contains(&"course 1,5") && lines.contains(&",1"), "{}", &text[..200]);
+        let asked = api.app.request(reqwest::Method::GET, "/api/v1/reports/completions?from=2026-11-01&to=2026-11-01");
+        let found = crate::support::app::send(asked.header("Accept", "text/csv")).await.expect(200).text();
+        assert_eq!(found, "day,begun,open,passed,failed,incomplete,abandoned,completionRate\r\n2026-11-01,3,1,1,1,0,0,0.3333\r\n");
+        let learners = api.get("/api/v1/reports/learners?format=csv").await.expect(200).text();
+        assert_eq!(learners.lines().count(), 31, "{learners}");
+        assert!(learners.lines().skip(1).all(|line| line.ends_with(",,10")), "a number of few is told no more than in JSON: {learners}");
+        for refused in ["activity?format=csv&page[size]=2", "completions?format=pdf"] {
+            api.get(&format!("/api/v1/reports/{refused}")).await.expect(400);
+        }
+        client.batch_execute("DELETE FROM progress.activity WHERE statements = 2 AND (course_id LIKE 'many %' OR course_id = '=1+1')").await.unwrap();
+    }
+
     async fn reports_are_for_who_reads_everybody_of_the_tenant(db: TestDatabase) {
         let api = told(db).await;
         let scopes = "statement:read transcript:read";

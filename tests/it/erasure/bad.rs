@@ -76,6 +76,8 @@ on_each_server! {
         app.get_statements(&[("statementId", &id(1))]).await.expect(404);
         app.post_statements(&identified(&id(1), "ann", "a")).await.expect(200);
         assert_eq!(places(&app.db, "ann@example.com").await, Vec::<String>::new(), "a tombstone stays one");
+        app.post_statements(&identified(&id(3), "ann", "a")).await.expect(200);
+        assert_eq!(places(&app.db, "ann@example.com").await, Vec::<String>::new(), "a hold keeps what is there, and she is not");
         let asked = json!({"subject": {"agents": [{"mbox": ANN}]}, "onHold": "refuse"});
         let refused = erase(&app, &asked).await;
         assert_eq!((&refused["state"], &refused["reason"]), (&json!("refused"), &json!("court order 7: a lawsuit")));

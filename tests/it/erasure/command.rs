@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     ANN, by_mbox,
-    hunt::{files_of, objects_with},
+    disks::{files_of, objects_with},
 };
 use crate::{
     support::{app::TestApp, background, process::command},

@@ -10,7 +10,7 @@ use progress_service::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{ANN, erasures, found, hunt, places, story};
+use super::{ANN, OF_ANN, disks, erasures, found, places, story};
 use crate::{
     archived::{history::settle, objects},
     support::{app::TestApp, background, cut::cut_off, months},
@@ -34,7 +34,7 @@ on_the_newest_server! {
             for needle in ["ann@example.com", "ann-canary"] {
                 assert_eq!(places(&app.db, needle).await, Vec::<String>::new(), "{needle} after {waits} waits");
             }
-            let everything = Vec::from_iter(hunt::objects_with(&app.data().join("archive"), "ann"));
+            let everything = disks::objects_with_any(&app.data().join("archive"), &OF_ANN);
             assert_eq!(everything, Vec::<String>::new(), "after {waits} waits");
             assert!(!found(&app, &[("agent", r#"{"mbox":"mailto:bob@example.com"}"#)]).await.is_empty());
             if done {

@@ -74,6 +74,36 @@ on_each_server! {
         assert_eq!(places(&app.db, "ann@example.com").await, Vec::<String>::new());
     }
 
+    async fn what_comes_while_a_law_keeps_somebody_is_kept_and_hidden_and_goes_with_the_rest(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        app.post_statements(&json!([identified(&id(1), "ann", "a"), identified(&id(2), "bob", "a")])).await.expect(200);
+        let hold = hold(&app, 1, somebody(ANN)).await;
+        let queued = erase(&app, &by_mbox(ANN)).await;
+        assert_eq!(queued["state"], "queued");
+        app.post_statements(&json!([identified(&id(3), "ann", "a"), identified(&id(4), "bob", "a")])).await.expect(200);
+        assert_eq!(put_state(&app, ANN, "later").await, 204);
+        assert_eq!(get_state(&app, ANN).await, 404);
+        patience::until("what came is hidden", async || {
+            let shown = found(&app, &[]).await;
+            if shown == [id(4), id(2)] { Ok(()) } else { Err(format!("{shown:?}")) }
+        }).await;
+        app.get_statements(&[("statementId", &id(3))]).await.expect(404);
+        let client = app.db.superuser().await;
+        let kept = "SELECT count(*) FROM ledger.statements WHERE payload::text ~ 'ann@'";
+        assert_eq!(client.query_one(kept, &[]).await.unwrap().get::<_, i64>(0), 2, "the law keeps what came as well");
+        release(&app, hold).await;
+        let path = format!("/api/v1/erasures/{}", queued["id"].as_str().unwrap());
+        patience::until("the law lets go", async || {
+            let now = app.get(&path).await.expect(200).json();
+            if now["state"] == "erased" { Ok(()) } else { Err(now.to_string()) }
+        }).await;
+        assert_eq!(places(&app.db, "ann@example.com").await, Vec::<String>::new());
+        assert_eq!(found(&app, &[]).await, [id(4), id(2)]);
+        // From then on what comes is not kept any more.
+        app.post_statements(&identified(&id(5), "ann", "a")).await.expect(200);
+        app.get_statements(&[("statementId", &id(5))]).await.expect(404);
+    }
+
     async fn a_hold_over_somebody_or_something_that_a_statement_names_is_told_before_anything_is_done(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let spoken_of = |n: u128| {

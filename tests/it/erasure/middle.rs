@@ -17,7 +17,7 @@ use progress_service::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ANN, erasures, hunt, kills, law, places};
+use super::{ANN, OF_ANN, disks, erasures, kills, law, places};
 use crate::{
     archived::history::settle,
     support::{app::TestApp, background, pg::TestDatabase},
@@ -92,7 +92,7 @@ on_the_newest_server! {
             for needle in ["ann@example.com", "ann-canary"] {
                 assert_eq!(places(&app.db, needle).await, Vec::<String>::new(), "{needle} after {waits} waits");
             }
-            let everything = hunt::objects_with(&app.data().join("archive"), "ann");
+            let everything = disks::objects_with_any(&app.data().join("archive"), &OF_ANN);
             assert_eq!(everything, Vec::<String>::new(), "after {waits} waits");
         }
         assert!(stopped > 10, "{stopped} were stopped, {late} came too late");

@@ -140,6 +140,22 @@ on_each_server! {
         assert_eq!((counts(&app).await, since(&app).await), (vec!["initialized|c|4".to_owned()], None));
     }
 
+    async fn after_an_erasure_a_number_of_few_is_still_not_told(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let people: Vec<Value> = (1..=10).map(|n| identified(&id(n), &if n == 1 { "ann".to_owned() } else { format!("p{n}") }, "a")).collect();
+        store(&app, &people).await;
+        settle(&app).await;
+        let last = async || {
+            let report = app.get("/api/v1/reports/learners").await.expect(200).json();
+            report["data"].as_array().unwrap().last().unwrap().clone()
+        };
+        assert_eq!(last().await["learners"], 10);
+        assert_eq!(erase(&app, &by_mbox(ANN)).await["state"], "erased");
+        let left = last().await;
+        assert_eq!((&left["fewerThan"], left.get("learners")), (&json!(10), None), "{left}");
+        assert_eq!(count(&app, "learner_days").await, "9");
+    }
+
     async fn who_is_erased_is_counted_no_more_and_a_rebuild_finds_the_same(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let by_ann = |n: u128, verb: &str| {

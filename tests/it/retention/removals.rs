@@ -45,6 +45,19 @@ async fn archived_march(app: &TestApp, archive: &Archive) {
 }
 
 on_each_server! {
+    async fn reports_keep_the_counts_of_what_went_by_its_age(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        fill(&app, MARCH, 1, 30).await;
+        let counted = "SELECT coalesce(sum(statements), 0)::bigint FROM progress.activity";
+        assert_eq!(count(&app.db, counted).await, 30);
+        let hasty = retention(&app.db, Duration::ZERO);
+        set(&hasty, rule(Some(TENANT), "standard", None, Some(90))).await;
+        apply(&hasty).await;
+        apply(&hasty).await;
+        assert_eq!(count(&app.db, "SELECT count(*) FROM ledger.statements").await, 0);
+        assert_eq!(count(&app.db, counted).await, 30, "they tell of nobody");
+    }
+
     async fn what_is_past_its_time_is_marked_and_goes_after_its_grace_and_does_not_come_back(db: TestDatabase) {
         let app = TestApp::start(db).await;
         fill(&app, MARCH, 1, 30).await;

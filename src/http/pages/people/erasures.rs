@@ -15,7 +15,6 @@ use super::{
 use crate::{
     erasure::{
         plan::{Outcome, Plan as Found, Statements},
-        remains,
         request::Request,
     },
     http::{
@@ -239,7 +238,7 @@ async fn show(
         ],
         counts: counts.map(|(place, count)| (place.clone(), text(count))).collect(),
         has_receipt: one.state.is_over() && one.audit_id.is_some(),
-        remains: if one.state == State::Erased { format!("{:#}", remains(one.hidden_at)) } else { String::new() },
+        remains: if one.state == State::Erased { format!("{:#}", api.erasures.remains(&one)) } else { String::new() },
     };
     Ok(answer(&page)?)
 }
