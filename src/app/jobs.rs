@@ -22,7 +22,7 @@ use crate::{
     erasure::{self, ErasureError, Erasures},
     migrate::{
         Module, Runner,
-        backfill::{self, Backfills, Task},
+        backfill::{self, Backfills, Task, file::Backfill},
         jobs::{Jobs, KIND},
         modules::File,
         shape::Effect,
@@ -352,14 +352,11 @@ pub fn known_to_plans(config: &Config, runner: &Runner) -> anyhow::Result<Known>
         reversible: file.down.is_some(),
     };
     let files = runner.modules().iter().flat_map(|module| module.files.iter().map(move |one| file(module, one)));
-    let (mut comparisons, mut backfills) = (Vec::new(), Vec::new());
-    for one in runner.modules().iter().flat_map(|module| &module.backfills) {
-        match one.task {
-            Task::Compare => comparisons.push(one.name()),
-            Task::Fill(_) => backfills.push(one.name()),
-        }
-    }
+    let walks = runner.modules().iter().flat_map(|module| &module.backfills);
+    let (comparisons, backfills): (Vec<_>, Vec<_>) = walks.partition(|one| one.task == Task::Compare);
+    let names = |walks: Vec<&Backfill>| walks.into_iter().map(Backfill::name).collect();
     let receivers = tellings::named(config)?.into_iter().map(|receiver| receiver.name).collect();
+    let (backfills, comparisons) = (names(backfills), names(comparisons));
     Ok(Known { files: files.collect(), backfills, comparisons, tenants: Vec::new(), receivers })
 }
 
