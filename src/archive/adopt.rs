@@ -1,7 +1,7 @@
 //! Making the archive this database's own: what a person decides after it was restored, moved or copied, and what the database it
 //! came from is refused afterwards.
 
-use super::{Archive, ArchiveError, place};
+use super::{Archive, ArchiveError, catch_up::CaughtUp, place};
 use crate::{
     objects::segment::{self, Manifest, Owner, SegmentError},
     store::{
@@ -39,6 +39,13 @@ impl Adoption {
     }
 }
 
+/// What adopting has done.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    pub segments: u64,
+    pub caught_up: CaughtUp,
+}
+
 impl Archive {
     /// Looks what there is to adopt.
     pub async fn adoption(&self) -> Result<Adoption, ArchiveError> {
@@ -59,15 +66,17 @@ impl Archive {
         Ok(Adoption { installation: own.id, epoch: own.epoch, is_here: own.is_here, begins, segments })
     }
 
-    /// Adopts: a new epoch begins here, and every segment that this database knows becomes its own. Done again it goes on.
-    pub async fn adopt(&self, adoption: &Adoption, by: &str) -> Result<u64, ArchiveError> {
-        if adoption.begins {
+    /// Adopts: a new epoch begins here where it shall, this database learns what became of the archive meanwhile, and every segment
+    /// becomes its own. Done again it goes on.
+    pub async fn adopt(&self, begins: bool, by: &str) -> Result<Adopted, ArchiveError> {
+        if begins {
             self.begin_epoch(by).await?;
         }
+        let caught_up = self.catch_up().await?;
         let own = self.installation().await?;
         let owner = Owner { installation: own.id, epoch: own.epoch.unsigned_abs() };
         let mut adopted = 0;
-        for segment in &adoption.segments {
+        for segment in self.segments(None).await?.iter().filter(|one| one.state != State::Removed && one.epoch != own.epoch) {
             self.store.check_lease().await?;
             let at = place(&segment.name);
             let manifest = match Manifest::load(&self.objects, &at, own.id).await {
@@ -83,7 +92,7 @@ impl Archive {
             adopted += 1;
         }
         self.speak(&own).await?;
-        Ok(adopted)
+        Ok(Adopted { segments: adopted, caught_up })
     }
 
     async fn begin_epoch(&self, by: &str) -> Result<(), ArchiveError> {

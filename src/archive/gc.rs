@@ -35,7 +35,7 @@ pub struct Leftover {
 pub enum What {
     /// What a writing has staged and not cleared away.
     Staged(Writing),
-    /// Parts of a segment that never got its manifest, and in whose place a later revision was published.
+    /// What was begun and of which nothing was noted, and in whose place a later revision was published.
     Abandoned(Name),
     /// A segment that another one has replaced.
     Replaced(Name),
@@ -126,7 +126,7 @@ impl Archive {
             self.store.check_lease().await?;
             match &leftover.what {
                 What::Staged(writing) => self.clear(writing).await?,
-                What::Abandoned(name) => self.remove_parts(name, &leftover.keys).await?,
+                What::Abandoned(name) => self.remove_begun(claim, name, &leftover.keys).await?,
                 What::Replaced(name) => self.remove(claim, name).await?,
                 What::Fragments => self.remove_fragments(&leftover.keys).await?,
             }
@@ -144,6 +144,10 @@ impl Archive {
     }
 
     pub(super) async fn remove(&self, claim: &Claim, name: &Name) -> Result<(), ArchiveError> {
+        let known = self.segments(Some(name.month)).await?;
+        if !known.iter().any(|one| one.name.tenant == name.tenant && one.state == State::Published) {
+            segment::say_gone(&self.objects, &place(name), &claim.owner()).await?;
+        }
         segment::remove(&self.objects, &place(name), &claim.owner()).await?;
         Ok(self.store.run_tx("segment_removed", As::Worker, |tx| Box::pin(segments::removed(tx, name))).await?)
     }

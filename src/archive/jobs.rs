@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use super::kinds::{ADOPT, DROP, GC, KINDS, Order, RESTORE, RUN, VERIFY};
-use super::{Archive, ArchiveError, Proven, drop_month, prove};
+use super::{Archive, ArchiveError, Proven, adopt::Adopted, drop_month, prove};
 use crate::{
     model::{
         TenantId,
@@ -170,7 +170,7 @@ async fn gc(archive: &Archive) -> Result<Stepped, ArchiveError> {
 
 async fn adopt(archive: &Archive, job: &Context) -> Result<Stepped, ArchiveError> {
     let adoption = archive.adoption().await?;
-    let segments = archive.adopt(&adoption, &job.job.requested_by).await?;
+    let Adopted { segments, caught_up } = archive.adopt(adoption.begins, &job.job.requested_by).await?;
     let epoch = archive.installation().await?.epoch;
-    Ok(Stepped::Done(json!({ "epoch": epoch, "segments": segments })))
+    Ok(Stepped::Done(json!({ "epoch": epoch, "segments": segments, "caughtUp": caught_up.to_json() })))
 }

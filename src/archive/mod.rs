@@ -9,6 +9,7 @@
 
 pub mod adopt;
 pub mod ask;
+pub mod catch_up;
 mod error;
 pub mod foreign;
 pub mod gc;

@@ -115,23 +115,22 @@ impl Archive {
         rewriting: &Rewriting<'_>,
     ) -> Result<u64, ArchiveError> {
         let Rewriting { erasure, change, holds } = *rewriting;
-        let stamp = self.store.run_tx("stamp_but", As::Worker, |tx| Box::pin(erasures::stamp_but(tx, erasure)));
-        let (owner, before) = (claim.owner(), Name { revision: old.place.revision, ..name });
+        let clean = self.store.run_tx("clean_but", As::Worker, |tx| Box::pin(erasures::clean_but(tx, erasure)));
+        let (owner, id, before) = (claim.owner(), self.ids.uuid(), Name { revision: old.place.revision, ..name });
         let begun = &Begun {
             name,
-            writing: self.ids.uuid(),
             installation: owner.installation,
             epoch: i64::try_from(owner.epoch).unwrap_or(i64::MAX),
             retention_class: old.retention_class.clone(),
-            erasure_stamp: stamp.await?,
+            clean: clean.await?,
         };
-        self.store.run_tx("begin_segment", As::Worker, |tx| Box::pin(segments::begin(tx, begun))).await?;
+        self.store.run_tx("begin_segment", As::Worker, |tx| Box::pin(segments::begin(tx, begun, id))).await?;
         let writing = Writing {
             place: place(&name),
             owner,
-            id: begun.writing,
+            id,
             retention_class: begun.retention_class.clone(),
-            erasure_stamp: begun.erasure_stamp,
+            erasure_stamp: begun.clean.stamp,
             written_at: self.clock.now(),
         };
         let mut writer = Writer::new(&self.objects, writing, *self.sizes);
@@ -222,7 +221,7 @@ impl Archive {
     }
 
     /// What was begun and never counted: a whole segment that nothing was noted of, or parts alone.
-    async fn remove_begun(&self, claim: &Claim, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
+    pub(super) async fn remove_begun(&self, claim: &Claim, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
         match segment::remove(&self.objects, &place(name), &claim.owner()).await {
             Ok(()) => {}
             Err(SegmentError::NotPublished(_)) => {}

@@ -85,9 +85,9 @@ impl Archive {
                 return Ok(rows);
             }
         }
-        let first =
-            known.iter().filter(|one| one.state != segments::State::Staged).map(|one| one.name.revision + 1).max();
-        let first = first.unwrap_or(0);
+        // Above all that there were: of what is only begun the revision is free, unless somebody has finished it.
+        let free = |one: &Segment| one.name.revision + u32::from(one.state != segments::State::Staged);
+        let first = known.iter().map(free).max().unwrap_or(0);
         for revision in first..first + MOST_REVISIONS {
             let name = Name { tenant, month, revision };
             match self.write_anew(claim, bounds, name, tell).await {
@@ -148,15 +148,14 @@ impl Archive {
             self.store.run_tx("class_of", As::Worker, |tx| Box::pin(retention::class_of(tx, name.tenant))).await?;
         let begun = &Begun {
             name,
-            writing,
             installation: owner.installation,
             epoch: i64::try_from(owner.epoch).unwrap_or(i64::MAX),
             retention_class: class,
             // Before anything is read: what is erased from here on, this may still have.
-            erasure_stamp: self.store.run_tx("erasure_stamp", As::Worker, |tx| Box::pin(erasures::stamp(tx))).await?,
+            clean: self.store.run_tx("clean_of_erasures", As::Worker, |tx| Box::pin(erasures::clean(tx))).await?,
         };
-        self.store.run_tx("begin_segment", As::Worker, |tx| Box::pin(segments::begin(tx, begun))).await?;
-        let published = self.publish(begun, owner, month, tell).await?;
+        self.store.run_tx("begin_segment", As::Worker, |tx| Box::pin(segments::begin(tx, begun, writing))).await?;
+        let published = self.publish((begun, writing), owner, month, tell).await?;
         self.note(&name, published.manifest()).await?;
         self.clear_writings(&name).await?;
         Ok(published.manifest().summary.rows)
@@ -164,7 +163,7 @@ impl Archive {
 
     async fn publish(
         &self,
-        begun: &Begun,
+        (begun, writing): (&Begun, Uuid),
         owner: segment::Owner,
         month: &Bounds,
         tell: Tell<'_>,
@@ -172,9 +171,9 @@ impl Archive {
         let writing = Writing {
             place: place(&begun.name),
             owner,
-            id: begun.writing,
+            id: writing,
             retention_class: begun.retention_class.clone(),
-            erasure_stamp: begun.erasure_stamp,
+            erasure_stamp: begun.clean.stamp,
             written_at: self.clock.now(),
         };
         let mut writer = Writer::new(&self.objects, writing, *self.sizes);

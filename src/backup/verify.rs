@@ -139,9 +139,19 @@ impl Backups {
                 Err(segment::SegmentError::Storage { source, .. }) => {
                     return Err(self.place.failed("the archive", "read", source));
                 }
+                Err(segment::SegmentError::NotPublished(_)) if self.is_known_since(&place, manifest).await? => {}
                 Err(error) => faults.push(format!("the archive has not what the backup names: {error}")),
             }
         }
         Ok(faults)
+    }
+
+    /// Whether the archive says what became of a segment since: then a restore finds what there is in its place.
+    async fn is_known_since(&self, place: &SegmentPlace, manifest: &Manifest) -> Result<bool, BackupError> {
+        match segment::since(&self.archive, place, manifest.installation).await {
+            Ok(since) => Ok(since.is_some()),
+            Err(segment::SegmentError::Storage { source, .. }) => Err(self.place.failed("the archive", "read", source)),
+            Err(_) => Ok(false),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod command;
 mod damage;
 mod full;
 mod kills;
+mod returned;
 mod schedule;
 mod sweeps;
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Apply, moment, watched};
 use crate::{
     app::{self, APPLIED_BY, Database, backups},
+    archive::catch_up::CaughtUp,
     backup::{
         Backups,
         plan::{Kept, Kind, Manifest, differences, named},
@@ -20,7 +21,6 @@ use crate::{
     model::{Clock, Ids},
     store::{
         As, Store, StoreError,
-        ledger::segments::State,
         platform::{
             audit::{self, Entry},
             installation,
@@ -221,19 +221,28 @@ async fn ready(
         Verdict::Refuse { why } => bail!("the backup does not fit this binary: {}", why.join("; ")),
     }
     let store = Store::open(&database.settings)?;
-    if is_home {
-        let archive = app::archive(config, &store, &Clock::system(), &Ids::random(), &Metrics::new()?)?;
-        let mut adoption = archive.adoption().await?;
-        // Also where nobody else has spoken meanwhile: what the original still does in the archive must be refused.
-        adoption.begins = true;
-        adoption.segments = archive.segments(None).await?;
-        adoption.segments.retain(|one| matches!(one.state, State::Published | State::Marked));
-        archive.adopt(&adoption, BY).await?;
+    let archive = app::archive(config, &store, &Clock::system(), &Ids::random(), &Metrics::new()?)?;
+    let caught_up = if is_home {
+        // An epoch begins also where nobody else has spoken meanwhile: what the original still does in the archive must be refused.
+        archive.adopt(true, BY).await?.caught_up
     } else {
         store.run_once("begin_epoch", As::Worker, |tx| Box::pin(installation::begin_epoch(tx))).await?;
-    }
+        archive.catch_up().await?
+    };
+    say_caught_up(&caught_up, json);
     note(&store, manifest, target).await?;
     Box::pin(erasure::forget_again(config, database, target.erasure_log.as_deref(), json)).await
+}
+
+fn say_caught_up(caught_up: &CaughtUp, json: bool) {
+    let CaughtUp { replaced, gone, found, lost } = caught_up;
+    if json || caught_up.is_nothing() {
+        return;
+    }
+    say!("archived months since the backup: {replaced} written anew, {gone} with nothing left, {found} written down");
+    if !lost.is_empty() {
+        say!("not in the archive any more, and nobody said that they may go (`progress-service archive verify`): {}", lost.join(", "));
+    }
 }
 
 async fn note(store: &Store, manifest: &Manifest, target: &Target) -> Result<(), StoreError> {

@@ -33,6 +33,25 @@ impl Place {
         format!("{}/_manifest{}.json", self.folder(), self.suffix())
     }
 
+    /// Whose manifest lies under this key; `None` where it is no manifest's.
+    pub fn of_manifest(key: &str) -> Option<Self> {
+        let mut parts = key.split('/');
+        let (tenant, month, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let tenant = tenant.strip_prefix("tenant=")?.parse().ok().map(TenantId)?;
+        let month = month.strip_prefix("month=")?.parse().ok()?;
+        let revision = match name.strip_prefix("_manifest")?.strip_suffix(".json")? {
+            "" => 0,
+            suffix => suffix.strip_prefix("-r")?.parse().ok()?,
+        };
+        let place = Self { tenant, month, revision };
+        (place.manifest() == key).then_some(place)
+    }
+
+    /// Where it is said that nothing of a month is there any more.
+    pub fn gone(&self) -> String {
+        format!("_gone/{}.json", self.folder())
+    }
+
     /// What one writer has put down and nobody has verified. Each writing has names of its own, so that a writer that was
     /// believed dead cannot change what another one is about to publish.
     pub fn staged(&self, writing: Uuid, number: u32) -> String {
@@ -69,6 +88,12 @@ mod tests {
         let later = Place { revision: 2, ..place };
         assert_eq!(later.part(0), format!("{folder}/part-0000-r2.parquet"));
         assert_eq!(later.manifest(), format!("{folder}/_manifest-r2.json"));
+        assert_eq!(later.gone(), format!("_gone/{folder}.json"));
+        for one in [place, later] {
+            assert_eq!(Place::of_manifest(&one.manifest()), Some(one));
+            assert_eq!(Place::of_manifest(&one.part(0)), None);
+        }
+        assert_eq!(Place::of_manifest(&later.manifest().replace("-r2", "-r02")), None, "each has one name");
         assert!(place.staged(Uuid::from_u128(2), 0).starts_with("_staged/tenant="));
     }
 }

@@ -63,16 +63,20 @@ fn the_same(there: Manifest, ours: &Manifest) -> Result<Manifest, SegmentError> 
 
 /// The revisions of a month that have a manifest, the last one last.
 pub async fn published(objects: &Objects, tenant: TenantId, month: Month) -> Result<Vec<Place>, SegmentError> {
-    let folder = Place { tenant, month, revision: 0 }.folder();
+    below(objects, Place { tenant, month, revision: 0 }.folder()).await
+}
+
+/// The same of all months of a tenant.
+pub async fn published_of(objects: &Objects, tenant: TenantId) -> Result<Vec<Place>, SegmentError> {
+    below(objects, format!("tenant={tenant}")).await
+}
+
+async fn below(objects: &Objects, folder: String) -> Result<Vec<Place>, SegmentError> {
     let listed = objects.list(&folder).await;
     let listed = listed.map_err(|source| SegmentError::Storage { key: folder, doing: "listed", source })?;
-    let revision = |(key, _): &(String, u64)| {
-        let name = key.rsplit('/').next()?.strip_prefix("_manifest")?.strip_suffix(".json")?;
-        if name.is_empty() { Some(0) } else { name.strip_prefix("-r")?.parse().ok() }
-    };
-    let mut revisions: Vec<u32> = listed.iter().filter_map(revision).collect();
-    revisions.sort_unstable();
-    Ok(revisions.into_iter().map(|revision| Place { tenant, month, revision }).collect())
+    let mut places: Vec<Place> = listed.iter().filter_map(|(key, _)| Place::of_manifest(key)).collect();
+    places.sort_unstable_by_key(|place| (place.month, place.revision));
+    Ok(places)
 }
 
 /// Removes what one writing has staged, be it finished or not.

@@ -135,23 +135,48 @@ pub async fn page(tx: &Tx<'_>, tenant: TenantId, before: Option<i64>, most: i64)
     tx.query(PAGE, &[&tenant.0, &before, &most]).await?.iter().map(erasure).collect()
 }
 
-const STAMP: &str = "/* erasures::stamp */ SELECT ledger.erasure_stamp() AS stamp";
+/// Of which erasures a copy is clean that is begun now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clean {
+    /// Of all that were asked for up to this one.
+    pub stamp: i64,
+    /// Of all that ended up to this one, which is more where one waits for a law.
+    pub finished: i64,
+}
 
-/// Up to which stamp what is copied from here on is clean.
-pub async fn stamp(tx: &Tx<'_>) -> Result<i64, StoreError> {
-    column(&tx.query_one(STAMP, &[]).await?, "stamp")
+const CLEAN: &str =
+    "/* erasures::clean */ SELECT ledger.erasure_stamp() AS stamp, ledger.erasures_finished() AS finished";
+
+/// Of which erasures what is copied from here on is clean.
+pub async fn clean(tx: &Tx<'_>) -> Result<Clean, StoreError> {
+    clean_of(&tx.query_one(CLEAN, &[]).await?)
+}
+
+const CLEAN_BUT: &str = "/* erasures::clean_but */
+    SELECT coalesce((SELECT min(stamp) - 1 FROM ledger.erasures WHERE state IN ('requested', 'queued', 'hidden') AND id <> $1 /* id */),
+                    (SELECT max(stamp) FROM ledger.erasures), 0) AS stamp, ledger.erasures_finished() AS finished";
+
+/// The same of what is written clean of this one as well.
+pub async fn clean_but(tx: &Tx<'_>, erasure: Uuid) -> Result<Clean, StoreError> {
+    clean_of(&tx.query_one(CLEAN_BUT, &[&erasure]).await?)
+}
+
+fn clean_of(row: &Row) -> Result<Clean, StoreError> {
+    Ok(Clean { stamp: column(row, "stamp")?, finished: column(row, "finished")? })
 }
 
 const SINCE: &str = "/* erasures::since */
-    SELECT EXISTS (SELECT FROM ledger.erasures e WHERE e.tenant_id = $1 /* tenant */ AND e.stamp > $2 /* stamp */
-                   AND e.state = 'erased' AND $3::text::date /* month */ = ANY (e.months)) AS was";
+    SELECT EXISTS (SELECT FROM ledger.erasures e JOIN ledger.segments s USING (tenant_id)
+                   WHERE e.tenant_id = $1 /* tenant */ AND e.state = 'erased' AND s.month = ANY (e.months)
+                     AND s.month = $2::text::date /* month */ AND s.revision = $3 /* revision */
+                     AND coalesce(e.finished, e.stamp) > coalesce(s.erasures_finished, s.erasure_stamp)) AS was";
 
-/// Whether an erasure that touched this month was done since that stamp. Share the lock first.
-pub async fn was_since(tx: &Tx<'_>, tenant: TenantId, stamp: i64, month: Month) -> Result<bool, StoreError> {
-    column(&tx.query_one(SINCE, &[&tenant.0, &stamp, &format!("{month}-01")]).await?, "was")
+/// Whether an erasure that touched a segment's month ended since that was begun. Share the lock first.
+pub async fn was_since(tx: &Tx<'_>, tenant: Uuid, month: &str, revision: i32) -> Result<bool, StoreError> {
+    column(&tx.query_one(SINCE, &[&tenant, &month, &revision]).await?, "was")
 }
 
-/// What changes of a request.
+// What changes of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Change<'a> {
     pub state: Option<State>,
@@ -205,15 +230,6 @@ const LEARN: &str = "/* erasures::learn */
 pub async fn learn(tx: &Tx<'_>, (tenant, erasure): (TenantId, Uuid), learned: &Value) -> Result<(), StoreError> {
     leases::check(tx).await?;
     tx.execute(LEARN, &[&tenant.0, &erasure, &learned]).await.map(drop)
-}
-
-const STAMP_BUT: &str = "/* erasures::stamp_but */
-    SELECT coalesce((SELECT min(stamp) - 1 FROM ledger.erasures WHERE state IN ('requested', 'queued', 'hidden') AND id <> $1 /* id */),
-                    (SELECT max(stamp) FROM ledger.erasures), 0) AS stamp";
-
-/// As [`stamp`], for what is written clean of this one as well.
-pub async fn stamp_but(tx: &Tx<'_>, erasure: Uuid) -> Result<i64, StoreError> {
-    column(&tx.query_one(STAMP_BUT, &[&erasure]).await?, "stamp")
 }
 
 const POLICY: &str = "/* erasures::policy */

@@ -9,7 +9,7 @@ use crate::model::{TenantId, partition::Month};
 use crate::store::{
     StoreError,
     door::tx::{Tx, column},
-    ledger::erasures,
+    ledger::erasures::{self, Clean},
     platform::leases,
 };
 
@@ -97,11 +97,11 @@ macro_rules! columns {
 }
 
 const BEGIN: &str = "/* segments::begin */
-    INSERT INTO ledger.segments AS s (tenant_id, month, revision, installation_id, epoch, retention_class, erasure_stamp)
+    INSERT INTO ledger.segments AS s (tenant_id, month, revision, installation_id, epoch, retention_class, erasure_stamp, erasures_finished)
     VALUES ($1 /* tenant */, $2::text::date /* month */, $3 /* revision */, $4 /* installation */, $5 /* epoch */,
-            $6 /* retention class */, $7 /* erasure stamp */)
+            $6 /* retention class */, $7 /* erasure stamp */, $8 /* finished */)
     ON CONFLICT (tenant_id, month, revision) DO UPDATE SET installation_id = excluded.installation_id,
-        epoch = excluded.epoch, retention_class = excluded.retention_class, erasure_stamp = excluded.erasure_stamp,
+        epoch = excluded.epoch, retention_class = excluded.retention_class, erasure_stamp = excluded.erasure_stamp, erasures_finished = excluded.erasures_finished,
         begun_at = clock_timestamp()
         WHERE s.state = 'staged'
     RETURNING revision";
@@ -111,29 +111,35 @@ const BEGIN_WRITING: &str = "/* segments::begin_writing */
     VALUES ($1 /* tenant */, $2::text::date /* month */, $3 /* revision */, $4 /* writing */)
     ON CONFLICT DO NOTHING";
 
-/// A segment that is about to be written.
+/// A segment of which nothing was noted yet.
 #[derive(Clone, Debug)]
 pub struct Begun {
     pub name: Name,
-    pub writing: Uuid,
     pub installation: Uuid,
     pub epoch: i64,
     pub retention_class: String,
-    pub erasure_stamp: i64,
+    pub clean: Clean,
 }
 
 /// Says that a segment is about to be written. One that is published already is not written again: it needs another revision.
-pub async fn begin(tx: &Tx<'_>, begun: &Begun) -> Result<(), StoreError> {
+pub async fn begin(tx: &Tx<'_>, begun: &Begun, writing: Uuid) -> Result<(), StoreError> {
+    register(tx, begun).await?;
+    let (tenant, month, revision) = keys(&begun.name)?;
+    tx.execute(BEGIN_WRITING, &[&tenant, &month, &revision, &writing]).await.map(drop)
+}
+
+/// Gives a segment its row, whoever has written it.
+pub async fn register(tx: &Tx<'_>, begun: &Begun) -> Result<(), StoreError> {
     leases::check(tx).await?;
     let (tenant, month, revision) = keys(&begun.name)?;
-    let Begun { writing, installation, epoch, retention_class, erasure_stamp, .. } = begun;
+    let Begun { installation, epoch, retention_class, clean: Clean { stamp, finished }, .. } = begun;
     let made =
-        tx.query_opt(BEGIN, &[&tenant, &month, &revision, installation, epoch, retention_class, erasure_stamp]).await?;
+        tx.query_opt(BEGIN, &[&tenant, &month, &revision, installation, epoch, retention_class, stamp, finished]).await?;
     if made.is_none() {
         let detail = format!("revision {revision} of {} is not staged any more", begun.name.month);
         return Err(StoreError::Shape { name: "segments", detail });
     }
-    tx.execute(BEGIN_WRITING, &[&tenant, &month, &revision, writing]).await.map(drop)
+    Ok(())
 }
 
 // Whatever answered for the month before gives way in the same moment.
@@ -149,19 +155,13 @@ const PUBLISH: &str = "/* segments::publish */
     WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */
       AND state IN ('staged', 'published')";
 
-const CLEAN: &str = "/* segments::clean */
-    SELECT erasure_stamp FROM ledger.segments
-    WHERE tenant_id = $1 /* tenant */ AND month = $2::text::date /* month */ AND revision = $3 /* revision */";
-
 /// Says that a segment answers for its month from now on: it is published and proven. Answers false, and says nothing, where
 /// somebody was erased from the month since its rows were read.
 pub async fn publish(tx: &Tx<'_>, name: &Name, contents: &Contents) -> Result<bool, StoreError> {
     leases::check(tx).await?;
     let (tenant, month, revision) = keys(name)?;
     erasures::share(tx).await?;
-    let stamp = tx.query_opt(CLEAN, &[&tenant, &month, &revision]).await?;
-    let stamp = stamp.map(|row| column(&row, "erasure_stamp")).transpose()?.unwrap_or(0);
-    if erasures::was_since(tx, name.tenant, stamp, name.month).await? {
+    if erasures::was_since(tx, tenant, &month, revision).await? {
         return Ok(false);
     }
     tx.execute(STEP_ASIDE, &[&tenant, &month, &revision]).await?;

@@ -84,7 +84,7 @@ pub const TABLES: [Carried; 45] = [
     by_key("ledger.course_ends", &["course_key"], Retention),
     by_key("ledger.holds", &["hold_id"], Retention),
     by_key("ledger.erasure_policies", &[], Worker),
-    Carried { omit: &["stamp", "audit_id"], ..by_key("ledger.erasures", &["id"], Worker) },
+    Carried { omit: &["stamp", "finished", "audit_id"], ..by_key("ledger.erasures", &["id"], Worker) },
     by_key("ledger.erased_identifiers", &["hash", "erasure_id"], Worker),
     by_key("ledger.erased_statements", &["erasure_id", "stored", "id"], Worker),
     by_key("ledger.hidden", &["stored", "id"], Worker),

@@ -167,7 +167,8 @@ impl Ground {
     }
 
     /// A month in the archive alone, and the present; then copies of all of it, as operators have them.
-    async fn filled(&self) {
+    /// Answers which backup it is.
+    async fn filled(&self) -> String {
         for (first, is_past) in [(0, true), (100_000, false)] {
             for who in 0..LEARNERS {
                 self.everything(who, first + 100 * (who as u128 + 1)).await;
@@ -181,7 +182,7 @@ impl Ground {
             }
         }
         self.home.done(&["data", "export", "--output", self.export().to_str().unwrap()]);
-        self.home.make();
+        self.home.make()
     }
 
     fn export(&self) -> PathBuf {
@@ -271,6 +272,32 @@ impl Ground {
         let entry: Value = serde_json::from_str(receipt["entry"].as_str().unwrap()).unwrap();
         entry["detail"]["remains"].as_array().unwrap_or_else(|| panic!("{entry}")).clone()
     }
+
+    /// The backup from before, brought back elsewhere: she is in none of its files once its free space is rewritten too.
+    async fn restored(&self, backup: &str) {
+        let to = crate::backups::open_folder();
+        let copy = to.path().join("copy");
+        self.home.done(&["backup", "restore", backup, "--to", copy.to_str().unwrap(), "--apply"]);
+        let mut variables = self.home.variables.clone();
+        variables.remove("PROGRESS_KAFKA_BROKERS");
+        variables.insert("PROGRESS_DATA_DIR".to_owned(), copy.to_str().unwrap().to_owned());
+        let home = Home { data: crate::backups::open_folder(), beside: crate::backups::open_folder(), variables };
+        home.done(&["erasure", "scrub", "--apply"]);
+        let words: Vec<String> = [GONE, OTHERS[0], OTHERS[1], OTHERS[2]].map(canary).into();
+        let wal = copy.join("postgres/cluster/pg_wal");
+        let found = disks::search(&copy, &words, &|path| !path.starts_with(&wal));
+        assert_eq!(found[0], Vec::<String>::new(), "in a copy of the backup");
+        assert!(found[1..].iter().all(|found| !found.is_empty()), "{found:?}");
+        let service = home.serve().await;
+        let agent = |who| json!({"mbox": mbox(who)}).to_string();
+        for (who, there) in [(GONE, false), (OTHERS[0], true)] {
+            let request = http::client().get(format!("{}/xapi/statements", service.0.url));
+            let request = request.basic_auth("key", Some("a-secret")).header("X-Experience-API-Version", "1.0.3");
+            let answer = send(request.query(&[("agent", agent(who)), ("limit", "100".to_owned())])).await.expect(200);
+            assert_eq!(disks::holds(&answer.body, &canary(who)), there, "{who}");
+        }
+        service.stop().await;
+    }
 }
 
 /// The names of places, without those of files.
@@ -307,7 +334,7 @@ fn the_receipt_names<'p>(remains: &[Value], places: impl Iterator<Item = &'p &'s
 #[tokio::test(flavor = "multi_thread")]
 async fn no_byte_of_somebody_is_left_but_where_the_receipt_says_and_every_byte_of_the_others_is() {
     let ground = Ground::new().await;
-    ground.filled().await;
+    let backup = ground.filled().await;
     let mut before = Vec::new();
     for who in 0..LEARNERS {
         before.push(ground.read(who).await);
@@ -356,5 +383,6 @@ async fn no_byte_of_somebody_is_left_but_where_the_receipt_says_and_every_byte_o
     let rows: i64 = ground.client.query_one(rows, &[]).await.unwrap().get(0);
     // Hers went; the four that mention her are others', and there.
     assert_eq!(rows as usize, LEARNERS * EACH - (EACH - 4));
+    ground.restored(&backup).await;
     ground.service.stop().await;
 }

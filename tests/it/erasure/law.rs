@@ -1,17 +1,20 @@
 //! What the law keeps: it is hidden, not removed, until the law lets go; or the request is refused, with the reason.
 
 use progress_service::{
-    model::TenantId,
+    archive::{Archive, jobs},
+    model::{Clock, Ids, TenantId},
     store::{
         As,
         ledger::holds::{self, New, Scope},
     },
+    telemetry::Metrics,
     xapi::keys::{self, Ifi},
 };
 use serde_json::json;
 
 use super::{ANN, by_mbox, erase, erasures, found, get_state, march, places, put_state};
 use crate::{
+    archive::work,
     archived::{history::settle, objects},
     lifecycle::{MARCH, fill},
     support::{
@@ -102,6 +105,30 @@ on_each_server! {
         // From then on what comes is not kept any more.
         app.post_statements(&identified(&id(5), "ann", "a")).await.expect(200);
         app.get_statements(&[("statementId", &id(5))]).await.expect(404);
+    }
+
+    async fn who_waits_for_the_law_keeps_no_month_from_the_archive_and_nobody_else_from_being_erased(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let all: Vec<_> = ["ann", "bob", "cid", "dan", "eve"].iter().zip(1..).map(|(who, n)| identified(&id(n), who, "a")).collect();
+        app.post_statements(&json!(all)).await.expect(200);
+        months::spread(&app.db, march()).await;
+        settle(&app).await;
+        hold(&app, 1, somebody(ANN)).await;
+        assert_eq!(erase(&app, &by_mbox(ANN)).await["state"], "queued");
+        assert_eq!(erase(&app, &by_mbox("mailto:bob@example.com")).await["state"], "erased");
+        // By the archive itself, which asks whether somebody was erased while it read.
+        months::seal(&app.db, march()).await;
+        let metrics = Metrics::new().unwrap();
+        let archive = Archive::new(&app.db.store(), &objects(&app), &Clock::system(), &Ids::random(), &metrics);
+        for kind in [jobs::RUN, jobs::DROP] {
+            work(&archive, kind).await.unwrap();
+        }
+        for who in ["cid", "dan"] {
+            assert_eq!(erase(&app, &by_mbox(&format!("mailto:{who}@example.com"))).await["state"], "erased", "{who}");
+        }
+        assert_eq!(found(&app, &[]).await, [id(5)]);
+        let rows = "SELECT rows FROM ledger.segments WHERE state = 'published'";
+        assert_eq!(app.db.superuser().await.query_one(rows, &[]).await.unwrap().get::<_, i64>(0), 2, "Ann's and Eve's");
     }
 
     async fn a_hold_over_somebody_or_something_that_a_statement_names_is_told_before_anything_is_done(db: TestDatabase) {

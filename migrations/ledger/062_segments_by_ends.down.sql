@@ -1,0 +1,1 @@
+ALTER TABLE ledger.segments DROP COLUMN IF EXISTS erasures_finished;
