@@ -1,5 +1,6 @@
 //! The whole: builds doors and rooms from the configuration. The only file that knows everybody.
 
+mod backfills;
 pub mod backups;
 mod database;
 mod forwards;
@@ -18,11 +19,12 @@ use actix_web::web::{Data, ServiceConfig};
 
 use self::opening::Opening;
 pub use self::{
+    backfills::backfill_runs,
     database::Database,
     forwards::{forwarder, named as forward_targets},
     jobs::{
-        archive, archive_kinds, audit, backfill_runs, erasure_runs, erasures, keep_logged, known_to_plans, residency,
-        retention, runner as job_runner,
+        archive, archive_kinds, audit, erasure_runs, erasures, keep_logged, known_to_plans, residency, retention,
+        runner as job_runner,
     },
     schema::APPLIED_BY,
     settings::schedule,
@@ -56,7 +58,7 @@ use crate::{
     residency::Residency,
     rollout::{Desk, Teller},
     store::Store,
-    telemetry::Metrics,
+    telemetry::{Metrics, Pushes},
     trail::Trail,
     transcript::Press,
     transfer::forward::Forwarder,
@@ -99,6 +101,7 @@ pub struct Rooms {
     backups: Option<Arc<backups::Keeper>>,
     /// Absent without brokers.
     relay: Option<Arc<Relay>>,
+    pushes: Pushes,
     clock: Clock,
     history: History,
 }
@@ -188,7 +191,7 @@ impl Service {
         let patience = config.shutdown.hard;
         tokio::join!(self.rooms.api.trail.finish(patience), self.rooms.worker.stop(patience));
         // Last, for the others have something to tell.
-        self.rooms.edge.traces.finish(patience).await;
+        tokio::join!(self.rooms.edge.traces.finish(patience), self.rooms.pushes.finish(patience));
     }
 
     /// What is last, however the rest ended: an embedded database is stopped.
@@ -221,7 +224,8 @@ impl Rooms {
         let metrics = Metrics::new()?;
         let store = Store::open(&database.settings)?.measured(&metrics);
         let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
-        let edge = edge(config, &clock, &ids, &metrics, &node)?;
+        let (traces, pushes) = traces::telling(config, (&clock, &ids), &metrics, &node)?;
+        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces);
         let relay = relay(config, &store, &edge, &clock)?;
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
@@ -276,6 +280,7 @@ impl Rooms {
             teller,
             relay,
             clock,
+            pushes,
             history: History::start(&metrics),
         })
     }
@@ -343,11 +348,6 @@ impl Rooms {
         });
         Arc::from([database, schema, months])
     }
-}
-
-fn edge(config: &Config, clock: &Clock, ids: &Ids, metrics: &Metrics, node: &str) -> anyhow::Result<Edge> {
-    let traces = traces::traces(config, clock, ids, metrics, node)?;
-    Ok(Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces))
 }
 
 /// Where backups lie, opened by who looks: a place that is not there is no reason not to start.

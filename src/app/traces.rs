@@ -1,4 +1,4 @@
-//! Traces: built from the configuration, and the loop that forgets whose they were.
+//! What tells a collector, built from the configuration; and the loop that forgets which trace statements belong to.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     model::{Clock, Ids, Secret},
     rollout::teller_client,
     store::Store,
-    telemetry::{Metrics, Traces, spans::Collector},
+    telemetry::{Collector, Metrics, Pushes, Traces},
     worker::{Loop, Step},
 };
 
@@ -23,17 +23,26 @@ const KEPT: TimeDelta = TimeDelta::hours(1);
 /// Rows that are forgotten at once.
 const BATCH: i64 = 5_000;
 
-/// What makes spans for this node. Nobody connects to the collector before there is one.
-pub fn traces(config: &Config, clock: &Clock, ids: &Ids, metrics: &Metrics, node: &str) -> anyhow::Result<Traces> {
+/// What tells the collector of this node: of requests, and how many of everything there is. Nobody connects before there is something
+/// to tell.
+pub fn telling(
+    config: &Config,
+    (clock, ids): (&Clock, &Ids),
+    metrics: &Metrics,
+    node: &str,
+) -> anyhow::Result<(Traces, Pushes)> {
     let telemetry = &config.telemetry;
-    let Some(endpoint) = &telemetry.otlp_endpoint else { return Ok(Traces::off()) };
-    let url: Url =
-        format!("{}/v1/traces", endpoint.trim_end_matches('/')).parse().context("telemetry.otlp_endpoint")?;
+    let Some(endpoint) = &telemetry.otlp_endpoint else { return Ok((Traces::off(), Pushes::off())) };
+    let endpoint: Url = endpoint.parse().context("telemetry.otlp_endpoint")?;
     let client = teller_client(telemetry.otlp_ca_file.as_deref()).context("telemetry.otlp_ca_file")?;
     let text = telemetry.otlp_headers.as_ref().map(Secret::expose).unwrap_or_default();
     let headers = headers(text).context("telemetry.otlp_headers")?;
-    let collector = Collector { client, url, headers, ratio: telemetry.sample_ratio.0, node: node.to_owned() };
-    Ok(Traces::start(collector, clock, ids, metrics))
+    let collector = Collector { client, endpoint, headers, node: node.to_owned() };
+    let pushes = match telemetry.otlp_metrics_every {
+        Duration::ZERO => Pushes::off(),
+        every => Pushes::start(collector.clone(), metrics, clock, every),
+    };
+    Ok((Traces::start(collector, telemetry.sample_ratio.0, (clock, ids), metrics), pushes))
 }
 
 fn headers(text: &str) -> anyhow::Result<HeaderMap> {

@@ -341,16 +341,18 @@ keys! {
         /// Authorities to trust for them, PEM; the system's if empty.
         ca_file: Option<PathBuf> = "",
     }
-    /// Traces, told to an OpenTelemetry collector ([operations.md](operations.md#traces)).
+    /// Traces and metrics, told to an OpenTelemetry collector ([operations.md](operations.md#traces)).
     "telemetry." telemetry: Telemetry {
-        /// Where a collector takes OTLP over HTTP, such as `http://localhost:4318`; traces go to `v1/traces` below it. Absent means that
-        /// nothing is traced. Give all nodes the same.
+        /// Where a collector takes OTLP over HTTP, such as `http://localhost:4318`; traces go to `v1/traces` below it, metrics to
+        /// `v1/metrics`. Absent means that nothing is traced. Give all nodes the same.
         otlp_endpoint: Option<String> = "",
         /// Headers of each request to it, as `NAME=VALUE`, with semicolons between them; then `http://` reaches only hosts of a private
         /// network.
         otlp_headers: Option<Secret> = "",
         /// Authorities to trust for it, PEM; the system's if empty.
         otlp_ca_file: Option<PathBuf> = "",
+        /// How often all metrics go there; `0s`: never, where the collector takes traces alone, or `/metrics` is scraped.
+        otlp_metrics_every: Duration = "1m",
         /// The part of the requests that is traced, of those whose caller does not decide it by a `traceparent`.
         sample_ratio: Ratio = "1",
     }

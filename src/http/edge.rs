@@ -101,6 +101,9 @@ impl Edge {
         let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
         self.metrics.http.answered(known(method.as_str()), &route, status, elapsed.as_secs_f64());
+        if let Some(begun) = told.begun() {
+            self.metrics.http.remember(known(method.as_str()), &route, elapsed.as_secs_f64(), begun);
+        }
         tell(told, known(method.as_str()), &route, &response);
         if let Some(Holder::Known { tenant, .. }) = response.request().extensions().get::<Holder>() {
             self.samples.answered(*tenant, status, elapsed);

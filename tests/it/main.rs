@@ -55,6 +55,7 @@ mod pages;
 mod patterns;
 mod pooler;
 mod projections;
+mod pushes;
 mod relay;
 mod replay;
 mod rescheme;

@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 use progress_service::{
     model::{Clock, Ids},
     relay::STATEMENT_STORED,
-    telemetry::{
-        Metrics, TraceContext, Traces,
-        spans::{self, Kind},
-    },
+    telemetry::{self, Metrics, TraceContext, Traces, spans::Kind},
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
@@ -155,7 +152,8 @@ on_the_newest_server! {
     async fn a_collector_that_refuses_has_the_login_and_is_asked_once(db: TestDatabase) {
         let strict = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/otlp/", strict.local_addr().unwrap());
-        let app = traced(db, &endpoint, &[("PROGRESS_TELEMETRY_OTLP_HEADERS", "Authorization=Bearer hunter2")]).await;
+        let app = traced(db, &endpoint, &[
+            ("PROGRESS_TELEMETRY_OTLP_HEADERS", "Authorization=Bearer hunter2"), ("PROGRESS_TELEMETRY_OTLP_METRICS_EVERY", "0s")]).await;
         post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([{}])).await.expect(400);
         let (mut connection, _) = strict.accept().await.unwrap();
         let mut head = Vec::new();
@@ -206,11 +204,11 @@ on_the_newest_server! {
 #[tokio::test]
 async fn what_the_queue_has_no_room_for_is_counted_and_waited_for_by_nobody() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1/traces", deaf.local_addr().unwrap()).parse().unwrap();
+    let endpoint = format!("http://{}", deaf.local_addr().unwrap()).parse().unwrap();
     let (metrics, clock, ids) = (Metrics::new().unwrap(), Clock::system(), Ids::random());
     let node = "n".to_owned();
-    let collector = spans::Collector { client: http::client(), url, headers: HeaderMap::new(), ratio: 1.0, node };
-    let traces = Traces::start(collector, &clock, &ids, &metrics);
+    let collector = telemetry::Collector { client: http::client(), endpoint, headers: HeaderMap::new(), node };
+    let traces = Traces::start(collector, 1.0, (&clock, &ids), &metrics);
     let parent = TraceContext::parse(&format!("00-{TRACE}-{CALLER}-01")).unwrap();
     let begun = Instant::now();
     for _ in 0..20_000 {
@@ -229,11 +227,11 @@ async fn what_the_queue_has_no_room_for_is_counted_and_waited_for_by_nobody() {
 #[tokio::test]
 async fn what_waits_at_the_end_goes_out() {
     let collector = Collector::start().await;
-    let url = format!("{}/v1/traces", collector.endpoint).parse().unwrap();
+    let endpoint = collector.endpoint.parse().unwrap();
     let (metrics, clock, ids) = (Metrics::new().unwrap(), Clock::system(), Ids::random());
     let node = "n".to_owned();
-    let to = spans::Collector { client: http::client(), url, headers: HeaderMap::new(), ratio: 1.0, node };
-    let traces = Traces::start(to, &clock, &ids, &metrics);
+    let to = telemetry::Collector { client: http::client(), endpoint, headers: HeaderMap::new(), node };
+    let traces = Traces::start(to, 1.0, (&clock, &ids), &metrics);
     let parent = TraceContext::parse(&format!("00-{TRACE}-{CALLER}-01")).unwrap();
     drop(traces.below(parent, Kind::Internal, "cut"));
     traces.below(parent, Kind::Internal, "work").finish(false);

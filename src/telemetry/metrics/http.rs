@@ -1,13 +1,19 @@
 //! Requests: how many, how long, how many now.
 
+use chrono::{DateTime, Utc};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, core::Collector};
 
-use super::{SECONDS, clients::Clients, latencies::Latencies, register, registry::Registry};
+use super::{Exemplar, Exemplars, SECONDS, clients::Clients, latencies::Latencies, register, registry::Registry};
+use crate::telemetry::TraceContext;
+
+/// The histogram whose values have exemplars.
+pub const REQUEST_SECONDS: &str = "progress_http_request_seconds";
 
 #[derive(Debug)]
 pub struct HttpMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
+    exemplars: Exemplars,
     /// Requests whose answer has not been written yet.
     pub in_flight: IntGauge,
     /// Requests cut because the client was too slow.
@@ -31,10 +37,11 @@ impl HttpMetrics {
             "progress_http_old_names_total",
             "requests by a name that is on its way out: see docs/compatibility.md",
         );
-        let seconds = HistogramOpts::new("progress_http_request_seconds", "time to the head of the answer");
+        let seconds = HistogramOpts::new(REQUEST_SECONDS, "time to the head of the answer");
         Ok(Self {
             requests: register(registry, IntCounterVec::new(requests, &["method", "route", "status"]))?,
             seconds: register(registry, HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["method", "route"]))?,
+            exemplars: Exemplars::default(),
             in_flight: register(registry, IntGauge::new("progress_http_in_flight", "requests being answered"))?,
             slow_bodies: register(
                 registry,
@@ -71,6 +78,16 @@ impl HttpMetrics {
             }
         }
         all
+    }
+
+    /// Keeps a request that is told to a collector as an example of those that took as long.
+    pub fn remember(&self, method: &str, route: &str, seconds: f64, told: (TraceContext, DateTime<Utc>)) {
+        let (context, began) = told;
+        self.exemplars.remember(method, route, Exemplar { context, began, seconds });
+    }
+
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     /// Counts one answer. `route` is the matched pattern, never the path as sent.

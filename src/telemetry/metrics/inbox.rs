@@ -20,7 +20,7 @@ impl InboxMetrics {
             Opts::new("progress_inbox_messages_total", "commands of other services: `recorded`, `repeated`, `refused`");
         let delay =
             HistogramOpts::new("progress_inbox_delay_seconds", "time of a command from being sent to being settled")
-                .buckets([SECONDS, &[30.0, 60.0, 300.0]].concat());
+                .buckets([&SECONDS[..], &[30.0, 60.0, 300.0]].concat());
         let errors =
             IntCounter::new("progress_inbox_errors_total", "times that commands of other services could not be taken");
         Ok(Self {

@@ -9,6 +9,7 @@ mod auth;
 mod backup;
 mod clients;
 mod docs;
+mod exemplars;
 mod figures;
 mod forward;
 mod http;
@@ -34,7 +35,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, TextEncoder, proto::MetricFamily};
 
 use self::registry::Registry;
 
@@ -43,9 +44,10 @@ pub use self::{
     audit::AuditMetrics,
     auth::AuthMetrics,
     backup::BackupMetrics,
+    exemplars::{Exemplar, Exemplars},
     figures::Figures,
     forward::{ForwardMetrics, TOLD_APART},
-    http::HttpMetrics,
+    http::{HttpMetrics, REQUEST_SECONDS},
     inbox::InboxMetrics,
     ingest::IngestMetrics,
     jobs::JobMetrics,
@@ -164,7 +166,7 @@ impl Metrics {
 
     /// The few values that a person looks at, as they are now.
     pub fn figures(&self) -> Figures {
-        Figures::of(&self.registry.gather())
+        Figures::of(&self.families())
     }
 
     /// What each metric is, as a page of the documentation.
@@ -172,16 +174,21 @@ impl Metrics {
         docs::markdown(&self.registry.described())
     }
 
+    /// All values as they are now.
+    pub(super) fn families(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// All values in Prometheus' text format.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut page = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        TextEncoder::new().encode(&self.families(), &mut page)?;
         Ok(page)
     }
 }
 
 /// Seconds from half a millisecond to ten, fine where the targets lie.
-const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
+const SECONDS: [f64; 15] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Makes a metric and registers it in one go.
 fn register<C: prometheus::core::Collector + Clone + 'static>(

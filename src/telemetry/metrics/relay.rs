@@ -24,7 +24,7 @@ impl RelayMetrics {
             "progress_relay_delay_seconds",
             "time of an event from being stored or told to being acknowledged by the brokers",
         )
-        .buckets([SECONDS, &[30.0, 60.0, 300.0]].concat());
+        .buckets([&SECONDS[..], &[30.0, 60.0, 300.0]].concat());
         Ok(Self {
             sent: counter("progress_relay_sent_total", "events the brokers acknowledged")?,
             dead_letters: counter("progress_relay_dead_letters_total", "events that were too large for their topic")?,

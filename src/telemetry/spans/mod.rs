@@ -13,7 +13,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use reqwest::{Client, Url, header::HeaderMap};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -21,26 +20,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::span::{Kind, Value};
-use self::{sender::Sender, span::Finished, wire::Resource};
-use super::{Metrics, TraceContext};
+use self::{sender::Sender, span::Finished};
+use super::{Collector, Metrics, TraceContext};
 use crate::model::{Clock, Ids};
 
 /// Spans that wait for the collector: some seconds of a busy node, and a few MiB.
 const QUEUE: usize = 8_192;
 /// How long what waits at the end may take to go out.
 const LAST: Duration = Duration::from_secs(5);
-
-/// Where spans go, and which.
-pub struct Collector {
-    pub client: Client,
-    /// The whole address, `…/v1/traces`.
-    pub url: Url,
-    pub headers: HeaderMap,
-    /// Of the requests whose caller does not say.
-    pub ratio: f64,
-    /// Which of the nodes this one is.
-    pub node: String,
-}
 
 /// What makes spans. Clones share one queue; without a collector it is nothing.
 #[derive(Clone, Default)]
@@ -76,12 +63,11 @@ impl Traces {
     }
 
     /// Starts to send on the current runtime, which must be the main one.
-    pub fn start(collector: Collector, clock: &Clock, ids: &Ids, metrics: &Metrics) -> Self {
+    /// `ratio` of the requests are told of whose caller does not say.
+    pub fn start(collector: Collector, ratio: f64, (clock, ids): (&Clock, &Ids), metrics: &Metrics) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let ratio = collector.ratio;
-        let resource = Resource { node: collector.node.clone() };
-        let sender = Sender::new(collector, resource, metrics.clone(), stop.clone());
+        let sender = Sender::new(collector, metrics.clone(), stop.clone());
         let sending = Mutex::new(Some(tokio::spawn(sender.run(waiting))));
         let (clock, ids, metrics) = (clock.clone(), ids.clone(), metrics.clone());
         Self(Some(Arc::new(Open { queue, ratio, clock, ids, metrics, stop, sending })))
@@ -190,6 +176,11 @@ impl Span {
 
     pub fn is_none(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The same, and when it began.
+    pub fn begun(&self) -> Option<(TraceContext, DateTime<Utc>)> {
+        self.0.as_ref().map(|work| (work.told.context, work.told.start))
     }
 
     /// Calls it something that was not known when it began.

@@ -3,22 +3,17 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::{
-    StatusCode,
-    header::{CONTENT_TYPE, HeaderValue},
-};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Collector,
-    span::Finished,
-    wire::{self, Resource},
+use super::{span::Finished, wire};
+use crate::telemetry::{
+    Metrics,
+    collector::{Collector, Failure},
 };
-use crate::{model::causes, telemetry::Metrics};
 
 /// Spans in one request.
 const BATCH: usize = 512;
@@ -27,14 +22,11 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How often the same spans are sent, with pauses that double.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a request may take; a collector that is slower is as good as away.
-const ANSWER: Duration = Duration::from_secs(10);
 /// The least time between two lines of the log about what was lost.
 const QUIET: Duration = Duration::from_secs(60);
 
 pub(super) struct Sender {
     collector: Collector,
-    resource: Resource,
     metrics: Metrics,
     stop: CancellationToken,
     complaint: Complaint,
@@ -47,16 +39,10 @@ struct Complaint {
     why: String,
 }
 
-/// Why spans did not arrive, and whether it may help to send them again.
-struct Failure {
-    why: String,
-    may_pass: bool,
-}
-
 impl Sender {
-    pub fn new(collector: Collector, resource: Resource, metrics: Metrics, stop: CancellationToken) -> Self {
+    pub fn new(collector: Collector, metrics: Metrics, stop: CancellationToken) -> Self {
         let complaint = Complaint { at: None, lost: 0, why: "the queue was full".to_owned() };
-        Self { collector, resource, metrics, stop, complaint }
+        Self { collector, metrics, stop, complaint }
     }
 
     /// Runs until it is told to stop and everything that waited was sent once more.
@@ -91,12 +77,12 @@ impl Sender {
     }
 
     async fn deliver(&mut self, batch: &[Finished]) {
-        let body = Bytes::from(wire::encode(&self.resource, batch));
+        let body = Bytes::from(wire::encode(self.collector.resource(), batch));
         let (all, mut pause) = (batch.len() as u64, PAUSE);
         for attempt in 1..=TRIES {
-            match self.post(body.clone()).await {
-                Ok(rejected) => {
-                    let rejected = rejected.min(all);
+            match self.collector.post("v1/traces", body.clone()).await {
+                Ok(answer) => {
+                    let rejected = wire::rejected(&answer).min(all);
                     self.metrics.otlp.sent.inc_by(all - rejected);
                     return self.lose("refused", rejected, "the collector did not want some of them");
                 }
@@ -108,20 +94,6 @@ impl Sender {
                     return self.lose(if may_pass { "unreachable" } else { "refused" }, all, &why);
                 }
             }
-        }
-    }
-
-    /// Sends once; answers how many spans were not wanted.
-    async fn post(&self, body: Bytes) -> Result<u64, Failure> {
-        let Collector { client, url, headers, .. } = &self.collector;
-        let request = client.post(url.clone()).headers(headers.clone()).timeout(ANSWER);
-        let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        // The address may hold a secret.
-        let away = |error: reqwest::Error| Failure { why: causes::in_one_line(&error.without_url()), may_pass: true };
-        let answer = request.body(body).send().await.map_err(away)?;
-        match answer.status() {
-            status if status.is_success() => Ok(wire::rejected(&answer.bytes().await.map_err(away)?)),
-            status => Err(Failure { why: format!("it answers {status}"), may_pass: may_pass(status) }),
         }
     }
 
@@ -140,9 +112,4 @@ impl Sender {
             (*at, *told) = (Some(Instant::now()), lost);
         }
     }
-}
-
-/// As the protocol has it: whoever is busy or behind something that is down may take them later.
-fn may_pass(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }

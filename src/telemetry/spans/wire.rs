@@ -2,40 +2,20 @@
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
-    resource,
+    common::v1::{KeyValue, any_value},
+    resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
 };
 use prost::Message;
 
 use super::span::{Finished, Kind, Value};
-
-const SERVICE: &str = "progress-service";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Whose spans they are.
-#[derive(Clone, Debug)]
-pub(super) struct Resource {
-    pub node: String,
-}
-
-impl Resource {
-    fn attributes(&self) -> Vec<KeyValue> {
-        vec![
-            attribute("service.name", &SERVICE.into()),
-            attribute("service.version", &VERSION.into()),
-            attribute("service.instance.id", &self.node.as_str().into()),
-        ]
-    }
-}
+use crate::telemetry::collector::{attribute, scope};
 
 /// The body of a request with these spans.
-pub(super) fn encode(of: &Resource, spans: &[Finished]) -> Vec<u8> {
-    let scope = InstrumentationScope { name: SERVICE.to_owned(), version: VERSION.to_owned(), ..Default::default() };
+pub(super) fn encode(of: Resource, spans: &[Finished]) -> Vec<u8> {
     let spans = spans.iter().map(span).collect();
-    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..Default::default() }];
-    let resource = resource::v1::Resource { attributes: of.attributes(), ..Default::default() };
-    let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
+    let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, ..Default::default() }];
+    let resource_spans = vec![ResourceSpans { resource: Some(of), scope_spans, ..Default::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
@@ -64,18 +44,18 @@ fn span(told: &Finished) -> Span {
         .into(),
         start_time_unix_nano: start,
         end_time_unix_nano: start.saturating_add(lasted),
-        attributes: told.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+        attributes: told.attributes.iter().map(said).collect(),
         status: Some(Status { code: code.into(), ..Default::default() }),
         ..Default::default()
     }
 }
 
-fn attribute(name: &str, value: &Value) -> KeyValue {
+fn said((name, value): &(&'static str, Value)) -> KeyValue {
     let value = match value {
         Value::Text(text) => any_value::Value::StringValue(text.clone()),
         Value::Number(number) => any_value::Value::IntValue(*number),
     };
-    KeyValue { key: name.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    attribute(name, value)
 }
 
 #[cfg(test)]
@@ -87,6 +67,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::TraceContext;
+    use crate::telemetry::collector::resource;
 
     #[test]
     fn a_span_keeps_its_ids_times_and_words() {
@@ -101,7 +82,7 @@ mod tests {
             attributes: vec![("messaging.system", "kafka".into()), ("messaging.batch.message_count", 3_usize.into())],
             has_failed: true,
         };
-        let bytes = encode(&Resource { node: "n1".to_owned() }, &[told]);
+        let bytes = encode(resource("n1"), &[told]);
         let read = ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap();
         let span = &read.resource_spans[0].scope_spans[0].spans[0];
         assert_eq!(hex::encode(&span.trace_id), context.trace_id());

@@ -32,7 +32,8 @@ impl Collector {
         for part in [
             format!("receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{port}'}}}}}}}}"),
             "exporters: {debug: {verbosity: detailed}}".to_owned(),
-            "service: {telemetry: {metrics: {level: none}}, pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}"
+            "service: {telemetry: {metrics: {level: none}}, pipelines: {traces: {receivers: [otlp], exporters: [debug]}, \
+             metrics: {receivers: [otlp], exporters: [debug]}}}"
                 .to_owned(),
         ] {
             command.args(["--config", &format!("yaml:{part}")]);
