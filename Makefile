@@ -1,6 +1,6 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test gateway check bench site dist up down
+.PHONY: help run test soak gateway check bench site dist up down
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -11,6 +11,11 @@ run: ## build and serve on http://127.0.0.1:8080, with a database of its own und
 
 test: ## everything the tests need, then all tests, then stop it
 	@scripts/test
+
+soak: ## proofs that take long: a backfill of 3,000,000 rows under kills (docs/testing.md)
+	@scripts/install-tools build test
+	@TEST_SOAK_ROWS=$${TEST_SOAK_ROWS:-3000000} scripts/with-services cargo test --locked --test it -- --nocapture --test-threads 1 \
+		backfills::kills::
 
 gateway: ## lints and tests of the archive's gateway, whose engine takes long to build
 	@scripts/install-tools build test

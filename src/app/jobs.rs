@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{Database, backups::BeforeRelease, database, settings, tellings};
+use super::{
+    Database,
+    backfills::{backfill_runs, steps},
+    backups::BeforeRelease,
+    database, settings, tellings,
+};
 use crate::{
     archive::{
         Archive, ArchiveError, jobs as archive,
@@ -22,7 +27,7 @@ use crate::{
     erasure::{self, ErasureError, Erasures},
     migrate::{
         Module, Runner,
-        backfill::{self, Backfills, Task, file::Backfill},
+        backfill::{Task, file::Backfill},
         jobs::{Jobs, KIND},
         modules::File,
         shape::Effect,
@@ -169,7 +174,7 @@ pub fn kinds(
     kinds.extend(partition_kinds(has_brokers, &archive.metrics));
     kinds.extend(backup_kinds(&before));
     kinds.push(migration_runs(migrations, before));
-    kinds.push(backfill_runs(&migrations.backfills()));
+    kinds.push(backfill_runs(&migrations.backfills().with_steps(steps(&erasures.cold))));
     kinds.push(erasure_runs(erasures, archive));
     kinds.push(moves(residency, archive));
     kinds
@@ -358,22 +363,6 @@ pub fn known_to_plans(config: &Config, runner: &Runner) -> anyhow::Result<Known>
     let receivers = tellings::named(config)?.into_iter().map(|receiver| receiver.name).collect();
     let (backfills, comparisons) = (names(backfills), names(comparisons));
     Ok(Known { files: files.collect(), backfills, comparisons, tenants: Vec::new(), receivers })
-}
-
-/// Backfills are those of this node's files: another release has others.
-pub fn backfill_runs(backfills: &Backfills) -> JobKind {
-    let (digest, backfills) = (backfills.digest(), backfills.clone());
-    let step = move |job: std::sync::Arc<Context>| {
-        let backfills = backfills.clone();
-        async move {
-            Ok(match backfills.step(&job).await? {
-                backfill::Stepped::More => JobStep::More,
-                backfill::Stepped::Done(outcome) => JobStep::Done(outcome),
-                backfill::Stepped::Failed { why, outcome } => JobStep::Failed { why, outcome },
-            })
-        }
-    };
-    JobKind::new(backfill::KIND, step).of_plan(digest)
 }
 
 /// A run applies the files of this node: another release has others.

@@ -76,7 +76,9 @@ impl Archive {
         let own = self.installation().await?;
         let owner = Owner { installation: own.id, epoch: own.epoch.unsigned_abs() };
         let mut adopted = 0;
-        for segment in self.segments(None).await?.iter().filter(|one| one.state != State::Removed && one.epoch != own.epoch) {
+        for segment in
+            self.segments(None).await?.iter().filter(|one| one.state != State::Removed && one.epoch != own.epoch)
+        {
             self.store.check_lease().await?;
             let at = place(&segment.name);
             let manifest = match Manifest::load(&self.objects, &at, own.id).await {

@@ -89,6 +89,8 @@ impl Archive {
         let claim = self.claim().await?;
         for month in months {
             let gone = self.remove_month(&claim, tenant, *month).await?;
+            // They are elsewhere, not nowhere: a database from before, for which the tenant is at home here, must miss them.
+            segment::unsay_gone(&self.objects, &place(&Name { tenant, month: *month, revision: 0 })).await?;
             tracing::info!(%month, objects = gone.objects, bytes = gone.bytes, "a tenant that moved left the archive");
         }
         Ok(())
@@ -221,7 +223,12 @@ impl Archive {
     }
 
     /// What was begun and never counted: a whole segment that nothing was noted of, or parts alone.
-    pub(super) async fn remove_begun(&self, claim: &Claim, name: &Name, keys: &[(String, u64)]) -> Result<(), ArchiveError> {
+    pub(super) async fn remove_begun(
+        &self,
+        claim: &Claim,
+        name: &Name,
+        keys: &[(String, u64)],
+    ) -> Result<(), ArchiveError> {
         match segment::remove(&self.objects, &place(name), &claim.owner()).await {
             Ok(()) => {}
             Err(SegmentError::NotPublished(_)) => {}

@@ -25,6 +25,8 @@ pub struct Head {
     pub backfill: Option<String>,
     /// Which rows of that table still have to be done: a condition.
     pub remains: Option<String>,
+    /// What of this release does each of those rows, where no statement can.
+    pub step: Option<String>,
     /// `TABLE by COLUMN, …`: walked in the same way, and only looked at.
     pub compare: Option<String>,
     /// Which rows of that table are not as they should be: a condition.
@@ -98,6 +100,7 @@ pub fn parse(text: &str) -> Result<Head, HeadError> {
             .collect::<Result<_, _>>()?,
         backfill: one("Backfill").map(str::to_owned),
         remains: one("Remains").map(str::to_owned),
+        step: one("Step").map(str::to_owned),
         compare: one("Compare").map(str::to_owned),
         differs: one("Differs").map(str::to_owned),
         previous: match one("Previous") {
@@ -142,7 +145,7 @@ pub fn comments(text: &str) -> impl Iterator<Item = (u32, &str)> {
     lines.filter(|(_, said)| !said.is_empty())
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "Description",
     "Breaking",
     "Manual",
@@ -153,6 +156,7 @@ const KEYS: [&str; 12] = [
     "Compare",
     "Differs",
     "Remains",
+    "Step",
     "Previous",
     "Needed",
 ];

@@ -190,6 +190,7 @@ mod tests {
             remains: None,
             compare: None,
             differs: None,
+            step: None,
             previous: None,
             can_wait: false,
         };

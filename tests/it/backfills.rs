@@ -1,16 +1,21 @@
 //! Backfills: every row once however often they are broken off, heard when somebody pauses them, held by any sign of strain,
 //! and done only when nothing remains.
 
+mod kills;
+
 use std::{path::Path, time::Duration};
 
 use progress_service::{
     app,
     migrate::{
-        backfill::{Backfills, DeskError},
+        backfill::{Backfills, DeskError, Did, Steps},
         modules,
     },
     model::Ids,
-    store::{As, Store, platform::jobs},
+    store::{
+        As, Store, StoreError,
+        platform::{jobs, leases},
+    },
     telemetry::Metrics,
     worker::jobs::JobRunner,
 };
@@ -48,6 +53,14 @@ const COLOUR: &str = "-- Description: a colour for every thing
 
 UPDATE shop.things t SET colour = 'red', times = t.times + 1 FROM batch b
 WHERE (t.tenant_id, t.id) = (b.tenant_id, b.id);
+";
+const STEP: &str = "-- Description: a colour for every thing, by a step of the release
+-- Breaking: no
+-- Manual: yes
+-- Lock: none
+-- Backfill: shop.things by tenant_id, id
+-- Remains: colour IS NULL
+-- Step: colour
 ";
 const ROWS: i64 = 6_000;
 
@@ -87,7 +100,9 @@ async fn digest(app: &TestApp) -> String {
 }
 
 async fn listed(app: &TestApp) -> Value {
-    app.get("/api/v1/admin/backfills").await.expect(200).json()["data"][0].clone()
+    let all = app.get("/api/v1/admin/backfills").await.expect(200).json();
+    let ours = all["data"].as_array().unwrap().iter().find(|one| one["name"] == format!("{NAME}.sql"));
+    ours.unwrap_or_else(|| panic!("{all}")).clone()
 }
 
 async fn begin(app: &TestApp) -> Uuid {
@@ -109,14 +124,73 @@ async fn speed(app: &TestApp, percent: i32) {
     send(app.request(reqwest::Method::PUT, "/api/v1/admin/backfills/speed").json(&body)).await.expect(204);
 }
 
+/// What a release does to a thing where no statement can, though one could.
+fn steps() -> Steps {
+    Steps::default().with("colour", |job, row| {
+        let sql = format!(
+            "UPDATE shop.things SET colour = 'red', times = times + 1 WHERE tenant_id = {} AND id = {}",
+            row["tenant_id"].to_string().replace('"', "'"),
+            row["id"]
+        );
+        Box::pin(async move {
+            let done = job.store.run_tx("colour_one", As::Worker, |tx| {
+                let sql = &sql;
+                Box::pin(async move {
+                    leases::check(tx).await?;
+                    Ok::<_, StoreError>(tx.execute(sql, &[]).await?)
+                })
+            });
+            done.await.map(|_| Did::Row)
+        })
+    })
+}
+
 /// A runner of this test's own that does backfills, with short leases.
 fn runner(store: &Store, plugins: &Path) -> (JobRunner, Backfills) {
     let metrics = Metrics::new().unwrap();
     let files = modules::all(&[plugins.to_owned()]).unwrap();
-    let backfills = Backfills::new(store, &files, &Ids::random(), &metrics, None);
+    let backfills = Backfills::new(store, &files, &Ids::random(), &metrics, None).with_steps(steps());
     let kinds = vec![app::backfill_runs(&backfills)];
     let node = progress_service::model::Ids::random().uuid().to_string();
     (JobRunner::new(store.clone(), metrics, &node, kinds).with_term(Duration::from_millis(400)), backfills)
+}
+
+async fn every_row_exactly_once(db: TestDatabase, file: &str, rows: i64) {
+    let folder = plugins(TABLE, file);
+    let app = started(db, folder.path()).await;
+    app.stop_loops().await;
+    fill(&app, 1, rows).await;
+    let store = Store::open(&app.db.store_settings()).unwrap();
+    let (_, backfills) = runner(&store, folder.path());
+    backfills.set_speed(NAME, 20, "a test").await.unwrap();
+    let id = backfills.start(NAME, false, "a test").await.unwrap();
+    let (mut broken_off, mut lives) = (0, 0);
+    loop {
+        // Each life is another node; it is broken off wherever it is after another while.
+        let (runner, _) = runner(&store, folder.path());
+        let Some(taken) = runner.take(Some(id)).await.unwrap() else {
+            let job = store.run_tx("look", As::Worker, |tx| Box::pin(jobs::get(tx, id))).await.unwrap().unwrap();
+            if job.state.is_over() {
+                assert_eq!(job.error, None);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Longer from life to life: on a slow machine too the next batch comes in the end.
+        lives += 1;
+        let while_it_lives = Duration::from_millis(60 + 20 * lives);
+        let stop = CancellationToken::new();
+        broken_off += u32::from(tokio::time::timeout(while_it_lives, runner.work(taken, &stop)).await.is_err());
+    }
+    assert!(broken_off > 2, "it was over too soon to be tried");
+    assert_eq!((count(&app, "times = 1 AND colour = 'red'").await, count(&app, "true").await), (rows, rows));
+    let verified = listed(&app).await;
+    assert_eq!((&verified["state"], &verified["digest"]), (&json!("verified"), &json!(digest(&app).await)));
+    let changed = verified["changed"].as_i64().unwrap();
+    // A place is kept with what a statement did up to it; a step may be done, and its node gone.
+    assert!(if file == STEP { (1..=rows).contains(&changed) } else { changed == rows }, "{changed} of {rows}");
+    store.close();
 }
 
 on_each_server! {
@@ -143,39 +217,23 @@ on_each_server! {
     }
 
     async fn broken_off_anywhere_it_does_every_row_exactly_once(db: TestDatabase) {
-        let folder = plugins(TABLE, COLOUR);
+        every_row_exactly_once(db, COLOUR, 5 * ROWS).await;
+    }
+
+    async fn a_step_of_the_release_does_so_too(db: TestDatabase) {
+        every_row_exactly_once(db, STEP, 300).await;
+    }
+
+    async fn a_step_that_this_release_does_not_have_is_told_and_nothing_is_done(db: TestDatabase) {
+        let folder = plugins(TABLE, STEP);
         let app = started(db, folder.path()).await;
-        app.stop_loops().await;
-        fill(&app, 1, 5 * ROWS).await;
-        let store = Store::open(&app.db.store_settings()).unwrap();
-        let (_, backfills) = runner(&store, folder.path());
-        backfills.set_speed(NAME, 20, "a test").await.unwrap();
-        let id = backfills.start(NAME, false, "a test").await.unwrap();
-        let (mut broken_off, mut lives) = (0, 0);
-        loop {
-            // Each life is another node; it is broken off wherever it is after another while.
-            let (runner, _) = runner(&store, folder.path());
-            let Some(taken) = runner.take(Some(id)).await.unwrap() else {
-                let job = store.run_tx("look", As::Worker, |tx| Box::pin(jobs::get(tx, id))).await.unwrap().unwrap();
-                if job.state.is_over() {
-                    assert_eq!(job.error, None);
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            // Longer from life to life: on a slow machine too the next batch comes in the end.
-            lives += 1;
-            let while_it_lives = Duration::from_millis(60 + 20 * lives);
-            let stop = CancellationToken::new();
-            broken_off += u32::from(tokio::time::timeout(while_it_lives, runner.work(taken, &stop)).await.is_err());
-        }
-        assert!(broken_off > 2, "it was over too soon to be tried");
-        assert_eq!((count(&app, "times = 1 AND colour = 'red'").await, count(&app, "true").await), (5 * ROWS, 5 * ROWS));
-        let verified = listed(&app).await;
-        assert_eq!((&verified["state"], &verified["digest"]), (&json!("verified"), &json!(digest(&app).await)));
-        assert_eq!(verified["changed"], json!(5 * ROWS), "a place is kept with what was done up to it");
-        store.close();
+        fill(&app, 1, 10).await;
+        begin(&app).await;
+        let failed = reaches(&app, "failed").await;
+        let id = failed["jobId"].as_str().unwrap();
+        let job = app.get(&format!("/api/v1/admin/jobs/{id}")).await.expect(200).json();
+        assert!(job["error"].as_str().unwrap().contains("has no step \"colour\""), "{job}");
+        assert_eq!(count(&app, "times <> 0").await, 0);
     }
 
     async fn a_pause_is_heard_before_the_next_batch_and_what_came_behind_its_back_is_done_after_all(db: TestDatabase) {
@@ -280,8 +338,12 @@ on_the_newest_server! {
         assert_eq!((code, &lines[0]["speed"]), (Some(0), &json!(50)), "{why}");
         let (code, lines, why) = run(&["run", NAME, "--follow"]);
         assert_eq!((code, &lines.last().unwrap()["state"]), (Some(0), &json!("succeeded")), "{why}");
-        let (code, lines, _) = run(&["list"]);
-        assert_eq!((code, &lines[0]["state"], &lines[0]["rows"]), (Some(0), &json!("verified"), &json!(2_000)));
+        let ours = || {
+            let all = run(&["list"]).1;
+            all.into_iter().find(|line| line["name"] == format!("{NAME}.sql")).unwrap()
+        };
+        let listed = ours();
+        assert_eq!((code, &listed["state"], &listed["rows"]), (Some(0), &json!("verified"), &json!(2_000)));
         assert_eq!(count(&app, "times = 1").await, 2_000);
         for (bad, code, word) in [
             (&["run", NAME][..], 1, "--again"),
@@ -294,7 +356,7 @@ on_the_newest_server! {
         }
         // Another text under the same name was never verified.
         std::fs::write(folder.path().join("shop/DM001_colour.sql"), COLOUR.replace("'red'", "'blue'")).unwrap();
-        assert_eq!(run(&["list"]).1[0]["state"], json!("changed"));
+        assert_eq!(ours()["state"], json!("changed"));
         // What the linter would not let a migration do no backfill does.
         std::fs::write(folder.path().join("shop/DM001_colour.sql"), COLOUR.replace("UPDATE shop.things", "UPDATE things")).unwrap();
         let (code, _, why) = run(&["run", NAME]);

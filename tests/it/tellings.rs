@@ -6,7 +6,13 @@ use progress_service::model::{Clock, Ids};
 use serde_json::{Value, json};
 
 use self::ear::{Ear, Mode, Request};
-use crate::support::{app::TestApp, background, kafka, patience, pg::TestDatabase, process::command, schemas};
+use crate::support::{
+    app::TestApp,
+    background, kafka, patience,
+    pg::TestDatabase,
+    process::{Service, command},
+    schemas,
+};
 
 const SECRET: &str = "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
 const ROOT: &str = "/api/v1/admin/rollouts";
@@ -180,6 +186,53 @@ on_the_newest_server! {
             heard => Err(format!("{heard:?}")),
         })
         .await;
+    }
+}
+
+/// Nodes that are killed while they tell, before there is one that lives.
+const LIVES: usize = 6;
+
+on_the_newest_server! {
+    async fn nodes_that_are_killed_while_they_tell_leave_nothing_out_and_keep_the_order(db: TestDatabase) {
+        let stage = Stage::by_hand(db).await;
+        stage.begin();
+        let mut all = vec!["started".to_owned()];
+        for what in ["pause", "resume"].into_iter().cycle().take(2 * LIVES) {
+            stage.act(what).await;
+            all.push(format!("{what}d"));
+        }
+        stage.app.post(&format!("{ROOT}/a-change/abort"), &json!({"reason": "enough"})).await.expect(200);
+        all.push("aborted".to_owned());
+        let variables = stage.app.variables([("PROGRESS_ROLLOUT_RECEIVERS", stage.receivers.clone())]);
+        let mut variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        variables.retain(|(name, _)| *name != "PROGRESS_DATA_DIR");
+        for life in 0..LIVES {
+            // Every other one dies while it waits for an answer, the others somewhere behind a question.
+            stage.ops.is(if life % 2 == 0 { Mode::Silent } else { Mode::Answers(204) });
+            let asked = stage.ops.tried().len();
+            let mut node = Service::start(&variables).await;
+            patience::until("ops is asked", async || if stage.ops.tried().len() > asked { Ok(()) } else { Err("not yet") }).await;
+            node.process.kill();
+            stage.ops.is(Mode::Answers(204));
+            stage.sql("UPDATE platform.leases SET expires_at = '-infinity'").await;
+        }
+        let _node = Service::start(&variables).await;
+        for ear in [&stage.ops, &stage.chat] {
+            patience::until("everything is told", async || match ear.words_once() {
+                heard if heard == all => Ok(()),
+                heard => Err(format!("{heard:?}")),
+            }).await;
+        }
+        patience::until("and noted", async || match stage.told("ops").await {
+            ops if ops["state"] == "told" && ops["told"] == all.len() => Ok(()),
+            ops => Err(ops),
+        }).await;
+        let tried = stage.ops.tried();
+        let mut bodies = std::collections::HashMap::new();
+        for request in &tried {
+            assert_eq!(bodies.entry(request.id().to_owned()).or_insert(&request.body), &&request.body, "the same at every try");
+        }
+        assert!(tried.len() > all.len(), "somebody was killed in between: {} of {}", tried.len(), all.len());
     }
 }
 

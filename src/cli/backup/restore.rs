@@ -241,7 +241,10 @@ fn say_caught_up(caught_up: &CaughtUp, json: bool) {
     }
     say!("archived months since the backup: {replaced} written anew, {gone} with nothing left, {found} written down");
     if !lost.is_empty() {
-        say!("not in the archive any more, and nobody said that they may go (`progress-service archive verify`): {}", lost.join(", "));
+        say!(
+            "not in the archive any more, and nobody said that they may go (`progress-service archive verify`): {}",
+            lost.join(", ")
+        );
     }
 }
 

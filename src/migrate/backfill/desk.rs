@@ -13,6 +13,7 @@ use super::{
     file::Backfill,
     pace::Around,
     run::{self, Asked, Stepped},
+    steps::Steps,
 };
 use crate::{
     model::Ids,
@@ -90,13 +91,20 @@ pub struct Backfills {
     /// Where the data of an embedded server lie.
     disk: Option<PathBuf>,
     latencies: Arc<Mutex<Latencies>>,
+    steps: Steps,
 }
 
 impl Backfills {
     pub fn new(store: &Store, modules: &[Module], ids: &Ids, metrics: &Metrics, disk: Option<PathBuf>) -> Self {
         let all = modules.iter().flat_map(|module| module.backfills.iter().cloned()).collect();
-        let latencies = Arc::default();
-        Self { store: store.clone(), all, ids: ids.clone(), metrics: metrics.clone(), disk, latencies }
+        let (latencies, steps) = (Arc::default(), Steps::default());
+        Self { store: store.clone(), all, ids: ids.clone(), metrics: metrics.clone(), disk, latencies, steps }
+    }
+
+    /// The same, able to do what no statement can.
+    #[must_use]
+    pub fn with_steps(self, steps: Steps) -> Self {
+        Self { steps, ..self }
     }
 
     /// Of all backfills: a node with others does others.
@@ -204,7 +212,7 @@ impl Backfills {
     pub async fn step(&self, job: &Context) -> Result<Stepped, StoreError> {
         let asked: Asked = job.parameters()?;
         match self.find(&asked.module, &asked.file).filter(|one| one.checksum == asked.checksum) {
-            Some(backfill) => run::step(job, backfill, |log| self.around(log)).await,
+            Some(backfill) => run::step(job, (backfill, &self.steps), |log| self.around(log)).await,
             None => {
                 let why = format!("{}/{} is another file than was asked for", asked.module, asked.file);
                 Ok(Stepped::Failed { why, outcome: Value::Null })

@@ -13,6 +13,8 @@ use super::super::{
 pub enum Task {
     /// This, to the rows of `batch`; then it is looked at.
     Fill(String),
+    /// This step of the release, to each row that remains; then it is looked at.
+    Step(String),
     /// It is looked at.
     Compare,
 }
@@ -20,7 +22,7 @@ pub enum Task {
 impl Task {
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Fill(_) => "backfill",
+            Self::Fill(_) | Self::Step(_) => "backfill",
             Self::Compare => "comparison",
         }
     }
@@ -58,6 +60,12 @@ pub enum BackfillError {
     Condition(&'static str, String),
     #[error("a comparison changes nothing: its file is a head alone, and this holds {0} statements")]
     Changes(usize),
+    #[error("`-- Step:` does the rows of a backfill; a comparison only looks")]
+    NoStep,
+    #[error(
+        "a backfill does its rows by a step or by a statement: its file is a head alone, and this holds {0} statements"
+    )]
+    StepAnd(usize),
     #[error("a backfill is one UPDATE or INSERT statement, and this holds {0}")]
     Statement(String),
     #[error("the statement of a backfill works on the rows of `batch`, which this one does not name")]
@@ -82,7 +90,7 @@ impl Backfill {
         let rows = format!("SELECT {keys} FROM {table} t WHERE ({remains}) LIMIT 1");
         match &self.task {
             Task::Fill(statement) => format!("WITH batch AS MATERIALIZED ({rows})\n{statement};\n"),
-            Task::Compare => format!("{rows};\n"),
+            Task::Step(_) | Task::Compare => format!("{rows};\n"),
         }
     }
 
@@ -108,9 +116,11 @@ pub fn read(module: &str, name: &Name, head: &Head, text: &str) -> Result<Backfi
     if condition.is_empty() || [";", "--", "/*"].iter().any(|mark| condition.contains(mark)) {
         return Err(BackfillError::Condition(rule, condition.to_owned()));
     }
-    let task = match head.compare {
-        Some(_) => compares(text)?,
-        None => fills(&table, text)?,
+    let task = match (&head.compare, &head.step) {
+        (Some(_), Some(_)) => return Err(BackfillError::NoStep),
+        (Some(_), None) => compares(text)?,
+        (None, Some(step)) => does(step, text)?,
+        (None, None) => fills(&table, text)?,
     };
     Ok(Backfill {
         module: module.to_owned(),
@@ -128,6 +138,13 @@ fn compares(text: &str) -> Result<Task, BackfillError> {
     match statements::split(text).len() {
         0 => Ok(Task::Compare),
         some => Err(BackfillError::Changes(some)),
+    }
+}
+
+fn does(step: &str, text: &str) -> Result<Task, BackfillError> {
+    match statements::split(text).len() {
+        0 => Ok(Task::Step(step.to_owned())),
+        some => Err(BackfillError::StepAnd(some)),
     }
 }
 
@@ -205,6 +222,17 @@ mod tests {
             assert!(why.contains(word), "{head}: {why}");
         }
         assert!(parsed("101_same.sql", head, "").unwrap_err().contains("`-- Compare:` stands in data files"));
+    }
+
+    #[test]
+    fn a_step_stands_in_a_head_alone() {
+        let head = "-- Backfill: ledger.statements by stored\n-- Remains: a\n-- Step: count";
+        let read = parsed("DM003_count.sql", head, "").unwrap();
+        assert_eq!((read.task.name(), &read.task), ("backfill", &Task::Step("count".to_owned())));
+        assert!(parsed("DM003_count.sql", head, UPDATE).unwrap_err().contains("holds 1 statements"));
+        let head = "-- Compare: a.b by c\n-- Differs: a\n-- Step: count";
+        assert!(parsed("DM003_count.sql", head, "").unwrap_err().contains("only looks"));
+        assert!(parsed("DM003_count.sql", "-- Step: count", "").unwrap_err().contains("must be SCHEMA.TABLE"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     file::{Backfill, Task},
     pace::{self, Around},
+    steps::{Did, Steps},
 };
 use crate::store::{
     As, StoreError,
@@ -60,7 +61,7 @@ const STILL: Duration = Duration::from_millis(250);
 /// Does one batch. `around` tells what is known beside the database's own answers, from the bytes of log a second.
 pub async fn step(
     job: &Context,
-    backfill: &Backfill,
+    (backfill, steps): (&Backfill, &Steps),
     around: impl Fn(Option<f64>) -> Around,
 ) -> Result<Stepped, StoreError> {
     let mut place: Place = job.checkpoint()?.unwrap_or_default();
@@ -87,7 +88,19 @@ pub async fn step(
         return Ok(Stepped::More);
     }
     let began = Instant::now();
-    let part = batch(job, backfill, &walk, &place).await?;
+    let part = match &backfill.task {
+        Task::Step(name) if !place.looking => match row(job, (name, steps), &walk, &place).await? {
+            Ok(part) => part,
+            Err(Did::Failed(why)) => return Ok(Stepped::Failed { why, outcome: json!({ "rows": place.rows }) }),
+            Err(Did::Later(why)) => {
+                tell(job, backfill, &place, &[why], speed);
+                rest(job, STILL).await;
+                return Ok(Stepped::More);
+            }
+            Err(Did::Row) => Part::default(),
+        },
+        _ => batch(job, backfill, &walk, &place).await?,
+    };
     let took = began.elapsed();
     if part.rows == 0 {
         return ended(job, backfill, place).await;
@@ -118,6 +131,30 @@ async fn begin(
     Ok(None)
 }
 
+/// The next row that remains, by a step of the release; then the place after it. A step that was broken off finds the same row again, as
+/// long as that remains.
+async fn row(
+    job: &Context,
+    (name, steps): (&str, &Steps),
+    walk: &Walk<'_>,
+    place: &Place,
+) -> Result<Result<Part, Did>, StoreError> {
+    let began = Instant::now();
+    let look = job
+        .store
+        .run_tx("backfill_next", As::Worker, |tx| Box::pin(backfills::remaining(tx, walk, place.after.as_ref())));
+    let Some(row) = look.await? else { return Ok(Ok(Part::default())) };
+    match steps.perform(name, job, row.clone()).await? {
+        Did::Row => {}
+        other => return Ok(Err(other)),
+    }
+    let part = Part { rows: 1, changed: 1, last: Some(row), digest: None };
+    // Of rows alone that a step does one by one; the size is that of batches which are looked at.
+    let after = Place { size: place.size, ..place.after_part(&part, began.elapsed()) };
+    job.save_alone(&after).await?;
+    Ok(Ok(part))
+}
+
 /// The batch and the place after it, together or not at all.
 async fn batch(job: &Context, backfill: &Backfill, walk: &Walk<'_>, place: &Place) -> Result<Part, StoreError> {
     job.store
@@ -130,7 +167,9 @@ async fn batch(job: &Context, backfill: &Backfill, walk: &Walk<'_>, place: &Plac
                     Task::Fill(statement) if !place.looking => {
                         backfills::fill(tx, walk, statement, after, place.size).await?
                     }
-                    Task::Fill(_) | Task::Compare => backfills::look(tx, walk, after, place.size).await?,
+                    Task::Fill(_) | Task::Step(_) | Task::Compare => {
+                        backfills::look(tx, walk, after, place.size).await?
+                    }
                 };
                 if part.rows > 0 {
                     job.save(tx, &place.after_part(&part, began.elapsed())).await?;
@@ -210,8 +249,8 @@ fn since(place: &Place, health: &Health) -> Option<f64> {
 fn tell(job: &Context, backfill: &Backfill, place: &Place, held: &[String], speed: i32) {
     let doing = match (&backfill.task, place.looking) {
         (Task::Compare, _) => "comparing",
-        (Task::Fill(_), true) => "looking at what was done",
-        (Task::Fill(_), false) => "filling",
+        (_, true) => "looking at what was done",
+        (_, false) => "filling",
     };
     let note = if held.is_empty() { doing.to_owned() } else { format!("stands still: {}", held.join("; ")) };
     let count = |number: i64| u64::try_from(number).unwrap_or(0);

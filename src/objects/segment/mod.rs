@@ -40,7 +40,7 @@ pub use publish::{adopt, clear, publish, published, published_of, remove};
 pub use read::{Scan, Segment};
 pub use row::Row;
 pub use schema::{FORMAT, Sizes};
-pub use since::{Since, say_gone, since};
+pub use since::{Since, say_gone, since, unsay_gone};
 pub use source::Reads;
 pub use verify::{Published, Verified, audit, verify};
 pub use write::{Staged, Writer, Writing};

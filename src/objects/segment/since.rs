@@ -61,3 +61,9 @@ pub async fn say_gone(objects: &Objects, place: &Place, owner: &Owner) -> Result
     let text = serde_json::to_vec(&word).map_err(|error| SegmentError::encoding(&key, error))?;
     objects.put(&key, Bytes::from(text)).await.map_err(|source| SegmentError::writing(&key, source))
 }
+
+/// Takes that back.
+pub async fn unsay_gone(objects: &Objects, place: &Place) -> Result<(), SegmentError> {
+    let key = place.gone();
+    objects.delete(&key).await.map_err(|source| SegmentError::Storage { key, doing: "removed", source })
+}

@@ -133,8 +133,9 @@ pub async fn register(tx: &Tx<'_>, begun: &Begun) -> Result<(), StoreError> {
     leases::check(tx).await?;
     let (tenant, month, revision) = keys(&begun.name)?;
     let Begun { installation, epoch, retention_class, clean: Clean { stamp, finished }, .. } = begun;
-    let made =
-        tx.query_opt(BEGIN, &[&tenant, &month, &revision, installation, epoch, retention_class, stamp, finished]).await?;
+    let made = tx
+        .query_opt(BEGIN, &[&tenant, &month, &revision, installation, epoch, retention_class, stamp, finished])
+        .await?;
     if made.is_none() {
         let detail = format!("revision {revision} of {} is not staged any more", begun.name.month);
         return Err(StoreError::Shape { name: "segments", detail });

@@ -130,6 +130,21 @@ pub async fn look(tx: &Tx<'_>, walk: &Walk<'_>, after: Option<&Value>, size: i64
     Ok(Part { rows, changed, last: Some(last), digest: Some(digest) })
 }
 
+/// The first row behind a place that remains, by the columns it is walked by.
+pub async fn remaining(tx: &Tx<'_>, walk: &Walk<'_>, after: Option<&Value>) -> Result<Option<Value>, StoreError> {
+    let (columns, place, table, remains) = (walk.columns(), walk.place(), walk.table, walk.remains);
+    let sql = |behind: &str| {
+        format!(
+            "/* backfills::remaining */ SELECT {place} AS row FROM {table} t WHERE ({remains}){behind} ORDER BY {columns} LIMIT 1"
+        )
+    };
+    let row = match after {
+        None => tx.query_opt(&sql(""), &[]).await?,
+        Some(after) => tx.query_opt(&sql(&format!(" AND {}", walk.beyond(">", 1))), &[after]).await?,
+    };
+    row.map(|row| column(&row, "row")).transpose()
+}
+
 /// How many rows come next, and the place of the last of them.
 async fn next(
     tx: &Tx<'_>,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     archived::objects,
     erasure::{ANN, by_mbox, erase, march},
-    support::{app::TestApp, background, months},
+    support::{app::TestApp, background, months, patience},
     xapi::{id, identified, voiding},
 };
 
@@ -138,6 +138,25 @@ on_each_server! {
         assert_eq!((counts(&app).await, since(&app).await), (vec!["initialized|c|3".to_owned()], Some(before)));
         mend(&app).await;
         assert_eq!((counts(&app).await, since(&app).await), (vec!["initialized|c|4".to_owned()], None));
+    }
+
+    async fn what_nobody_counted_is_counted_by_the_backfill_that_comes_with_the_release(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        store(&app, &[in_course(1, "initialized", "c"), in_course(2, "initialized", "c")]).await;
+        let forgotten = "TRUNCATE progress.activity, progress.activity_counted, progress.learner_days";
+        app.db.superuser().await.batch_execute(forgotten).await.unwrap();
+        store(&app, &[in_course(3, "initialized", "c"), voiding(&id(20), &id(1))]).await;
+        since(&app).await.expect("two are not counted");
+        let name = "progress/DM001_count_activity.sql";
+        app.post("/api/v1/admin/backfills/run", &json!({"name": name})).await.expect(202);
+        let done = patience::until("the backfill", async || {
+            let all = app.get("/api/v1/admin/backfills").await.expect(200).json();
+            let found = all["data"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+            if found["state"] == "verified" { Ok(found) } else { Err(found) }
+        }).await;
+        assert_eq!((&done["rows"], &done["changed"]), (&json!(1), &json!(1)), "one tenant");
+        assert_eq!((counts(&app).await, since(&app).await), (vec!["initialized|c|2".to_owned()], None));
+        assert_eq!(differences(&app).await, Vec::<String>::new());
     }
 
     async fn after_an_erasure_a_number_of_few_is_still_not_told(db: TestDatabase) {

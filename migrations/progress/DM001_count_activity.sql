@@ -1,0 +1,8 @@
+-- Description: activity is counted from the first statement on, also of tenants from before it was counted
+-- Breaking: no
+-- Manual: no
+-- Lock: none
+-- Previous: serves
+-- Backfill: progress.projection_cursors by tenant_id
+-- Remains: t.position > 'epoch' AND NOT EXISTS (SELECT FROM progress.activity_counted c WHERE c.tenant_id = t.tenant_id AND c.until = t.position AND c.since = 'epoch')
+-- Step: count_activity
