@@ -1,3 +1,5 @@
+-- progress: allow definer-revoked because a function that is replaced keeps who may call it
+
 CREATE OR REPLACE FUNCTION ledger.was_erased_since(of_month date, since bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
