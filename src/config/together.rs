@@ -113,7 +113,11 @@ mod tests {
         for (name, value, why) in [
             ("PROGRESS_AUTH_ISSUER", None, "auth.issuer: is missing beside pages.oidc_client_id: set it"),
             ("PROGRESS_PUBLIC_URL", None, "public_url: is missing beside pages.oidc_client_id: set it"),
-            ("PROGRESS_PUBLIC_URL", Some("http://lrs.example"), "public_url: http:// reaches only hosts of a private network"),
+            (
+                "PROGRESS_PUBLIC_URL",
+                Some("http://lrs.example"),
+                "public_url: http:// reaches only hosts of a private network",
+            ),
             ("PROGRESS_PUBLIC_URL", Some("lrs.example"), "public_url: expected a URL"),
             ("PROGRESS_PAGES_OIDC_CLIENT_ID", None, "pages.oidc_client_id: is missing beside pages.oidc_client_secret"),
             ("PROGRESS_PAGES_OIDC_SCOPES", Some("profile"), "pages.oidc_scopes: must have openid among its names"),

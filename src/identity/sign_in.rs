@@ -177,8 +177,9 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_over_after_ten_minutes() {
-        let (held, at) =
-            (held("ab.1900000000./admin"), |seconds: i64| DateTime::from_timestamp(1_900_000_000 + seconds, 0).unwrap());
+        let (held, at) = (held("ab.1900000000./admin"), |seconds: i64| {
+            DateTime::from_timestamp(1_900_000_000 + seconds, 0).unwrap()
+        });
         let pending = Pending::read(&held).unwrap();
         assert!(!pending.is_over(at(599)) && pending.is_over(at(600)));
     }
