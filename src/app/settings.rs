@@ -8,7 +8,8 @@ use crate::{
     archive::plan::Schedule,
     config::Config,
     embedded,
-    identity::{self, IdentitySettings, IssuerSettings},
+    http::pages,
+    identity::{self, ClientSettings, IdentitySettings, IssuerSettings},
     ingest::IngestSettings,
     migrate,
     objects::shelf::ShelfSettings,
@@ -51,12 +52,24 @@ pub fn identity(config: &Config) -> IdentitySettings {
         pause: auth.jwks_pause,
         ca_file: auth.ca_file.clone(),
         allow_http: auth.allow_http,
+        client: client(config),
     });
     IdentitySettings {
         account_home_page: auth.account_home_page.clone(),
         credential_cache: auth.credential_cache,
         issuer,
     }
+}
+
+/// As which client people sign in to the pages.
+fn client(config: &Config) -> Option<ClientSettings> {
+    let (pages, url) = (&config.pages, config.service.public_url.as_ref()?);
+    Some(ClientSettings {
+        id: pages.oidc_client_id.clone()?,
+        secret: pages.oidc_client_secret.clone(),
+        scopes: pages.oidc_scopes.clone(),
+        redirect: format!("{}{}", url.trim_end_matches('/'), pages::CALLBACK),
+    })
 }
 
 /// When months leave.

@@ -24,6 +24,9 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     ask("auth.issuer", config.auth.issuer.as_deref(), web);
     ask("auth.jwks_url", config.auth.jwks_url.as_deref(), web);
     ask("auth.account_home_page", Some(&config.auth.account_home_page), absolute);
+    if config.pages.oidc_client_id.is_some() {
+        ask("public_url", config.service.public_url.as_deref(), reached_by_browsers);
+    }
     ask("residency.cells", config.residency.cells.as_ref().map(Secret::expose), |text| cells::read(text).map(drop));
     ask("forward.targets", config.forward.targets.as_ref().map(Secret::expose), |text| targets::read(text).map(drop));
     ask("rollout.receivers", config.rollout.receivers.as_ref().map(Secret::expose), |text| {
@@ -71,6 +74,12 @@ fn web(text: &str) -> Result<(), String> {
         Ok(url) if WEB.contains(&url.scheme()) && url.has_host() => Ok(()),
         _ => Err("expected a URL that begins with http:// or https:// and names a host".to_owned()),
     }
+}
+
+/// A code that people come back with is worth a session: it goes over TLS, or stays on this machine.
+fn reached_by_browsers(text: &str) -> Result<(), String> {
+    web(text)?;
+    receivers::is_fit(text).map_err(str::to_owned)
 }
 
 fn absolute(text: &str) -> Result<(), String> {

@@ -22,8 +22,8 @@ keys! {
         pg_bin: Option<PathBuf> = "",
         /// `key:secret` of a credential with all scopes, made for the default tenant if it is not there.
         bootstrap_credential: Option<Secret> = "",
-        /// URL under which assignable units reach this service, for the fetch URLs of launches; absent means the one under
-        /// which the LMS has reached it.
+        /// URL under which assignable units and browsers reach this service, for the fetch URLs of launches and for the pages; absent
+        /// means the one under which whoever asks has reached it.
         public_url: Option<String> = "",
         /// Which log lines are written: a level (`info`) or a filter (`info,progress_service::store=debug`).
         log: String = "info",
@@ -256,6 +256,16 @@ keys! {
         account_home_page: String = "http://progress.invalid/credentials",
         /// How long a checked key and secret is remembered, and so how long a revoked one may still work.
         credential_cache: Duration = "30s",
+    }
+    /// Signing in to the pages through `auth.issuer` ([admin.md](admin.md#through-an-openid-provider)); without a client only keys do.
+    "pages." pages: PagesSignIn {
+        /// The client that the issuer knows these pages as. It also takes `auth.issuer` and `public_url`: the issuer sends browsers back to
+        /// `/admin/sign-in/oidc/callback` below that.
+        oidc_client_id: Option<String> = "",
+        /// Secret of that client; absent means a public client, which PKCE protects alone.
+        oidc_client_secret: Option<Secret> = "",
+        /// What is asked for: `openid`, and whatever brings the claims `tid` and `scope` or `scp` into ID tokens, with spaces between.
+        oidc_scopes: String = "openid",
     }
     /// Transcripts that are printed.
     "transcript." transcript: Transcript {

@@ -22,6 +22,26 @@ impl Config {
                 "auth.issuer",
                 "set it and auth.audience or neither",
             ),
+            (
+                self.pages.oidc_client_id.is_none() || self.auth.issuer.is_some(),
+                "auth.issuer",
+                "is missing beside pages.oidc_client_id: set it, and auth.audience, to the issuer that people sign in with",
+            ),
+            (
+                self.pages.oidc_client_id.is_none() || self.service.public_url.is_some(),
+                "public_url",
+                "is missing beside pages.oidc_client_id: set it to where browsers find this service, such as https://lrs.example",
+            ),
+            (
+                self.pages.oidc_client_id.is_some() || self.pages.oidc_client_secret.is_none(),
+                "pages.oidc_client_id",
+                "is missing beside pages.oidc_client_secret",
+            ),
+            (
+                self.pages.oidc_scopes.split_whitespace().any(|scope| scope == "openid"),
+                "pages.oidc_scopes",
+                "must have openid among its names",
+            ),
             (self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_user.is_some(), "kafka.sasl_user", "is missing"),
             (
                 self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_password.is_some(),
@@ -67,4 +87,45 @@ impl Config {
 
 fn is_key_and_secret(text: &str) -> bool {
     text.split_once(':').is_some_and(|(key, secret)| !key.is_empty() && !secret.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Environment, read};
+
+    #[test]
+    fn a_second_way_in_to_the_pages_says_what_it_lacks() {
+        let whole = [
+            ("PROGRESS_AUTH_ISSUER", "https://id.example"),
+            ("PROGRESS_AUTH_AUDIENCE", "progress"),
+            ("PROGRESS_PUBLIC_URL", "https://lrs.example"),
+            ("PROGRESS_PAGES_OIDC_CLIENT_ID", "pages"),
+            ("PROGRESS_PAGES_OIDC_CLIENT_SECRET", "hunter2"),
+        ];
+        let said = |variables: &[(&'static str, &'static str)]| {
+            let read = read(&Environment::of(variables.to_vec()), Path::new("/nowhere"));
+            read.map(|loaded| format!("{:?}", loaded.config.pages)).map_err(|error| error.to_string())
+        };
+        let shown = said(&whole).unwrap();
+        assert!(shown.contains("[redacted]") && !shown.contains("hunter2"), "{shown}");
+        for (name, value, why) in [
+            ("PROGRESS_AUTH_ISSUER", None, "auth.issuer: is missing beside pages.oidc_client_id: set it"),
+            ("PROGRESS_PUBLIC_URL", None, "public_url: is missing beside pages.oidc_client_id: set it"),
+            (
+                "PROGRESS_PUBLIC_URL",
+                Some("http://lrs.example"),
+                "public_url: http:// reaches only hosts of a private network",
+            ),
+            ("PROGRESS_PUBLIC_URL", Some("lrs.example"), "public_url: expected a URL"),
+            ("PROGRESS_PAGES_OIDC_CLIENT_ID", None, "pages.oidc_client_id: is missing beside pages.oidc_client_secret"),
+            ("PROGRESS_PAGES_OIDC_SCOPES", Some("profile"), "pages.oidc_scopes: must have openid among its names"),
+        ] {
+            let others = whole.into_iter().filter(|(other, _)| *other != name);
+            let variables: Vec<_> = others.chain(value.map(|value| (name, value))).collect();
+            let refusal = said(&variables).unwrap_err();
+            assert!(refusal.contains(why), "{name}: {refusal}");
+        }
+    }
 }

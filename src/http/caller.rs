@@ -78,7 +78,7 @@ fn be_at_home(req: &HttpRequest, caller: &Caller) -> Result<(), HttpError> {
 }
 
 /// Counts who is not let in: a wrong secret that is tried a thousand times should be seen by somebody.
-fn refuse(req: &HttpRequest, error: AuthError) -> HttpError {
+pub fn refuse(req: &HttpRequest, error: AuthError) -> HttpError {
     if let Some(metrics) = req.app_data::<Data<Metrics>>() {
         metrics.auth.refusals.with_label_values(&[reason(&error)]).inc();
     }

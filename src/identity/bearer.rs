@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use serde_json::{Map, Value};
 
 use super::{
-    AuthError, Caller, CredentialRef, IdentityError, Issuer, IssuerSettings,
+    AuthError, Caller, ClientSettings, CredentialRef, IdentityError, Issuer, IssuerSettings,
     caller::token_authority,
     claims::{Accepted, Claims},
     jwk,
@@ -24,7 +24,10 @@ use crate::{
     model::{Clock, TenantId},
     store::{
         Store,
-        platform::tenants::{Tenant, TenantStatus},
+        platform::{
+            person_sessions::Person,
+            tenants::{Tenant, TenantStatus},
+        },
     },
 };
 
@@ -57,11 +60,33 @@ impl Tokens {
     pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
         let settings = self.issuer.settings();
         let accepted = self.verified(token).await?.accept(settings, self.clock.now())?;
-        let tenant = self.tenant(accepted.tenant).await?;
-        if tenant.status == TenantStatus::Suspended {
-            return Err(AuthError::Suspended);
-        }
-        Ok(caller(&settings.issuer, accepted, &tenant))
+        let tenant = self.active(accepted.tenant).await?;
+        Ok(caller(&settings.issuer, accepted, &tenant.name))
+    }
+
+    /// Who signs in to the pages with this ID token.
+    pub async fn identify(
+        &self,
+        token: &str,
+        client: &ClientSettings,
+        nonce: &str,
+    ) -> Result<(Person, Caller), AuthError> {
+        let issuer = &self.issuer.settings().issuer;
+        let accepted = self.verified(token).await?.accept_id(issuer, &client.id, nonce, self.clock.now())?;
+        let Accepted { tenant, subject, scopes, .. } = accepted;
+        let person = Person { tenant, issuer: issuer.clone(), subject, scopes };
+        let tenant = self.active(person.tenant).await?;
+        let caller = seated(&person, client, &tenant.name);
+        Ok((person, caller))
+    }
+
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    async fn active(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
+        let tenant = self.tenant(id).await?;
+        if tenant.status == TenantStatus::Suspended { Err(AuthError::Suspended) } else { Ok(tenant) }
     }
 
     /// The claims of a token whose signature is the issuer's. Nothing in them has been judged yet.
@@ -106,12 +131,21 @@ fn has_critical_extensions(token: &str) -> bool {
     header.is_none_or(|header| header.contains_key("crit"))
 }
 
-fn caller(issuer: &str, accepted: Accepted, tenant: &Tenant) -> Caller {
-    let Accepted { subject, application, scopes, .. } = accepted;
+/// The caller that a person is in front of the pages: what they would be with a token that the pages sent for them.
+pub fn seated(person: &Person, client: &ClientSettings, tenant_name: &str) -> Caller {
+    let Person { tenant, issuer, subject, scopes } = person.clone();
+    let user = Some(subject.as_str().into());
+    let accepted = Accepted { tenant, subject, application: Some(client.id.clone()), scopes };
+    // Never an application, whatever the subject is called.
+    Caller { user, ..caller(&issuer, accepted, tenant_name) }
+}
+
+fn caller(issuer: &str, accepted: Accepted, tenant_name: &str) -> Caller {
+    let Accepted { tenant, subject, application, scopes } = accepted;
     let is_user = application.as_deref() != Some(subject.as_str());
     Caller {
-        tenant: tenant.id,
-        tenant_name: tenant.name.as_str().into(),
+        tenant,
+        tenant_name: tenant_name.into(),
         authority: Arc::new(token_authority(issuer, application.as_deref(), &subject)),
         scopes,
         credential: CredentialRef::token(issuer, &subject),

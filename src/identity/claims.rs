@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{AuthError, IssuerSettings};
@@ -9,6 +10,8 @@ use crate::model::{Scope, Scopes, TenantId};
 
 /// How far the issuer's clock may be from ours, in seconds.
 const LEEWAY: f64 = 60.0;
+/// What OpenID Connect allows a subject.
+const LONGEST_SUBJECT: usize = 255;
 
 /// A claim that issuers send as text or as a list of texts.
 #[derive(Debug, Deserialize)]
@@ -27,6 +30,10 @@ impl Texts {
         .iter()
         .map(String::as_str)
     }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.iter().any(|text| text == wanted)
+    }
 }
 
 /// The claims as sent.
@@ -37,6 +44,8 @@ pub struct Claims {
     sub: Option<String>,
     exp: Option<f64>,
     nbf: Option<f64>,
+    iat: Option<f64>,
+    nonce: Option<String>,
     tid: Option<String>,
     scope: Option<Texts>,
     scp: Option<Texts>,
@@ -54,13 +63,42 @@ pub struct Accepted {
 }
 
 impl Claims {
+    /// Those of a bearer token.
     pub fn accept(self, settings: &IssuerSettings, now: DateTime<Utc>) -> Result<Accepted, AuthError> {
+        self.judge(&settings.issuer, &settings.audience, seconds(now))?;
+        self.named()
+    }
+
+    /// Those of an ID token: for this client, and of the sign-in that `nonce` was made for.
+    pub fn accept_id(self, issuer: &str, client: &str, nonce: &str, now: DateTime<Utc>) -> Result<Accepted, AuthError> {
         let refuse = |why| Err(AuthError::Token(why));
-        let now = now.timestamp_millis() as f64 / 1_000.0;
-        if self.iss.as_deref() != Some(settings.issuer.as_str()) {
+        let now = seconds(now);
+        self.judge(issuer, client, now)?;
+        let is_for_one = self.aud.as_ref().is_some_and(|aud| aud.iter().count() == 1);
+        if self.azp.as_deref().map_or(!is_for_one, |azp| azp != client) {
+            return refuse("it was issued to another application");
+        }
+        match self.iat {
+            None => return refuse("it does not say when it was issued"),
+            Some(iat) if now < iat - LEEWAY => return refuse("it was issued later than now"),
+            Some(_) => {}
+        }
+        if !self.nonce.as_ref().is_some_and(|told| bool::from(told.as_bytes().ct_eq(nonce.as_bytes()))) {
+            return refuse("it is not of this sign-in: its nonce is another");
+        }
+        if self.sub.as_ref().is_none_or(|sub| sub.is_empty() || sub.len() > LONGEST_SUBJECT) {
+            return refuse("its claim sub names nobody");
+        }
+        self.named()
+    }
+
+    /// From whom it is, to whom, and when.
+    fn judge(&self, issuer: &str, audience: &str, now: f64) -> Result<(), AuthError> {
+        let refuse = |why| Err(AuthError::Token(why));
+        if self.iss.as_deref() != Some(issuer) {
             return refuse("it is not from the configured issuer");
         }
-        if !self.aud.as_ref().is_some_and(|aud| aud.iter().any(|name| name == settings.audience)) {
+        if !self.aud.as_ref().is_some_and(|aud| aud.has(audience)) {
             return refuse("it is meant for another audience");
         }
         match self.exp {
@@ -71,6 +109,12 @@ impl Claims {
         if self.nbf.is_some_and(|nbf| now < nbf - LEEWAY) {
             return refuse("it is not valid yet");
         }
+        Ok(())
+    }
+
+    /// Whom it names, and what they may.
+    fn named(self) -> Result<Accepted, AuthError> {
+        let refuse = |why| Err(AuthError::Token(why));
         let Some(tenant) = self.tid.as_deref().and_then(|tid| tid.parse::<Uuid>().ok()) else {
             return refuse("its claim tid names no tenant");
         };
@@ -97,6 +141,10 @@ impl Claims {
     }
 }
 
+fn seconds(at: DateTime<Utc>) -> f64 {
+    at.timestamp_millis() as f64 / 1_000.0
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -117,6 +165,7 @@ mod tests {
             pause: Duration::from_secs(10),
             ca_file: None,
             allow_http: false,
+            client: None,
         }
     }
 
@@ -184,6 +233,38 @@ mod tests {
     fn the_profile_scope_of_openid_is_not_that_of_xapi() {
         assert_eq!(accept(with("scope", json!("openid profile state"))).unwrap().scopes.names(), ["state"]);
         assert_eq!(accept(with("scope", json!("profile"))).unwrap().scopes.names(), ["profile"]);
+    }
+
+    #[test]
+    fn an_id_token_is_for_this_client_and_of_this_sign_in() {
+        let id = |name: &str, value: Value| {
+            let mut claims = with("aud", json!("pages"));
+            claims["iat"] = json!(NOW);
+            claims["nonce"] = json!("once");
+            claims[name] = value;
+            let claims: Claims = serde_json::from_value(claims).unwrap();
+            claims.accept_id("https://id.example", "pages", "once", DateTime::from_timestamp(NOW, 0).unwrap())
+        };
+        for (name, value) in [("sub", json!("ada")), ("azp", json!("pages")), ("iat", json!(NOW + 60))] {
+            assert_eq!(id(name, value.clone()).unwrap().subject, "ada", "{name}: {value}");
+        }
+        for (name, value) in [
+            ("iss", json!("https://other.example")),
+            ("aud", json!("progress")),
+            ("aud", json!(["pages", "progress"])),
+            ("azp", json!("lms")),
+            ("exp", json!(NOW - 60)),
+            ("iat", Value::Null),
+            ("iat", json!(NOW + 61)),
+            ("nonce", json!("twice")),
+            ("nonce", Value::Null),
+            ("sub", Value::Null),
+            ("sub", json!("")),
+            ("sub", json!("a".repeat(256))),
+            ("tid", Value::Null),
+        ] {
+            assert!(matches!(id(name, value.clone()), Err(AuthError::Token(_))), "{name}: {value}");
+        }
     }
 
     #[test]

@@ -65,6 +65,25 @@ impl From<StoreError> for AuthError {
     }
 }
 
+/// Why somebody who comes back from the provider is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error("people sign in here with keys only: no pages.oidc_client_id is configured")]
+    NotHere,
+    #[error(
+        "this sign-in was not begun in this browser, or more than ten minutes ago, or it is over already: begin it again"
+    )]
+    Stale,
+    #[error("the provider did not let you in, or you did not agree to it")]
+    Declined,
+    #[error("the provider does not answer right now: try again in a minute, or sign in with a key")]
+    Away,
+    #[error("the provider and this service do not fit together: the log of the service says why")]
+    Misfit,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
 /// Why an act on credentials or tenants was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {

@@ -7,12 +7,15 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use reqwest::{Client, Url, redirect::Policy};
+use reqwest::{Client, Response, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
 use super::{AuthError, IdentityError, jwk::KeySet};
-use crate::{model::Clock, store::door::tls};
+use crate::{
+    model::{Clock, Secret},
+    store::door::tls,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +39,20 @@ pub struct IssuerSettings {
     pub ca_file: Option<PathBuf>,
     /// Whether keys may come over plain HTTP from another machine.
     pub allow_http: bool,
+    /// As which client people sign in to the pages; absent means that they do so with keys only.
+    pub client: Option<ClientSettings>,
+}
+
+/// What the issuer knows this service as, where people sign in.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    pub id: String,
+    /// Absent means a public client.
+    pub secret: Option<Secret>,
+    /// What it is asked for.
+    pub scopes: String,
+    /// Where the browser comes back to.
+    pub redirect: String,
 }
 
 /// The keys of one issuer.
@@ -55,13 +72,16 @@ struct Fetched {
 
 /// What we need of a discovery document.
 #[derive(Deserialize)]
-struct Discovery {
+pub struct Discovery {
     issuer: String,
     jwks_uri: String,
+    pub authorization_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub enum FetchError {
     #[error("{0}")]
     Http(#[from] reqwest::Error),
     #[error("not a URL this may be fetched from: {0}")]
@@ -72,6 +92,8 @@ enum FetchError {
     Json(#[from] serde_json::Error),
     #[error("the discovery document is that of another issuer")]
     OtherIssuer,
+    #[error("the discovery document does not say where people sign in and where their codes are redeemed")]
+    NoSignIn,
 }
 
 impl Issuer {
@@ -142,26 +164,50 @@ impl Issuer {
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
-        let start = self.start_url();
-        let keys = if self.settings.jwks_url.is_some() {
-            start
-        } else {
-            let discovery: Discovery = self.get(&start).await?;
-            if discovery.issuer != self.settings.issuer {
-                return Err(FetchError::OtherIssuer);
-            }
-            discovery.jwks_uri
+        let keys = match &self.settings.jwks_url {
+            Some(keys) => keys.clone(),
+            None => self.discover().await?.jwks_uri,
         };
         Ok(KeySet::read(&self.get(&keys).await?))
     }
 
+    /// What the issuer says about itself.
+    pub async fn discover(&self) -> Result<Discovery, FetchError> {
+        let discovery: Discovery = self.get(&self.discovery_url()).await?;
+        if discovery.issuer == self.settings.issuer { Ok(discovery) } else { Err(FetchError::OtherIssuer) }
+    }
+
+    fn discovery_url(&self) -> String {
+        format!("{}/.well-known/openid-configuration", self.settings.issuer.trim_end_matches('/'))
+    }
+
     fn start_url(&self) -> String {
-        let discovered = || format!("{}/.well-known/openid-configuration", self.settings.issuer.trim_end_matches('/'));
-        self.settings.jwks_url.clone().unwrap_or_else(discovered)
+        self.settings.jwks_url.clone().unwrap_or_else(|| self.discovery_url())
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, FetchError> {
-        let mut answer = self.client.get(self.checked_url(url)?).send().await?.error_for_status()?;
+        let answer = self.client.get(self.checked_url(url)?).send().await?.error_for_status()?;
+        Ok(serde_json::from_slice(&Self::body(answer).await?)?)
+    }
+
+    /// Sends a form, with a login if there is one; whatever the status is, there is an answer to read.
+    pub async fn post(
+        &self,
+        url: &str,
+        form: String,
+        login: Option<(String, Secret)>,
+    ) -> Result<(StatusCode, Vec<u8>), FetchError> {
+        let mut request = self.client.post(self.checked_url(url)?).body(form);
+        request =
+            request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").header("accept", "application/json");
+        if let Some((user, password)) = login {
+            request = request.basic_auth(user, Some(password.expose()));
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), Self::body(answer).await?))
+    }
+
+    async fn body(mut answer: Response) -> Result<Vec<u8>, FetchError> {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -169,11 +215,11 @@ impl Issuer {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(serde_json::from_slice(&body)?)
+        Ok(body)
     }
 
     /// Keys decide who gets in, so they come over TLS, or from this machine, or as the operator says.
-    fn checked_url(&self, url: &str) -> Result<Url, FetchError> {
+    pub fn checked_url(&self, url: &str) -> Result<Url, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Url(e.to_string()))?;
         let is_local = match parsed.host() {
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -207,6 +253,7 @@ mod tests {
             pause: Duration::from_secs(10),
             ca_file: None,
             allow_http,
+            client: None,
         };
         Issuer::new(settings, Clock::system())
     }

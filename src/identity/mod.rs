@@ -13,19 +13,22 @@ mod issuer;
 mod jwk;
 mod launches;
 mod manage;
+mod provider;
 pub mod reach;
 mod sessions;
+mod sign_in;
 mod tenancy;
 
 use std::time::Duration;
 
 pub use caller::{Caller, CredentialRef, account};
-pub use error::{AuthError, IdentityError};
+pub use error::{AuthError, IdentityError, SignInError};
 use issuer::Issuer;
-pub use issuer::IssuerSettings;
+pub use issuer::{ClientSettings, IssuerSettings};
 pub use launches::{DEFAULT_LAUNCH, FetchError, Handed, Launched, NewLaunch};
 pub use manage::{DEFAULT_OVERLAP, Issued, NewCredential};
 pub use sessions::{IDLE, LONGEST, Seat};
+pub use sign_in::{Answer, Departure};
 
 use crate::{
     model::{Clock, Ids},
@@ -53,7 +56,9 @@ pub struct Identity {
     ids: Ids,
     keys: basic::Keys,
     tokens: Option<bearer::Tokens>,
+    provider: Option<provider::Provider>,
     seats: sessions::Seats,
+    spent: sign_in::Spent,
 }
 
 impl Identity {
@@ -61,8 +66,11 @@ impl Identity {
     pub fn new(store: Store, clock: Clock, ids: Ids, settings: IdentitySettings) -> Result<Self, IdentityError> {
         let (home_page, ttl) = (settings.account_home_page, settings.credential_cache);
         let keys = basic::Keys::new(store.clone(), clock.clone(), &ids, home_page, ttl)?;
+        let client = settings.issuer.as_ref().and_then(|issuer| issuer.client.clone());
+        let provider = client.map(provider::Provider::new);
         let tokens = settings.issuer.map(|issuer| bearer::Tokens::new(issuer, store.clone(), clock.clone(), ttl));
-        Ok(Self { store, clock, ids, keys, tokens: tokens.transpose()?, seats: sessions::Seats::default() })
+        let (tokens, seats, spent) = (tokens.transpose()?, sessions::Seats::default(), sign_in::Spent::default());
+        Ok(Self { store, clock, ids, keys, tokens, provider, seats, spent })
     }
 
     /// The caller behind the value of an `Authorization` header, wherever that value came from.

@@ -6,6 +6,8 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import process from "node:process";
 
+import { throughProvider } from "./provider.mjs";
+
 const need = createRequire(path.join(process.env.PAGES_HOME, "package.json"));
 const { chromium } = need("playwright-core");
 const axe = readFileSync(need.resolve("axe-core/axe.min.js"), "utf8");
@@ -271,6 +273,8 @@ await first.page.waitForURL(`${root}/admin/sign-in`);
 const late = await open("light", state);
 await late.page.goto(`${root}/admin`);
 check("a copy of the cookie is worth nothing afterwards", late.page.url().includes("/sign-in"), late.page.url());
+
+await throughProvider(browser, root, check, looked);
 
 await browser.close();
 for (const failure of failures) console.error(`failed: ${failure}`);

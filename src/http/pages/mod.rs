@@ -18,6 +18,7 @@ mod jobs;
 mod learners;
 mod migrations;
 mod months;
+mod oidc;
 mod overview;
 mod people;
 mod plain;
@@ -42,8 +43,8 @@ use actix_web::{
 };
 use tokio::sync::Semaphore;
 
-pub use self::history::History;
 use self::visitor::PageError;
+pub use self::{history::History, oidc::CALLBACK};
 use super::{HttpError, Lifecycle, health::Check};
 use crate::{backup::Place, model::Clock, rollout::Desk, store::Store};
 
@@ -80,8 +81,9 @@ impl Pages {
 pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     move |cfg| {
         let scope = web::scope(refusal::ROOT).app_data(pages.clone()).wrap(from_fn(shielded));
-        let scope = scope.configure(assets::routes).configure(sign_in::routes).configure(overview::routes);
+        let scope = scope.configure(assets::routes).configure(sign_in::routes).configure(oidc::routes);
         let scope = scope
+            .configure(overview::routes)
             .configure(jobs::routes)
             .configure(migrations::routes)
             .configure(changes::routes)

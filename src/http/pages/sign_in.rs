@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::StatusCode,
     web::{self, Data, ServiceConfig},
 };
 use askama::Template;
@@ -29,20 +30,34 @@ pub fn routes(cfg: &mut ServiceConfig) {
 struct SignIn {
     next: String,
     wrong: String,
+    /// Who lets people in beside the keys; empty where nobody does.
+    provider: String,
 }
 
-async fn ask(req: HttpRequest) -> Result<HttpResponse, PageError> {
+/// The page where one signs in, and why one is asked to again.
+pub fn page(identity: &Identity, next: String, wrong: String, status: StatusCode) -> Result<HttpResponse, HttpError> {
+    let provider = identity.provider().unwrap_or_default().to_owned();
+    let mut response = answer(&SignIn { next, wrong, provider })?;
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+async fn ask(req: HttpRequest, identity: Data<Identity>) -> Result<HttpResponse, PageError> {
+    Ok(page(&identity, next(&req), String::new(), StatusCode::OK)?)
+}
+
+/// Where the address says one wants to go.
+pub fn next(req: &HttpRequest) -> String {
     let next = form_urlencoded::parse(req.query_string().as_bytes()).find(|(name, _)| name == "next");
-    let next = next.map(|(_, place)| place.into_owned()).unwrap_or_default();
-    Ok(answer(&SignIn { next: own(&next), wrong: String::new() })?)
+    own(&next.map(|(_, place)| place).unwrap_or_default())
 }
 
 /// A place among these pages; what leads elsewhere leads to the first one.
-fn own(next: &str) -> String {
+pub fn own(next: &str) -> String {
     let is_plain = next.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b))
         && !next.contains("//")
         && !next.contains("..");
-    if is_plain && is_below(next, ROOT) && next != SIGN_IN { next.to_owned() } else { ROOT.to_owned() }
+    if is_plain && is_below(next, ROOT) && !is_below(next, SIGN_IN) { next.to_owned() } else { ROOT.to_owned() }
 }
 
 async fn sign_in(req: HttpRequest, identity: Data<Identity>, form: Form) -> Result<HttpResponse, PageError> {
@@ -54,9 +69,7 @@ async fn sign_in(req: HttpRequest, identity: Data<Identity>, form: Form) -> Resu
             if let Some(metrics) = req.app_data::<Data<Metrics>>() {
                 metrics.auth.refusals.with_label_values(&["wrong"]).inc();
             }
-            let mut response = answer(&SignIn { next, wrong: error.to_string() })?;
-            *response.status_mut() = actix_web::http::StatusCode::UNAUTHORIZED;
-            Ok(response)
+            Ok(page(&identity, next, error.to_string(), StatusCode::UNAUTHORIZED)?)
         }
         Err(AuthError::Busy) => {
             let why = "too many tries with this key failed, or too many secrets are being checked".to_owned();
@@ -88,6 +101,7 @@ mod tests {
             ("/admin/../api", "/admin"),
             ("/administrator", "/admin"),
             ("/admin/sign-in", "/admin"),
+            ("/admin/sign-in/oidc", "/admin"),
             ("/admin/\r\nX: y", "/admin"),
         ] {
             assert_eq!(own(next), place, "{next:?}");

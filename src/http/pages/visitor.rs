@@ -137,9 +137,14 @@ pub async fn visitor(req: &HttpRequest) -> Result<Visitor, PageError> {
 
 /// The token that this browser holds.
 pub fn token(req: &HttpRequest) -> Option<Secret> {
+    held(req, COOKIE)
+}
+
+/// What this browser holds under a name.
+pub fn held(req: &HttpRequest, wanted: &str) -> Option<Secret> {
     let texts = req.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
     let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, value)| *name == COOKIE && !value.is_empty())?;
+    let (_, value) = pairs.find(|(name, value)| *name == wanted && !value.is_empty())?;
     Some(Secret::new(value))
 }
 
@@ -151,11 +156,17 @@ fn csrf(token: &Secret) -> String {
 /// What a browser is told to hold for a session; without a token, to hold nothing any more. No script sees it, and no page of
 /// another site has it sent but by a link.
 pub fn cookie(req: &HttpRequest, token: Option<&Secret>) -> (HeaderName, String) {
-    let value = token.map_or("", Secret::expose);
+    hold(req, COOKIE, refusal::ROOT, token, "")
+}
+
+/// The same of any name and place, with how long it is held.
+pub fn hold(req: &HttpRequest, name: &str, path: &str, what: Option<&Secret>, how_long: &str) -> (HeaderName, String) {
+    let value = what.map_or("", Secret::expose);
     let told = req.app_data::<Data<Pages>>().and_then(|pages| pages.public_url.clone());
     let is_secure = req.connection_info().scheme() == "https" || told.is_some_and(|url| url.starts_with("https:"));
-    let (secure, end) = (if is_secure { "; Secure" } else { "" }, if token.is_none() { "; Max-Age=0" } else { "" });
-    (header::SET_COOKIE, format!("{COOKIE}={value}; Path={}; HttpOnly; SameSite=Lax{secure}{end}", refusal::ROOT))
+    let (secure, end) =
+        (if is_secure { "; Secure" } else { "" }, if what.is_none() { "; Max-Age=0" } else { how_long });
+    (header::SET_COOKIE, format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}{end}"))
 }
 
 /// Whether a browser says that a page of another origin made it ask. Nobody is listed here: what `limits.cors_origins` names

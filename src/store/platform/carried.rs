@@ -126,7 +126,7 @@ pub const TABLES: [Carried; 45] = [
 ];
 
 /// Tables with a tenant of which nothing goes along, and why. Those of statements are not among them: they have a way of their own.
-pub const LEFT: [(&str, &str); 20] = [
+pub const LEFT: [(&str, &str); 21] = [
     ("ledger.archived_statements", "a view of objects in the archive"),
     ("ledger.demo_tenants", "tenants that were made to be shown are made, not moved"),
     ("ledger.detached_relations", "go along as those of a month in place"),
@@ -140,6 +140,7 @@ pub const LEFT: [(&str, &str); 20] = [
     ("platform.audit_keys", "belong to the entries of one trail"),
     ("platform.jobs", "work of this installation's nodes"),
     ("platform.moves", "what this is about"),
+    ("platform.person_sessions", "who is signed in signs in there again"),
     ("platform.residences", "what this is about"),
     ("platform.rollout_samples", "counts of this installation's nodes"),
     ("platform.sessions", "who is signed in signs in there again"),

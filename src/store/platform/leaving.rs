@@ -27,7 +27,7 @@ const RELATIONS: &str = "/* leaving::relations */
                   RETURNING r.stored)
     SELECT count(*) AS gone FROM gone";
 
-const BESIDE: [&str; 24] = [
+const BESIDE: [&str; 25] = [
     "/* leaving::links_due */ DELETE FROM ledger.links_due WHERE tenant_id = $1",
     "/* leaving::traces */ DELETE FROM ledger.traces WHERE tenant_id = $1",
     "/* leaving::hidden */ DELETE FROM ledger.hidden WHERE tenant_id = $1",
@@ -51,6 +51,7 @@ const BESIDE: [&str; 24] = [
     "/* leaving::activity_counted */ DELETE FROM progress.activity_counted WHERE tenant_id = $1",
     "/* leaving::learner_days */ DELETE FROM progress.learner_days WHERE tenant_id = $1",
     "/* leaving::sessions */ DELETE FROM platform.sessions WHERE tenant_id = $1",
+    "/* leaving::person_sessions */ DELETE FROM platform.person_sessions WHERE tenant_id = $1",
     "/* leaving::launches */ DELETE FROM platform.credentials WHERE tenant_id = $1 AND registration IS NOT NULL AND expires_at < now()",
 ];
 

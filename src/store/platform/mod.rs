@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod leases;
 pub mod leaving;
 pub mod moves;
+pub mod person_sessions;
 pub mod portable;
 pub mod residences;
 pub mod rollouts;

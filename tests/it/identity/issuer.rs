@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -54,10 +54,15 @@ impl Signer {
         Self { kid: kid.to_owned(), algorithm, key: EncodingKey::from_rsa_pem(pem).unwrap(), jwk }
     }
 
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
+        encode(&header, claims, &self.key).unwrap()
+    }
+
     /// The value of an `Authorization` header with these claims.
     pub fn bearer(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
-        format!("Bearer {}", encode(&header, claims, &self.key).unwrap())
+        format!("Bearer {}", self.sign(claims))
     }
 }
 
@@ -67,6 +72,13 @@ struct State {
     /// Instead of the key set, when it is there.
     instead: Mutex<Option<Vec<u8>>>,
     fetches: AtomicUsize,
+    /// What a code is redeemed for, a whole HTTP answer; none means that nothing comes.
+    redeemed: Mutex<Option<Vec<u8>>>,
+    /// The requests that redeemed a code.
+    redemptions: Mutex<Vec<String>>,
+    /// Who waits for nothing.
+    waiting: Mutex<Vec<TcpStream>>,
+    is_away: AtomicBool,
 }
 
 pub struct TestIssuer {
@@ -99,6 +111,21 @@ impl TestIssuer {
         *self.state.instead.lock().unwrap() = instead;
     }
 
+    /// From now on a code is redeemed for this whole HTTP answer.
+    pub fn redeem_for(&self, answer: Option<Vec<u8>>) {
+        *self.state.redeemed.lock().unwrap() = answer;
+    }
+
+    /// The requests that redeemed a code, with their heads.
+    pub fn redemptions(&self) -> Vec<String> {
+        self.state.redemptions.lock().unwrap().clone()
+    }
+
+    /// From now on it does not say where things are, or does so again.
+    pub fn is_away(&self, is_away: bool) {
+        self.state.is_away.store(is_away, Ordering::SeqCst);
+    }
+
     /// How often the keys were asked for.
     pub fn fetches(&self) -> usize {
         self.state.fetches.load(Ordering::SeqCst)
@@ -106,16 +133,22 @@ impl TestIssuer {
 }
 
 async fn answer(mut stream: TcpStream, url: &str, state: &State) {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if stream.read(&mut byte).await.unwrap_or(0) == 0 {
-            return;
+    let Some(request) = request(&mut stream).await else { return };
+    let answer = if request.starts_with("GET /.well-known/openid-configuration ") {
+        match state.is_away.load(Ordering::SeqCst) {
+            true => with_status("503 Later", &json!({})),
+            false => http(
+                &json!({ "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
+                                   "authorization_endpoint": format!("{url}/enter?realm=staff") }),
+            ),
         }
-        request.push(byte[0]);
-    }
-    let answer = if request.starts_with(b"GET /.well-known/openid-configuration ") {
-        http(&json!({ "issuer": url, "jwks_uri": format!("{url}/keys") }))
+    } else if request.starts_with("POST /token ") {
+        state.redemptions.lock().unwrap().push(request);
+        let Some(answer) = state.redeemed.lock().unwrap().clone() else {
+            state.waiting.lock().unwrap().push(stream);
+            return;
+        };
+        answer
     } else {
         state.fetches.fetch_add(1, Ordering::SeqCst);
         let instead = state.instead.lock().unwrap().clone();
@@ -125,7 +158,28 @@ async fn answer(mut stream: TcpStream, url: &str, state: &State) {
     let _ = stream.write_all(&answer).await;
 }
 
-fn http(body: &Value) -> Vec<u8> {
+/// A request with its body; `None` if whoever asks hangs up.
+async fn request(stream: &mut TcpStream) -> Option<String> {
+    let (mut request, mut rest) = (Vec::new(), 0);
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    if let Some((_, length)) = head.split_once("content-length: ") {
+        rest = length.lines().next()?.parse().ok()?;
+    }
+    let begun = request.len();
+    request.resize(begun + rest, 0);
+    stream.read_exact(&mut request[begun..]).await.ok()?;
+    String::from_utf8(request).ok()
+}
+
+/// A whole HTTP answer.
+pub fn http(body: &Value) -> Vec<u8> {
+    with_status("200 OK", body)
+}
+
+pub fn with_status(status: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).into_bytes()
 }

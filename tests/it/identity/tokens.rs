@@ -26,6 +26,7 @@ fn node(db: &TestDatabase, clock: &Clock, issuer: &TestIssuer) -> Identity {
         pause: Duration::from_secs(10),
         ca_file: None,
         allow_http: false,
+        client: None,
     };
     let settings = IdentitySettings { issuer: Some(issuer), ..settings() };
     Identity::new(db.store(), clock.clone(), Ids::random(), settings).unwrap()

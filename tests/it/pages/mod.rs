@@ -9,6 +9,7 @@ mod flags;
 mod jobs;
 mod learners;
 mod months;
+mod oidc;
 mod people;
 mod sessions;
 mod statements;
