@@ -1,9 +1,9 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak gateway check bench site dist up down
+.PHONY: help run test soak gateway check bench site screenshots dist up down
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 run: ## build and serve on http://127.0.0.1:8080, with a database of its own under ./data
 	@scripts/install-tools build
@@ -31,6 +31,10 @@ bench: ## benchmarks, against servers of their own; half an hour (docs/performan
 
 site: ## the documentation as a site of plain files with a search, in target/site
 	@scripts/site/build
+
+screenshots: ## the pictures of the tutorial anew, in docs/pictures: look at them before you commit them
+	@scripts/install-tools build test browser
+	@scripts/with-services tests/pages/run pictures
 
 dist: ## a tarball and a Debian package of the release build, and the Helm chart, in target/dist
 	@scripts/install-tools build

@@ -40,7 +40,7 @@ use crate::{
     flags::{Flags, residence::Residences},
     http::{
         Edge, Lifecycle, RateLimits, Work,
-        api::{self, Api, Months, Streams},
+        api::{self, Api, Exports, Months, Streams},
         fetch::{self, FetchUrls},
         health::{self, Check},
         pages::{self, History, Pages},
@@ -226,11 +226,10 @@ impl Rooms {
         let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
         let (traces, pushes) = traces::telling(config, (&clock, &ids), &metrics, &node)?;
         let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces);
-        let relay = relay(config, &store, &edge, &clock)?;
+        let (relay, audit) = (relay(config, &store, &edge, &clock)?, jobs::audit(config, &store, &clock, &metrics)?);
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = jobs::migrations(config, database, &store, &metrics, &clock, &ids)?;
-        let audit = jobs::audit(config, &store, &clock, &metrics)?;
         let shelf = Shelf::new(&config.archive, &config.service.data_dir, settings::shelf(config), metrics.clone());
         let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
         let cold = Cold::new(store.clone(), shelf);
@@ -254,6 +253,7 @@ impl Rooms {
             fetch_urls: FetchUrls::new(config.service.public_url.as_deref()),
             retention,
             erasures: erasures.clone(),
+            exports: Exports::new(&cold),
         };
         let xapi = xapi_of(config, &api, &cold, &edge, ids, &flags);
         Ok(Self {

@@ -22,6 +22,8 @@ pub enum BundleError {
         "manifest.json: format {is} is newer than this release knows, which reads up to {known}: take a newer release"
     )]
     Newer { is: u64, known: u64 },
+    #[error("an export is written into before a file of it is begun: a fault of this service")]
+    NotBegun,
     #[error("manifest.json: {0}")]
     Manifest(String),
     #[error("{}: a line is longer than {most} bytes, which is more than any line of an export", path.display())]

@@ -2,39 +2,29 @@
 //! interrupted goes on behind it. The manifest comes last, so a folder without one is no export.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
     BundleError, Manifest,
+    making::{Making, Notes},
     manifest::{FileEntry, Head, NAME},
-    tally::MonthTally,
 };
 
 /// Where what is finished is noted.
 const NOTES: &str = "unfinished.json";
 const PART: &str = ".part";
 
-/// What is finished.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Notes {
-    head: Head,
-    files: Vec<FileEntry>,
-    months: Vec<MonthTally>,
-    counts: BTreeMap<String, u64>,
-}
-
 /// An export that is being written.
 pub struct Folder {
     path: PathBuf,
     notes: Notes,
+    open: Option<Writing>,
 }
 
 impl Folder {
@@ -57,29 +47,15 @@ impl Folder {
                 let what = format!("tenant {:?}, of installation {}", notes.head.tenant.name, notes.head.installation);
                 return Err(BundleError::Another { path: path.to_owned(), what });
             }
-            return Ok(Self { path: path.to_owned(), notes });
+            return Ok(Self { path: path.to_owned(), notes, open: None });
         }
         let mut entries = fs::read_dir(path).map_err(BundleError::io(path))?;
         if entries.next().is_some() {
             return Err(BundleError::Foreign(path.to_owned()));
         }
-        let notes = Notes { head, files: Vec::new(), months: Vec::new(), counts: BTreeMap::new() };
-        let folder = Self { path: path.to_owned(), notes };
-        folder.note()?;
+        let mut folder = Self { path: path.to_owned(), notes: Notes::new(head), open: None };
+        folder.keep()?;
         Ok(folder)
-    }
-
-    /// The head under which it was begun: an export that is gone on with looks no further than it did at first.
-    pub fn head(&self) -> &Head {
-        &self.notes.head
-    }
-
-    pub fn has(&self, path: &str) -> bool {
-        self.notes.files.iter().any(|file| file.path == path)
-    }
-
-    pub fn months(&self) -> &[MonthTally] {
-        &self.notes.months
     }
 
     /// Gives `each` the lines of what is finished and begins with this path.
@@ -94,8 +70,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Begins a file.
-    pub fn begin(&self, name: &str) -> Result<Writing, BundleError> {
+    fn file(&self, name: &str) -> Result<Writing, BundleError> {
         let whole = self.path.join(name);
         if let Some(parent) = whole.parent() {
             fs::create_dir_all(parent).map_err(BundleError::io(parent))?;
@@ -106,36 +81,16 @@ impl Folder {
         Ok(Writing { file: BufWriter::new(file), sum: Sha256::new(), entry, part, whole, is_whole: false })
     }
 
-    /// Takes files that are whole, all that there are of what they are of.
-    pub fn finish(&mut self, kind: &str, count: u64, files: Vec<FileEntry>) -> Result<(), BundleError> {
-        self.notes.files.extend(files);
-        *self.notes.counts.entry(kind.to_owned()).or_default() += count;
-        self.note()
-    }
-
-    pub fn finish_month(&mut self, month: MonthTally, file: FileEntry) -> Result<(), BundleError> {
-        let statements = month.statements;
-        self.notes.months.push(month);
-        self.finish("statements", statements, vec![file])
-    }
-
-    fn note(&self) -> Result<(), BundleError> {
-        let text = serde_json::to_string(&self.notes).map_err(|error| BundleError::Manifest(error.to_string()))?;
-        self.place(NOTES, &text)
-    }
-
     /// Writes a small file in one moment.
     fn place(&self, name: &str, text: &str) -> Result<(), BundleError> {
-        let mut file = self.begin(name)?;
+        let mut file = self.file(name)?;
         file.add(text.as_bytes())?;
         file.finish().map(drop)
     }
 
     /// Writes the manifest: from here on it is an export.
     pub fn seal(self, made_at: DateTime<Utc>) -> Result<Manifest, BundleError> {
-        let Notes { head, mut files, months, counts } = self.notes.clone();
-        files.sort_by(|one, other| one.path.cmp(&other.path));
-        let manifest = Manifest { months, counts, files, ..Manifest::new(head, made_at) };
+        let manifest = self.notes.manifest(made_at);
         self.place(NAME, &manifest.seal()?)?;
         let noted = self.path.join(NOTES);
         fs::remove_file(&noted).map_err(BundleError::io(&noted))?;
@@ -143,8 +98,43 @@ impl Folder {
     }
 }
 
+impl Making for Folder {
+    fn notes(&mut self) -> &mut Notes {
+        &mut self.notes
+    }
+
+    fn keep(&mut self) -> Result<(), BundleError> {
+        let text = serde_json::to_string(&self.notes).map_err(|error| BundleError::Manifest(error.to_string()))?;
+        self.place(NOTES, &text)
+    }
+
+    fn begin(&mut self, name: &str) -> Result<(), BundleError> {
+        self.open = Some(self.file(name)?);
+        Ok(())
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+        self.open.as_mut().ok_or(BundleError::NotBegun)?.add(bytes)
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), BundleError> {
+        let file = self.open.as_mut().ok_or(BundleError::NotBegun)?;
+        file.add(text.as_bytes())?;
+        file.entry.lines += 1;
+        file.add(b"\n")
+    }
+
+    fn end(&mut self) -> Result<FileEntry, BundleError> {
+        self.open.take().ok_or(BundleError::NotBegun)?.finish()
+    }
+
+    fn take(&mut self, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+}
+
 /// A file on its way; dropped before it is whole it leaves nothing.
-pub struct Writing {
+struct Writing {
     file: BufWriter<File>,
     sum: Sha256,
     entry: FileEntry,
@@ -154,26 +144,15 @@ pub struct Writing {
 }
 
 impl Writing {
-    pub fn add(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+    fn add(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
         self.file.write_all(bytes).map_err(BundleError::io(&self.whole))?;
         self.sum.update(bytes);
         self.entry.bytes += bytes.len() as u64;
         Ok(())
     }
 
-    /// Adds a line; the text brings no line end.
-    pub fn line(&mut self, text: &str) -> Result<(), BundleError> {
-        self.add(text.as_bytes())?;
-        self.entry.lines += 1;
-        self.add(b"\n")
-    }
-
-    pub fn lines(&self) -> u64 {
-        self.entry.lines
-    }
-
     /// Makes sure that it is on the disk, and gives it its name.
-    pub fn finish(mut self) -> Result<FileEntry, BundleError> {
+    fn finish(mut self) -> Result<FileEntry, BundleError> {
         self.file.flush().map_err(BundleError::io(&self.whole))?;
         self.file.get_ref().sync_all().map_err(BundleError::io(&self.whole))?;
         fs::rename(&self.part, &self.whole).map_err(BundleError::io(&self.whole))?;
@@ -213,17 +192,19 @@ mod tests {
     fn what_is_finished_is_gone_on_with_and_what_is_not_leaves_nothing() {
         let place = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(place.path(), head(2)).unwrap();
-        let mut file = folder.begin("a/one.ndjson").unwrap();
-        file.line("{}").unwrap();
-        let file = file.finish().unwrap();
+        assert!(matches!(folder.line("{}"), Err(BundleError::NotBegun)));
+        folder.begin("a/one.ndjson").unwrap();
+        folder.line("{}").unwrap();
+        let file = folder.end().unwrap();
         assert_eq!((file.bytes, file.lines), (3, 1));
         folder.finish("documents", 1, vec![file]).unwrap();
-        drop(folder.begin("two.ndjson").unwrap());
+        folder.begin("two.ndjson").unwrap();
+        drop(folder);
         assert!(!place.path().join("two.ndjson.part").exists());
         let why = Folder::open(place.path(), head(3)).err().unwrap().to_string();
         assert!(why.contains("the beginning of another export (tenant \"acme\""), "{why}");
-        let folder = Folder::open(place.path(), head(2)).unwrap();
-        assert!(folder.has("a/one.ndjson") && !folder.has("two.ndjson"));
+        let mut folder = Folder::open(place.path(), head(2)).unwrap();
+        assert!(folder.notes().has("a/one.ndjson") && !folder.notes().has("two.ndjson"));
         let manifest = folder.seal(DateTime::UNIX_EPOCH).unwrap();
         assert_eq!((manifest.files.len(), manifest.counts["documents"]), (1, 1));
         let why = Folder::open(place.path(), head(2)).err().unwrap().to_string();

@@ -4,14 +4,18 @@
 pub mod error;
 pub mod folder;
 pub mod line;
+pub mod making;
 pub mod manifest;
+pub mod packing;
 pub mod source;
 pub mod tally;
 mod unzip;
 pub mod zip;
 
 pub use error::BundleError;
-pub use folder::{Folder, Writing};
+pub use folder::Folder;
+pub use making::Making;
 pub use manifest::{Manifest, Selection};
+pub use packing::Packing;
 pub use source::{Source, line_of};
 pub use tally::{Cell, MonthTally, Tally};

@@ -243,6 +243,12 @@ pub fn months(caller: &Caller) -> Result<(), AuthError> {
     caller.require_operator()
 }
 
+/// What belongs to a tenant is taken out by its administrators, and by operators; to read all of it is not enough.
+pub fn exports(caller: &Caller, tenant: TenantId) -> Result<(), AuthError> {
+    caller.require(Scope::Admin)?;
+    if tenant == caller.tenant { Ok(()) } else { caller.require_operator() }
+}
+
 /// Whose entries of the audit trail an auditor sees: their tenant's, and in the default tenant those of the whole installation.
 pub fn audit(caller: &Caller) -> Result<Option<TenantId>, AuthError> {
     caller.require(Scope::AuditRead)?;
@@ -404,6 +410,18 @@ mod tests {
             ("launch", launched("state"), None),
         ] {
             assert_eq!(statements(&caller).ok(), seen, "{who} with {:?}", caller.scopes.names());
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_taken_out_by_its_administrators_and_by_operators() {
+        let acme = TenantId(Uuid::from_u128(7));
+        let theirs = Caller { tenant: acme, ..caller(None, "admin:*") };
+        assert!(exports(&theirs, acme).is_ok() && exports(&theirs, TenantId::DEFAULT).is_err());
+        let operator = caller(None, "admin:*");
+        assert!(exports(&operator, acme).is_ok() && exports(&operator, TenantId::DEFAULT).is_ok());
+        for scopes in ["all", "audit:read statement:read transcript:read", "all/read statements/read"] {
+            assert!(exports(&caller(None, scopes), TenantId::DEFAULT).is_err(), "{scopes}");
         }
     }
 

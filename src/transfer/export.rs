@@ -1,9 +1,11 @@
-//! An export: everything of a tenant, or a part of it, written into a folder, hot and archived alike. Reads alone.
+//! An export: everything of a tenant, or a part of it, hot and archived alike, written into a folder or sent as a zip while it is made.
+//! Reads alone.
 
 use std::{collections::BTreeSet, io::Write, path::Path};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     bundle::{
-        BundleError, Folder, Manifest, Selection, Source, Tally, Writing,
+        BundleError, Folder, Making, Manifest, Packing, Selection, Source, Tally,
         line::{Seen, line},
         manifest::{FileEntry, Head, NAME, Whose as Owner},
         tally,
@@ -32,6 +34,10 @@ use crate::{
 
 /// Statements read at once.
 const LINES: i64 = 2_000;
+/// Bytes that are sent on at once.
+const PIECE: usize = 256 << 10;
+/// Pieces that wait to be taken.
+pub const AHEAD: usize = 8;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -58,6 +64,11 @@ impl Wish {
         self.learner.is_none() && self.since.is_none() && self.until.is_none()
     }
 
+    /// Whether only the attachments are wanted that its statements name.
+    fn picks_attachments(&self) -> bool {
+        self.kinds.contains(&Kind::Attachments) && !self.is_of_all()
+    }
+
     pub(super) fn whose(&self) -> Whose {
         Whose { tenant: self.tenant, learner: self.learner.clone() }
     }
@@ -74,21 +85,62 @@ pub async fn export(
     made_at: DateTime<Utc>,
     tell: Tell<'_>,
 ) -> Result<Manifest, TransferError> {
-    let head = head(cold.store(), wish).await?;
-    let mut folder = Folder::open(folder, head)?;
+    let mut folder = Folder::open(folder, head(cold.store(), wish).await?)?;
+    let mut named = BTreeSet::new();
+    if wish.picks_attachments() {
+        folder.each_line("statements/", |text| hashes(&serde_json::from_str(text).unwrap_or_default(), &mut named))?;
+    }
+    Box::pin(fill(cold, wish, &mut Way { making: &mut folder, to: None, tell, named })).await?;
+    Ok(folder.seal(made_at)?)
+}
+
+/// Sends an export as a zip, and keeps nothing of it.
+pub async fn send(
+    cold: &Cold,
+    wish: &Wish,
+    made_at: DateTime<Utc>,
+    to: &Sender<Vec<u8>>,
+) -> Result<Manifest, TransferError> {
+    let mut packing = Packing::new(head(cold.store(), wish).await?);
+    let mut way = Way { making: &mut packing, to: Some(to), tell: &|_, _| (), named: BTreeSet::new() };
+    Box::pin(fill(cold, wish, &mut way)).await?;
+    let (manifest, rest) = packing.seal(made_at)?;
+    to.send(rest).await.map_err(|_| TransferError::Left)?;
+    Ok(manifest)
+}
+
+/// An export on its way.
+struct Way<'w> {
+    making: &'w mut dyn Making,
+    /// Who takes it, where it is not kept here.
+    to: Option<&'w Sender<Vec<u8>>>,
+    tell: Tell<'w>,
+    /// The hashes that its statements name, where only those attachments are wanted.
+    named: BTreeSet<String>,
+}
+
+impl Way<'_> {
+    /// Sends on what waits, if it is as much as a piece.
+    async fn give(&mut self) -> Result<(), TransferError> {
+        let (Some(to), Some(piece)) = (self.to, self.making.take(PIECE)) else { return Ok(()) };
+        to.send(piece).await.map_err(|_| TransferError::Left)
+    }
+}
+
+async fn fill(cold: &Cold, wish: &Wish, way: &mut Way<'_>) -> Result<(), TransferError> {
     if wish.kinds.contains(&Kind::Statements) {
-        statements(cold, wish, &mut folder, tell).await?;
+        statements(cold, wish, way).await?;
     }
     for (kind, file) in FILES {
         let is_wanted = wish.kinds.contains(&kind) && (wish.learner.is_none() || kind.is_personal());
-        if is_wanted && !folder.has(file) && file != "attachments.ndjson" {
-            plain(cold.store(), wish, &mut folder, (kind, file), tell).await?;
+        if is_wanted && !way.making.notes().has(file) && file != "attachments.ndjson" {
+            plain(cold.store(), wish, way, (kind, file)).await?;
         }
     }
-    if wish.kinds.contains(&Kind::Attachments) && !folder.has("attachments.ndjson") {
-        attachments(cold.store(), wish, &mut folder, tell).await?;
+    if wish.kinds.contains(&Kind::Attachments) && !way.making.notes().has("attachments.ndjson") {
+        attachments(cold.store(), wish, way).await?;
     }
-    Ok(folder.seal(made_at)?)
+    Ok(())
 }
 
 /// Packs an export into a zip, which must not be there yet.
@@ -143,21 +195,15 @@ async fn head(store: &Store, wish: &Wish) -> Result<Head, TransferError> {
     })
 }
 
-/// A month that is being written.
-struct Open {
-    month: Month,
-    file: Writing,
-    tally: Tally,
-}
-
-async fn statements(cold: &Cold, wish: &Wish, folder: &mut Folder, tell: Tell<'_>) -> Result<(), TransferError> {
-    let through = folder.head().through;
+async fn statements(cold: &Cold, wish: &Wish, way: &mut Way<'_>) -> Result<(), TransferError> {
+    let notes = way.making.notes();
+    let through = notes.head.through;
     let end = wish.until.map_or(through, |until| until.min(through)) + TimeDelta::microseconds(1);
-    let behind = folder.months().last().map(|last| last.month.end() - TimeDelta::microseconds(1));
+    let behind = notes.months.last().map(|last| last.month.end() - TimeDelta::microseconds(1));
     let begin = behind.max(wish.since).unwrap_or(DateTime::UNIX_EPOCH);
-    let mut written: u64 = folder.months().iter().map(|month| month.statements).sum();
+    let mut written: u64 = notes.months.iter().map(|month| month.statements).sum();
     let mut source = cold.lines(wish.tenant, begin, end, LINES);
-    let mut open: Option<Open> = None;
+    let mut open: Option<(Month, Tally)> = None;
     loop {
         let lines = Box::pin(source.next()).await?;
         if lines.is_empty() {
@@ -170,31 +216,34 @@ async fn statements(cold: &Cold, wish: &Wish, folder: &mut Folder, tell: Tell<'_
             .await?;
         for one in lines.iter().filter(|one| !hidden.contains(&one.stored) && is_wanted(wish, one)) {
             let month = Month::of(one.stored);
-            if open.as_ref().is_some_and(|open| open.month != month) {
-                close(folder, open.take())?;
+            if open.as_ref().is_some_and(|(of, _)| *of != month) {
+                close(way, open.take())?;
             }
             if open.is_none() {
-                let file = folder.begin(&format!("statements/{month}.ndjson"))?;
-                open = Some(Open { month, file, tally: Tally::default() });
+                way.making.begin(&format!("statements/{month}.ndjson"))?;
             }
-            let Some(open) = &mut open else { continue };
+            let (_, tally) = open.get_or_insert_with(|| (month, Tally::default()));
             let text = line(&one.payload, one.stored);
             let seen: Seen<'_> =
                 serde_json::from_str(&text).map_err(|error| TransferError::Unreadable(one.id, error.to_string()))?;
-            open.tally.add(month, &seen.verb.id, &tally::line(&text));
-            open.file.line(&text)?;
+            tally.add(month, &seen.verb.id, &tally::line(&text));
+            if wish.picks_attachments() {
+                hashes(&serde_json::from_str(&text).unwrap_or_default(), &mut way.named);
+            }
+            way.making.line(&text)?;
+            way.give().await?;
             written += 1;
         }
-        tell("statements", written);
+        (way.tell)("statements", written);
     }
-    close(folder, open)
+    close(way, open)
 }
 
-fn close(folder: &mut Folder, open: Option<Open>) -> Result<(), TransferError> {
-    let Some(Open { file, tally, .. }) = open else { return Ok(()) };
-    let file = file.finish()?;
+fn close(way: &mut Way<'_>, open: Option<(Month, Tally)>) -> Result<(), TransferError> {
+    let Some((_, tally)) = open else { return Ok(()) };
+    let file = way.making.end()?;
     match tally.months().pop() {
-        Some(month) => Ok(folder.finish_month(month, file)?),
+        Some(month) => Ok(way.making.finish_month(month, file)?),
         None => Ok(()),
     }
 }
@@ -209,34 +258,34 @@ pub(super) fn is_wanted(wish: &Wish, line: &Line) -> bool {
 async fn plain(
     store: &Store,
     wish: &Wish,
-    folder: &mut Folder,
+    way: &mut Way<'_>,
     (kind, name): (Kind, &'static str),
-    tell: Tell<'_>,
 ) -> Result<(), TransferError> {
-    let mut file = folder.begin(name)?;
-    let mut pages = Pages::of(store, &wish.whose(), name);
+    way.making.begin(name)?;
+    let (mut pages, mut lines) = (Pages::of(store, &wish.whose(), name), 0);
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
         for line in &page {
-            file.line(line)?;
+            way.making.line(line)?;
+            way.give().await?;
         }
-        tell(name.trim_end_matches(".ndjson"), file.lines());
+        lines += page.len() as u64;
+        (way.tell)(name.trim_end_matches(".ndjson"), lines);
     }
     // What belongs to a kind without being one of it is not counted as one.
     let is_named = name.trim_end_matches(".ndjson") == kind.name();
-    let count = if is_named { file.lines() } else { 0 };
-    let file = file.finish()?;
-    Ok(folder.finish(kind.name(), count, vec![file])?)
+    let count = if is_named { lines } else { 0 };
+    let file = way.making.end()?;
+    Ok(way.making.finish(kind.name(), count, vec![file])?)
 }
 
-/// Contents with their list; of a part of the statements those that these name.
-async fn attachments(store: &Store, wish: &Wish, folder: &mut Folder, tell: Tell<'_>) -> Result<(), TransferError> {
-    let named = if wish.is_of_all() { None } else { Some(named(folder)?) };
-    let (mut list, mut files) = (folder.begin("attachments.ndjson")?, Vec::new());
-    let mut pages = Pages::of(store, &Whose::all(wish.tenant), "attachments.ndjson");
+/// Their list, and then the contents; of a part of the statements those that these name.
+async fn attachments(store: &Store, wish: &Wish, way: &mut Way<'_>) -> Result<(), TransferError> {
+    way.making.begin("attachments.ndjson")?;
+    let (mut pages, mut listed) = (Pages::of(store, &Whose::all(wish.tenant), "attachments.ndjson"), Vec::new());
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
@@ -245,34 +294,31 @@ async fn attachments(store: &Store, wish: &Wish, folder: &mut Folder, tell: Tell
         for line in &page {
             let said: Value = serde_json::from_str(line).unwrap_or_default();
             let sha2 = said["sha2"].as_str().unwrap_or_default();
-            if named.as_ref().is_some_and(|named| !named.contains(sha2)) {
+            if wish.picks_attachments() && !way.named.contains(sha2) {
                 continue;
             }
-            files.push(content(store, wish.tenant, folder, sha2).await?);
-            list.line(line)?;
-            tell("attachments", list.lines());
+            way.making.line(line)?;
+            way.give().await?;
+            listed.push(sha2.to_owned());
         }
     }
-    let count = list.lines();
-    files.push(list.finish()?);
-    Ok(folder.finish("attachments", count, files)?)
+    let mut files = vec![way.making.end()?];
+    for (number, sha2) in (1..).zip(&listed) {
+        files.push(content(store, wish.tenant, way, sha2).await?);
+        (way.tell)("attachments", number);
+    }
+    Ok(way.making.finish("attachments", listed.len() as u64, files)?)
 }
 
-async fn content(store: &Store, tenant: TenantId, folder: &Folder, sha2: &str) -> Result<FileEntry, TransferError> {
-    let hash = hex::decode(sha2).unwrap_or_default();
-    let (mut file, mut piece) = (folder.begin(&format!("attachments/{sha2}"))?, 0);
+async fn content(store: &Store, tenant: TenantId, way: &mut Way<'_>, sha2: &str) -> Result<FileEntry, TransferError> {
+    let (hash, mut piece) = (hex::decode(sha2).unwrap_or_default(), 0);
+    way.making.begin(&format!("attachments/{sha2}"))?;
     while let Some(bytes) = lines::attachment_piece(store, tenant, &hash, piece).await? {
-        file.add(&bytes)?;
+        way.making.add(&bytes)?;
+        way.give().await?;
         piece += 1;
     }
-    Ok(file.finish()?)
-}
-
-/// The hashes that the statements of this export name: read back, for an export may have been gone on with.
-fn named(folder: &Folder) -> Result<BTreeSet<String>, TransferError> {
-    let mut named = BTreeSet::new();
-    folder.each_line("statements/", |text| hashes(&serde_json::from_str(text).unwrap_or_default(), &mut named))?;
-    Ok(named)
+    Ok(way.making.end()?)
 }
 
 /// The hashes that a statement names.

@@ -24,6 +24,9 @@ pub enum TransferError {
     Unreadable(Uuid, String),
     #[error("{0}")]
     Refused(String),
+    /// Who asked does not take it any more.
+    #[error("the export was not taken to its end")]
+    Left,
 }
 
 impl AsStoreError for TransferError {
@@ -32,7 +35,7 @@ impl AsStoreError for TransferError {
             Self::Store(error) => Some(error),
             Self::Cold(error) => error.as_store_error(),
             Self::Load(error) => error.as_store_error(),
-            Self::Bundle(_) | Self::Unreadable(..) | Self::Refused(_) => None,
+            Self::Bundle(_) | Self::Unreadable(..) | Self::Refused(_) | Self::Left => None,
         }
     }
 }

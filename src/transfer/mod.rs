@@ -18,6 +18,7 @@ mod lines;
 pub mod load;
 pub mod lrsql;
 mod noted;
+pub mod outlook;
 mod pace;
 pub mod pull;
 mod quiet;

@@ -1,6 +1,6 @@
 //! The commands of `docs/tutorial.md`, run as they stand there, by the shell, against the real binary and its own PostgreSQL.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::support::{
     process::{Process, command},
@@ -49,4 +49,32 @@ async fn every_command_of_the_tutorial_does_what_it_says() {
     }
     service.signal("INT");
     assert!(service.ended().await.success(), "Ctrl-C ends it");
+}
+
+/// The pictures that the page shows: what each says to who does not see it, and its file.
+fn pictures() -> Vec<(&'static str, &'static str)> {
+    let page = include_str!("../../docs/tutorial.md");
+    let pictures = page.split("![").skip(1).filter_map(|rest| rest.split_once("]("));
+    pictures.map(|(says, rest)| (says, rest.split(')').next().unwrap_or_default())).collect()
+}
+
+#[test]
+fn every_picture_is_there_is_small_and_says_what_is_seen() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let made = include_str!("../pages/pictures.mjs");
+    let mut shown = Vec::new();
+    for (says, file) in pictures() {
+        let bytes = fs::read(docs.join(file)).unwrap_or_else(|error| panic!("{file}: {error}: make screenshots"));
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() <= 80 << 10, "{file}: {} bytes", bytes.len());
+        assert!(says.len() > 40, "{file} says no more than {says:?}");
+        let name = file.strip_prefix("pictures/").and_then(|file| file.strip_suffix(".png")).expect(file);
+        assert!(made.contains(&format!(", \"{name}\", {{")), "tests/pages/pictures.mjs makes no {name}");
+        shown.push(name.to_owned());
+    }
+    let files = fs::read_dir(docs.join("pictures")).unwrap();
+    let mut there: Vec<String> =
+        files.map(|one| one.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    shown.sort();
+    there.sort();
+    assert_eq!(shown, there, "every picture is shown, and once");
 }

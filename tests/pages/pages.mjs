@@ -170,6 +170,20 @@ check("an erasure is followed to its receipt", await first.page.locator("text=Re
 const erasure = new URL(first.page.url()).pathname;
 first.wrong.length = 0;
 
+// A tenant is taken along by keyboard alone, from the choice over the plan to the file.
+await first.page.goto(`${root}/admin/exports`);
+check("a kind is reached by Tab", await tabTo(first.page, (seen) => seen.name === "kind" && seen.value === "credentials") !== null);
+await first.page.keyboard.press("Space");
+await tabTo(first.page, (seen) => seen.text.startsWith("See the plan"));
+await first.page.keyboard.press("Enter");
+await first.page.waitForURL(/exports\/plan/u);
+check("the plan has what was chosen", /statements, documents(?!.*credentials)/u.test(await first.page.textContent("main dl")));
+await tabTo(first.page, (seen) => seen.text === "make it");
+const [taken] = await Promise.all([first.page.waitForEvent("download"), first.page.keyboard.press("Enter")]);
+check("the export comes as a file", taken.suggestedFilename() === "export-default.zip" && await taken.failure() === null, taken.suggestedFilename());
+check("and it is a zip with its end", readFileSync(await taken.path()).subarray(-22, -18).toString("latin1") === "PK\u0005\u0006");
+first.wrong.length = 0;
+
 await first.page.goto(`${root}/admin/documents`);
 const keptAt = await first.page.locator("main tbody a").first().getAttribute("href");
 
@@ -210,7 +224,7 @@ const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["
   ["months", "/admin/months"], ["months-plan", "/admin/months/all/verify"], ["backups", "/admin/backups"], ["backup-plan", "/admin/backups/make"],
   ["backfills", "/admin/migrations/backfills"], ["rollouts", "/admin/migrations/rollouts"], ["flags", "/admin/flags"],
   ["retention", "/admin/people/retention"], ["retention-plan", "/admin/people/retention/plan?older=1d"], ["holds", "/admin/people/holds"],
-  ["erasures", "/admin/people/erasures"], ["erasure", erasure], ["export", "/admin/people/export"], ["audit-plan", "/admin/audit/verify"],
+  ["erasures", "/admin/people/erasures"], ["erasure", erasure], ["export", "/admin/people/export"], ["exports", "/admin/exports"], ["exports-plan", "/admin/exports/plan?kind=statements&kind=documents&since=2026-01-01T00:00:00Z"], ["audit-plan", "/admin/audit/verify"],
   ["learners", "/admin/learners"], ["documents", "/admin/documents"], ["document", keptAt], ["enrollment", "/admin/learners/enrollments/an%20enrollment"],
   ["transcript", "/admin/learners/enrollments/an%20enrollment/transcript"], ["nothing", "/admin/nothing"]];
 const state = await first.context.storageState();

@@ -24,12 +24,16 @@ pub mod shown;
 pub mod stamp;
 mod texts;
 pub mod users;
+mod zipped;
 
 use actix_web::web::{Data, ServiceConfig};
 
 use self::endpoint::Endpoint;
 pub use self::{
-    admin::jobs::{Shown as ShownJob, Streams},
+    admin::{
+        exports::Exports,
+        jobs::{Shown as ShownJob, Streams},
+    },
     path::path_id,
     stamp::API_VERSION,
 };
@@ -58,6 +62,7 @@ pub struct Api {
     pub fetch_urls: FetchUrls,
     pub retention: Retention,
     pub erasures: Erasures,
+    pub exports: Exports,
 }
 
 /// What the handlers of months work with.
@@ -85,6 +90,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         admin::credentials::Credentials::endpoints(),
         admin::tenants::Tenants::endpoints(),
         admin::backfills::BackfillsOfFiles::endpoints(),
+        admin::exports::ExportsOfTenants::endpoints(),
         admin::flags::FlagsOfTenants::endpoints(),
         admin::jobs::Jobs::endpoints(),
         admin::migrations::Migrations::endpoints(),

@@ -74,6 +74,7 @@ pub fn document() -> openapi::OpenApi {
         admin::credentials::Credentials::openapi(),
         admin::tenants::Tenants::openapi(),
         admin::backfills::BackfillsOfFiles::openapi(),
+        admin::exports::ExportsOfTenants::openapi(),
         admin::flags::FlagsOfTenants::openapi(),
         admin::jobs::Jobs::openapi(),
         admin::migrations::Migrations::openapi(),

@@ -3,12 +3,12 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
-    web::{Bytes, Data, Path},
+    web::{Data, Path},
 };
 use chrono::DateTime;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     enrollments::{READ_TRANSCRIPT, compose},
     query::{PAGE_CURSOR, PAGE_SIZE, PageParameters, Parameters, refuse},
     shown::{Links, Page, one_more},
+    zipped::zipped,
 };
 use crate::{
     http::{HttpError, Problem, xapi::ARCHIVED},
@@ -150,40 +151,22 @@ pub async fn everything_about(
     }
     let reading = reading(caller, api, &reach, EXPORT).await?;
     let wish = Wish { tenant: caller.tenant, user, mentions };
-    let people = api.reader.known_keys(&wish).await.map_err(|error| match error {
-        ExportError::Nobody(_) => HttpError::NotFound(error.to_string()),
-        ExportError::Cold(error) => error.into(),
-        ExportError::Store(error) => error.into(),
-        ExportError::Left => HttpError::internal(error),
-    })?;
+    let people = api.reader.known_keys(&wish).await?;
     let (to, from) = mpsc::channel(AHEAD);
     let reader = api.reader.clone();
     let work = tokio::spawn(async move { reader.export(&wish, &people, reading.as_ref(), to).await.map(drop) });
-    let named = "attachment; filename=\"export.zip\"";
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CONTENT_TYPE, "application/zip")).insert_header((header::CONTENT_DISPOSITION, named));
-    Ok(answer.streaming(pieces(from, work)))
+    zipped(from, work, "export").await
 }
 
-/// What comes, and at the end whether that was all: an archive that broke off is no answer.
-fn pieces(
-    from: mpsc::Receiver<Vec<u8>>,
-    work: JoinHandle<Result<(), ExportError>>,
-) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
-    futures_util::stream::unfold(Some((from, work)), |state| async move {
-        let (mut from, work) = state?;
-        if let Some(piece) = from.recv().await {
-            return Some((Ok(Bytes::from(piece)), Some((from, work))));
+impl From<ExportError> for HttpError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Nobody(_) => Self::NotFound(error.to_string()),
+            ExportError::Cold(error) => error.into(),
+            ExportError::Store(error) => error.into(),
+            ExportError::Left => Self::internal(error),
         }
-        match work.await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "an export broke off");
-                Some((Err(std::io::Error::other(error)), None))
-            }
-            Err(error) => Some((Err(std::io::Error::other(error)), None)),
-        }
-    })
+    }
 }
 
 /// What the read leaves behind, if it is of others.

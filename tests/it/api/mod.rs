@@ -3,6 +3,7 @@
 pub mod access;
 mod bodies;
 mod contract;
+mod exports;
 mod jobs;
 mod months;
 mod pdf;

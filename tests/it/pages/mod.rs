@@ -5,6 +5,7 @@ mod access;
 mod attacks;
 mod backups;
 mod documents;
+mod exports;
 mod flags;
 mod jobs;
 mod learners;

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backfills;
 pub mod credentials;
+pub mod exports;
 pub mod flags;
 pub mod jobs;
 pub mod migrations;

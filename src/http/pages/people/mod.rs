@@ -1,7 +1,9 @@
-//! `/admin/people`: what is kept of people and for how long, what holds it, who leaves, and what somebody gets who asks for everything.
+//! `/admin/people`: what is kept of people and for how long, what holds it, who leaves, what somebody gets who asks for everything, and what a
+//! tenant takes along.
 
 mod erasures;
 mod export;
+mod exports;
 mod holds;
 mod person;
 mod receipts;
@@ -22,16 +24,17 @@ use super::{
 use crate::{http::HttpError, identity::Identity, model::TenantId};
 
 const HERE: &str = "/admin/people";
-const TABS: [(&str, &str); 4] = [
+const TABS: [(&str, &str); 5] = [
     (retention::HERE, "Retention"),
     (holds::HERE, "Holds"),
     (erasures::HERE, "Erasures"),
     (export::HERE, "Subject access"),
+    (exports::HERE, "Exports"),
 ];
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/people").get(first));
-    for part in [retention::routes, rules::routes, holds::routes, erasures::routes, export::routes] {
+    for part in [retention::routes, rules::routes, holds::routes, erasures::routes, export::routes, exports::routes] {
         part(cfg);
     }
 }
