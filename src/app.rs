@@ -201,6 +201,13 @@ impl Service {
     }
 }
 
+/// The listener's side, and what tells a collector.
+fn edge(config: &Config, times: (&Clock, &Ids), metrics: &Metrics, node: &str) -> anyhow::Result<(Edge, Pushes)> {
+    let (traces, pushes) = traces::telling(config, times, metrics, node)?;
+    let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), times.1.clone());
+    Ok((edge.traced(traces), pushes))
+}
+
 /// What `/xapi` works with, beside `/api/v1`.
 fn xapi_of(config: &Config, api: &Api, cold: &Cold, edge: &Edge, ids: Ids, flags: &Flags) -> Xapi {
     Xapi {
@@ -224,22 +231,20 @@ impl Rooms {
         let metrics = Metrics::new()?;
         let store = Store::open(&database.settings)?.measured(&metrics);
         let (node, archive) = (ids.uuid().to_string(), jobs::archive(config, &store, &clock, &ids, &metrics)?);
-        let (traces, pushes) = traces::telling(config, (&clock, &ids), &metrics, &node)?;
-        let edge = Edge::new(&config.http, Lifecycle::default(), metrics.clone(), ids.clone()).traced(traces);
+        let (edge, pushes) = edge(config, (&clock, &ids), &metrics, &node)?;
         let (relay, audit) = (relay(config, &store, &edge, &clock)?, jobs::audit(config, &store, &clock, &metrics)?);
         let worker = Worker::new(store.clone(), metrics.clone(), &node);
         let identity = Identity::new(store.clone(), clock.clone(), ids.clone(), settings::identity(config))?;
         let migrations = jobs::migrations(config, database, &store, &metrics, &clock, &ids)?;
         let shelf = Shelf::new(&config.archive, &config.service.data_dir, settings::shelf(config), metrics.clone());
         let retention = jobs::retention(config, &store, Some(shelf.clone()), &clock, &ids, &metrics);
-        let cold = Cold::new(store.clone(), shelf);
+        let (cold, before) = (Cold::new(store.clone(), shelf), backups::BeforeRelease::new(config, database));
         let erasures = Erasures::new(&cold, &ids, config);
         let forwarder = forwarder(config, &cold, &clock, &ids, &metrics)?;
         let rollouts = Desk::new(&store, &ids, jobs::known_to_plans(config, &database.runner(config)?)?);
         let teller = tellings::teller(config, &store, &clock, &metrics)?;
         let (months, residency) = (months(config, &archive), jobs::residency(config, &store, &clock, &ids)?);
-        let before = (&migrations, backups::BeforeRelease::new(config, database));
-        let kinds = jobs::kinds(before, &archive, &erasures, &residency, months.has_brokers);
+        let kinds = jobs::kinds((&migrations, before), &archive, &erasures, &residency, months.has_brokers);
         let jobs = JobRunner::new(store.clone(), metrics.clone(), &node, kinds);
         let (work, flags) = (Work::new(&config.work, &metrics), Flags::new(&store));
         let api = Api {

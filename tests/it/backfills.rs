@@ -137,7 +137,7 @@ fn steps() -> Steps {
                 let sql = &sql;
                 Box::pin(async move {
                     leases::check(tx).await?;
-                    Ok::<_, StoreError>(tx.execute(sql, &[]).await?)
+                    tx.execute(sql, &[]).await
                 })
             });
             done.await.map(|_| Did::Row)

@@ -18,7 +18,7 @@ async fn thin_out(archive: &Archive, tenant: progress_service::model::TenantId, 
     let seen = std::sync::atomic::AtomicU32::new(0);
     let change = |row: Row| {
         let n = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok((n % every != 0).then_some(row))
+        Ok((!n.is_multiple_of(every)).then_some(row))
     };
     let rewriting = Rewriting { erasure: Uuid::nil(), change: &change, holds: &[] };
     archive.rewrite((tenant, month(MARCH)), &rewriting).await.unwrap();
