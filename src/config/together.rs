@@ -22,26 +22,6 @@ impl Config {
                 "auth.issuer",
                 "set it and auth.audience or neither",
             ),
-            (
-                self.pages.oidc_client_id.is_none() || self.auth.issuer.is_some(),
-                "auth.issuer",
-                "is missing beside pages.oidc_client_id: set it, and auth.audience, to the issuer that people sign in with",
-            ),
-            (
-                self.pages.oidc_client_id.is_none() || self.service.public_url.is_some(),
-                "public_url",
-                "is missing beside pages.oidc_client_id: set it to where browsers find this service, such as https://lrs.example",
-            ),
-            (
-                self.pages.oidc_client_id.is_some() || self.pages.oidc_client_secret.is_none(),
-                "pages.oidc_client_id",
-                "is missing beside pages.oidc_client_secret",
-            ),
-            (
-                self.pages.oidc_scopes.split_whitespace().any(|scope| scope == "openid"),
-                "pages.oidc_scopes",
-                "must have openid among its names",
-            ),
             (self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_user.is_some(), "kafka.sasl_user", "is missing"),
             (
                 self.kafka.sasl_mechanism.is_none() || self.kafka.sasl_password.is_some(),
@@ -78,10 +58,36 @@ impl Config {
                 "expected key:secret, both non-empty",
             ),
         ];
-        let broken = rules.into_iter().filter(|(holds, _, _)| !holds);
+        let broken = rules.into_iter().chain(self.of_the_pages()).filter(|(holds, _, _)| !holds);
         let mut problems: Vec<Problem> = broken.map(|(_, key, why)| Problem::value(key, why)).collect();
         problems.extend(super::addresses::problems(self));
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Problems(problems)) }
+    }
+
+    /// What signing in through the issuer takes.
+    fn of_the_pages(&self) -> [(bool, &'static str, &'static str); 4] {
+        [
+            (
+                self.pages.oidc_client_id.is_none() || self.auth.issuer.is_some(),
+                "auth.issuer",
+                "is missing beside pages.oidc_client_id: set it, and auth.audience, to the issuer that people sign in with",
+            ),
+            (
+                self.pages.oidc_client_id.is_none() || self.service.public_url.is_some(),
+                "public_url",
+                "is missing beside pages.oidc_client_id: set it to where browsers find this service, such as https://lrs.example",
+            ),
+            (
+                self.pages.oidc_client_id.is_some() || self.pages.oidc_client_secret.is_none(),
+                "pages.oidc_client_id",
+                "is missing beside pages.oidc_client_secret",
+            ),
+            (
+                self.pages.oidc_scopes.split_whitespace().any(|scope| scope == "openid"),
+                "pages.oidc_scopes",
+                "must have openid among its names",
+            ),
+        ]
     }
 }
 
