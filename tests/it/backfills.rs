@@ -13,7 +13,7 @@ use progress_service::{
     },
     model::Ids,
     store::{
-        As, Store, StoreError,
+        As, Store,
         platform::{jobs, leases},
     },
     telemetry::Metrics,
