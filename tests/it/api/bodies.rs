@@ -54,6 +54,8 @@ fn fitting(operation: &str) -> Value {
         "collectArchive" | "adoptArchive" | "ensurePartitions" => json!({"plan": "0".repeat(64)}),
         "reschemePartitions" => json!({"to": "weekly", "months": ["2026-03"], "plan": "0".repeat(64)}),
         "planMove" => json!({"tenantId": NOBODY, "to": "eu", "plan": "0".repeat(64), "reason": "a test"}),
+        "planExport" | "exportTenant" => json!({"tenantId": NOBODY, "kinds": ["statements"], "plan": "0".repeat(64),
+            "since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}),
         "actOnMove" => json!({"apply": false}),
         other => panic!("{other} takes a body: put one that fits here"),
     }

@@ -4,6 +4,7 @@
 mod access;
 mod attacks;
 mod backups;
+mod cost;
 mod documents;
 mod exports;
 mod flags;

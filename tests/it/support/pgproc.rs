@@ -233,7 +233,8 @@ impl PgServer {
         self.folder.path().join("log")
     }
 
-    fn log(&self) -> String {
+    /// What it has said so far.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 }
