@@ -1,6 +1,6 @@
 //! Tenants that move between two cells, each a database of its own: while their clients write, back and forth, and for good.
 
-mod cells;
+pub mod cells;
 mod cuts;
 mod old_months;
 mod told;

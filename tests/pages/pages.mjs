@@ -224,7 +224,7 @@ const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["
   ["months", "/admin/months"], ["months-plan", "/admin/months/all/verify"], ["backups", "/admin/backups"], ["backup-plan", "/admin/backups/make"],
   ["backfills", "/admin/migrations/backfills"], ["rollouts", "/admin/migrations/rollouts"], ["flags", "/admin/flags"],
   ["retention", "/admin/people/retention"], ["retention-plan", "/admin/people/retention/plan?older=1d"], ["holds", "/admin/people/holds"],
-  ["erasures", "/admin/people/erasures"], ["erasure", erasure], ["export", "/admin/people/export"], ["exports", "/admin/exports"], ["exports-plan", "/admin/exports/plan?kind=statements&kind=documents&since=2026-01-01T00:00:00Z"], ["audit-plan", "/admin/audit/verify"],
+  ["erasures", "/admin/people/erasures"], ["erasure", erasure], ["export", "/admin/people/export"], ["exports", "/admin/exports"], ["residency", "/admin/people/residency"], ["exports-plan", "/admin/exports/plan?kind=statements&kind=documents&since=2026-01-01T00:00:00Z"], ["audit-plan", "/admin/audit/verify"],
   ["learners", "/admin/learners"], ["documents", "/admin/documents"], ["document", keptAt], ["enrollment", "/admin/learners/enrollments/an%20enrollment"],
   ["transcript", "/admin/learners/enrollments/an%20enrollment/transcript"], ["nothing", "/admin/nothing"]];
 const state = await first.context.storageState();

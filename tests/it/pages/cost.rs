@@ -24,7 +24,7 @@ const LEFT_BEHIND: &str = "
         SELECT t.tenant_id, 'ann', 'read.document', 'a document', '{}' FROM platform.tenants t, generate_series(1, 10000);
     VACUUM ANALYZE";
 
-const OF_THE_INSTALLATION: [&str; 17] = [
+const OF_THE_INSTALLATION: [&str; 18] = [
     "",
     "/access",
     "/activity.csv",
@@ -41,6 +41,7 @@ const OF_THE_INSTALLATION: [&str; 17] = [
     "/people/erasures",
     "/people/holds",
     "/people/retention",
+    "/people/residency",
     "/exports",
 ];
 

@@ -13,6 +13,7 @@ mod learners;
 mod months;
 mod oidc;
 mod people;
+mod residency;
 mod sessions;
 mod statements;
 

@@ -172,10 +172,7 @@ async fn begin(
         let plan = residency.plan(tenant, &to).await.map_err(problem)?;
         return Ok(HttpResponse::Ok().json(Planned { digest: plan.digest(), plan }));
     }
-    let (by, reason) = (caller.credential.audit_name(), reason.unwrap_or_else(|| "asked for".to_owned()));
-    if !(1..=LONGEST_REASON).contains(&reason.trim().chars().count()) || reason.chars().count() > LONGEST_REASON {
-        return Err(refuse("reason", &format!("1 to {LONGEST_REASON} characters were expected")).into());
-    }
+    let (by, reason) = (caller.credential.audit_name(), reasoned(reason.as_deref().unwrap_or("asked for"))?);
     let noted = residency.begin((tenant, &to), seen.as_deref(), (&by, &reason)).await.map_err(problem)?;
     let place = format!("/api/v1/admin/residency/moves/{}", noted.id);
     Ok(HttpResponse::Created().insert_header(("Location", place)).json(Shown::from(noted)))
@@ -250,7 +247,7 @@ async fn ask(
         return Ok(HttpResponse::Ok().json(Acted { r#move: found.into(), does, job_id: None }));
     }
     let placed = residency.order(id, act, &by).await.map_err(problem)?;
-    begun(found, does, placed)
+    answered(found, does, placed)
 }
 
 async fn purge(residency: &Residency, id: Uuid, by: &str, is_wanted: bool) -> Result<HttpResponse, Problem> {
@@ -261,16 +258,30 @@ async fn purge(residency: &Residency, id: Uuid, by: &str, is_wanted: bool) -> Re
     }
     if found.purge_asked_by.as_deref().is_some_and(|first| first != by) {
         let placed = residency.approve_purge(id, by).await.map_err(problem)?;
-        return begun(found, does, placed);
+        return answered(found, does, placed);
     }
     let asked = residency.ask_purge(id, by).await.map_err(problem)?;
     Ok(HttpResponse::Ok().json(Acted { r#move: asked.into(), does, job_id: None }))
 }
 
-fn begun(found: Move, does: Vec<String>, placed: Placed) -> Result<HttpResponse, Problem> {
-    let Placed::This(job) = placed else {
-        return Err(HttpError::Conflict("another tenant's move is at work: wait for its job".to_owned()).into());
-    };
+/// A reason that can be kept.
+pub fn reasoned(reason: &str) -> Result<String, HttpError> {
+    if !(1..=LONGEST_REASON).contains(&reason.trim().chars().count()) || reason.chars().count() > LONGEST_REASON {
+        return Err(refuse("reason", &format!("1 to {LONGEST_REASON} characters were expected")));
+    }
+    Ok(reason.to_owned())
+}
+
+/// The job that was placed.
+pub fn begun(placed: Placed) -> Result<Uuid, HttpError> {
+    match placed {
+        Placed::This(job) => Ok(job),
+        _ => Err(HttpError::Conflict("another tenant's move is at work: wait for its job".to_owned())),
+    }
+}
+
+fn answered(found: Move, does: Vec<String>, placed: Placed) -> Result<HttpResponse, Problem> {
+    let job = begun(placed)?;
     let place = format!("/api/v1/admin/jobs/{job}");
     let acted = Acted { r#move: found.into(), does, job_id: Some(job) };
     Ok(HttpResponse::Accepted().insert_header(("Location", place)).json(acted))
@@ -314,19 +325,20 @@ async fn home(
 }
 
 fn problem(error: ResidencyError) -> Problem {
+    not_done(error).into()
+}
+
+/// Why something was not done, as whoever asked for it hears it.
+pub fn not_done(error: ResidencyError) -> HttpError {
     let text = error.to_string();
     match error {
-        ResidencyError::NoCell(_) | ResidencyError::NoTenant | ResidencyError::NoMove => {
-            HttpError::NotFound(text).into()
-        }
-        ResidencyError::Refused(_) | ResidencyError::Differs(_) | ResidencyError::Segment(_) => {
-            HttpError::Conflict(text).into()
-        }
+        ResidencyError::NoCell(_) | ResidencyError::NoTenant | ResidencyError::NoMove => HttpError::NotFound(text),
+        ResidencyError::Refused(_) | ResidencyError::Differs(_) | ResidencyError::Segment(_) => HttpError::Conflict(text),
         ResidencyError::Away { .. } => {
             tracing::warn!(error = text, "another cell cannot be reached");
             let why = "the other cell does not answer".to_owned();
-            HttpError::Unavailable { why, retry_after: std::time::Duration::from_secs(5) }.into()
+            HttpError::Unavailable { why, retry_after: std::time::Duration::from_secs(5) }
         }
-        ResidencyError::Store(error) => HttpError::Store(error).into(),
+        ResidencyError::Store(error) => HttpError::Store(error),
     }
 }

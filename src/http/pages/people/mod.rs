@@ -1,5 +1,5 @@
-//! `/admin/people`: what is kept of people and for how long, what holds it, who leaves, what somebody gets who asks for everything, and what a
-//! tenant takes along.
+//! `/admin/people`: what is kept of people and for how long, what holds it, who leaves, what somebody gets who asks for everything, what a tenant
+//! takes along, and where it is at home.
 
 mod erasures;
 mod export;
@@ -7,6 +7,7 @@ mod exports;
 mod holds;
 mod person;
 mod receipts;
+mod residency;
 mod retention;
 mod rules;
 
@@ -24,17 +25,19 @@ use super::{
 use crate::{http::HttpError, identity::Identity, model::TenantId};
 
 const HERE: &str = "/admin/people";
-const TABS: [(&str, &str); 5] = [
+const TABS: [(&str, &str); 6] = [
     (retention::HERE, "Retention"),
     (holds::HERE, "Holds"),
     (erasures::HERE, "Erasures"),
     (export::HERE, "Subject access"),
     (exports::HERE, "Exports"),
+    (residency::HERE, "Residency"),
 ];
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/people").get(first));
-    for part in [retention::routes, rules::routes, holds::routes, erasures::routes, export::routes, exports::routes] {
+    let people = [retention::routes, rules::routes, holds::routes, erasures::routes];
+    for part in people.into_iter().chain([export::routes, exports::routes, residency::routes]) {
         part(cfg);
     }
 }
