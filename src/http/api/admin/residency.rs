@@ -333,7 +333,9 @@ pub fn not_done(error: ResidencyError) -> HttpError {
     let text = error.to_string();
     match error {
         ResidencyError::NoCell(_) | ResidencyError::NoTenant | ResidencyError::NoMove => HttpError::NotFound(text),
-        ResidencyError::Refused(_) | ResidencyError::Differs(_) | ResidencyError::Segment(_) => HttpError::Conflict(text),
+        ResidencyError::Refused(_) | ResidencyError::Differs(_) | ResidencyError::Segment(_) => {
+            HttpError::Conflict(text)
+        }
         ResidencyError::Away { .. } => {
             tracing::warn!(error = text, "another cell cannot be reached");
             let why = "the other cell does not answer".to_owned();

@@ -136,8 +136,9 @@ async fn plan(
                   moment and opens the other cell.";
     let page = Plan {
         facts,
-        table: (!planned.old_months.is_empty())
-            .then(|| Table::new("Months that go along", &MONTHS, planned.old_months.iter().map(row).collect()).cut(120)),
+        table: (!planned.old_months.is_empty()).then(|| {
+            Table::new("Months that go along", &MONTHS, planned.old_months.iter().map(row).collect()).cut(120)
+        }),
         hidden: vec![whose.field(), ("to", planned.to.clone())],
         digest: planned.digest(),
         asks_why: planned.blockers.is_empty(),
@@ -225,10 +226,13 @@ async fn ask(
     let ((id, act), given) = (path.into_inner(), Form::of_address(&req)?);
     let (act, (whose, found)) = (named(&act)?, found(&visitor, &identity, &residency, (&given, &id)).await?);
     let does = match act {
-        Act::Purge => vec!["What the tenant had is removed here once somebody else agrees; there is no way back.".to_owned()],
+        Act::Purge => {
+            vec!["What the tenant had is removed here once somebody else agrees; there is no way back.".to_owned()]
+        }
         _ => residency.ask(found.id, act).await.map_err(not_done)?.1,
     };
-    let mut facts = vec![("Tenant", whose.name.clone()), ("To", found.cell.clone()), ("State", found.state.name().to_owned())];
+    let mut facts =
+        vec![("Tenant", whose.name.clone()), ("To", found.cell.clone()), ("State", found.state.name().to_owned())];
     facts.extend(found.purge_asked_by.iter().map(|by| ("The purge was asked for by", by.clone())));
     let page = Plan {
         facts,
