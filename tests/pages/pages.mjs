@@ -170,6 +170,19 @@ check("an erasure is followed to its receipt", await first.page.locator("text=Re
 const erasure = new URL(first.page.url()).pathname;
 first.wrong.length = 0;
 
+// What comes is seen without a hand on the page.
+await first.page.goto(`${root}/admin/statements?follow=true`);
+check("nothing has come yet", await first.page.locator("text=came while it was followed").count() === 0);
+const coming = await fetch(`${LRS_URL.replace(/\/$/u, "")}/statements`, {
+  method: "POST",
+  headers: { Authorization: `Basic ${btoa(`${LRS_KEY}:${LRS_SECRET}`)}`, "Content-Type": "application/json", "X-Experience-API-Version": "1.0.3" },
+  body: JSON.stringify({ actor: { mbox: "mailto:comes@example.org" }, verb: { id: "http://example.org/came", display: { en: "came while it was followed" } }, object: { id: "http://example.org/other" } }),
+});
+check("a statement comes", coming.status === 200, await coming.text());
+await first.page.waitForSelector("#live >> text=came while it was followed", { timeout: 60_000 });
+check("what comes is shown by itself", await first.page.locator("text=Stand still").isVisible());
+first.wrong.length = 0;
+
 // A tenant is taken along by keyboard alone, from the choice over the plan to the file.
 await first.page.goto(`${root}/admin/exports`);
 check("a kind is reached by Tab", await tabTo(first.page, (seen) => seen.name === "kind" && seen.value === "credentials") !== null);

@@ -78,8 +78,28 @@ struct List {
     through: String,
     wrong: String,
     next: Option<String>,
+    follow: Follow,
     curl: String,
     columns: &'static str,
+}
+
+/// Whether the page is loaded again by itself, to show what comes; and where it is otherwise, if it can be.
+#[derive(Default)]
+struct Follow {
+    is_on: bool,
+    href: String,
+}
+
+impl Follow {
+    /// Not of a person, whose every query leaves an entry in the trail; and only where what comes is at the top.
+    fn of(given: &Given) -> Self {
+        if ["agent", "until", "ascending", "more"].iter().any(|name| !given.text(name).is_empty()) {
+            return Self::default();
+        }
+        let is_on = given.is("follow");
+        let query = given.query(Some(("follow", "true")).filter(|_| !is_on));
+        Self { is_on, href: format!("{HERE}?{query}") }
+    }
 }
 
 /// What was typed, to be there again.
@@ -175,6 +195,7 @@ async fn list(
         through: String::new(),
         wrong: String::new(),
         next: None,
+        follow: Follow::of(&given),
         curl: curl(&format!("{base}/statements"), &given.filters(SIZE)),
         columns: csv::COLUMNS,
         given,

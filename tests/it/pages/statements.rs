@@ -41,6 +41,14 @@ on_each_server! {
             if noted == 1 { Ok(()) } else { Err(noted.to_string()) }
         }).await;
 
+        // Followed, but not of a person: each look would stand in the trail.
+        assert!(page.contains("Follow what comes") && !page.contains("data-again"), "{page}");
+        let followed = browser.get("/admin/statements?verb=http://example.org/read&follow=true").await.expect(200).text();
+        assert!(followed.contains("data-again=\"5000\"") && followed.contains("Stand still"), "{followed}");
+        for one in ["agent=ada%40example.org", "until=2999-01-01T00:00:00Z", "ascending=true"] {
+            let still = browser.get(&format!("/admin/statements?{one}&follow=true")).await.expect(200).text();
+            assert!(!still.contains("data-again") && !still.contains("Follow what comes"), "{one}: {still}");
+        }
         let one = browser.get(&format!("/admin/statements/{}", id(7))).await.expect(200).text();
         assert!(one.contains("mailto:ada@example.org") && one.contains("curl --get --user KEY"), "{one}");
         browser.get(&format!("/admin/statements/{}", id(99))).await.expect(404);

@@ -1,9 +1,9 @@
-// What a page gains where scripts run: it follows a job as it goes on. Without it, it is loaded again by itself.
+// What a page gains where scripts run: it follows a job as it goes on, or statements as they come. Without it, it is loaded again by itself.
 "use strict";
 
 // Looks how it is now; answers what the page says of itself.
 const renew = async (live) => {
-  const answer = await fetch(location.pathname, { credentials: "same-origin" });
+  const answer = await fetch(location.pathname + location.search, { credentials: "same-origin" });
   if (!answer.ok) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById("live");
