@@ -2,6 +2,7 @@
 
 pub mod cells;
 mod cuts;
+mod old_cuts;
 mod old_months;
 mod told;
 mod trouble;

@@ -1,42 +1,41 @@
 //! Months that a tenant has in the archive or detached where it leaves: they arrive in place, whatever comes between.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use object_store::{ObjectStoreExt, path::Path};
-use progress_service::{archive::jobs, model::partition::Change, objects::Objects, residency::Act};
+use progress_service::{archive::jobs, model::partition::Change, objects::Objects};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     cells::{Cells, SAME, statement},
-    cuts::Mover,
     trouble::{freezes, state},
 };
 use crate::{
     archive,
     lifecycle::{make, month, settled},
-    support::{app::send, months, past, patience, pg::TestDatabase, process::command, s3::Bucket},
+    support::{app::send, months, past, patience, pg::TestDatabase, s3::Bucket},
     xapi::{
         attachments::{multipart, with_attachment},
         id,
     },
 };
 
-const JANUARY: &str = "2026-01";
-const FEBRUARY: &str = "2026-02";
+pub const JANUARY: &str = "2026-01";
+pub const FEBRUARY: &str = "2026-02";
 const OLD: [&str; 2] = [JANUARY, FEBRUARY];
 /// Statements of the tenant in an old month, and one more with an attachment.
-const EACH: u32 = 60;
+pub const EACH: u32 = 60;
 const REPORT: &[u8] = b"a report, as it was sent";
 
 /// Two cells, each with a bucket of its own.
-struct Shelved {
-    cells: Cells,
+pub struct Shelved {
+    pub cells: Cells,
     buckets: [Bucket; 2],
 }
 
 impl Shelved {
-    async fn start(db: TestDatabase) -> Self {
+    pub async fn start(db: TestDatabase) -> Self {
         let buckets = [Bucket::new().await, Bucket::new().await];
         let urls = [buckets[0].url(), buckets[1].url()];
         let more = [0, 1].map(|at| {
@@ -54,12 +53,12 @@ impl Shelved {
         Self { cells, buckets }
     }
 
-    fn objects(&self, at: usize) -> Objects {
+    pub fn objects(&self, at: usize) -> Objects {
         Objects::over(Arc::new(self.buckets[at].store_with_conditions()))
     }
 
     /// The tenant and a neighbour in two old months and the present; one of the old is voided in the present.
-    async fn said(&self) {
+    pub async fn said(&self) {
         let cells = &self.cells;
         for (at, name) in (0..).zip(OLD) {
             let first = at * 1_000;
@@ -93,7 +92,7 @@ impl Shelved {
         .await;
     }
 
-    async fn archived(&self) {
+    pub async fn archived(&self) {
         for name in OLD {
             self.away(0, name).await;
         }
@@ -118,7 +117,7 @@ impl Shelved {
     }
 
     /// What a cell answers the tenant of its old months, byte for byte, by id and by filter, and the attachment.
-    async fn answers(&self, at: usize) -> Vec<Vec<u8>> {
+    pub async fn answers(&self, at: usize) -> Vec<Vec<u8>> {
         let cell = [&self.cells.one, &self.cells.two][at];
         let mut paths: Vec<String> = [0, 7, 59, 1_000, 1_031]
             .map(|n| format!("/xapi/statements?statementId=55550000-0000-4000-8000-{n:012}"))
@@ -145,21 +144,21 @@ impl Shelved {
     }
 
     /// What the neighbour has of the old months, and the names of its objects.
-    async fn neighbour(&self) -> (Vec<u8>, Vec<String>) {
+    pub async fn neighbour(&self) -> (Vec<u8>, Vec<String>) {
         let asked = [("until", "2026-03-01T00:00:00Z"), ("limit", "400")];
         let body = self.cells.one.get_statements(&asked).await.expect(200).body;
         (body, self.keys(0, false).await)
     }
 
     /// The objects of segments in the first cell's bucket: the tenant's, or everybody else's.
-    async fn keys(&self, at: usize, of_tenant: bool) -> Vec<String> {
+    pub async fn keys(&self, at: usize, of_tenant: bool) -> Vec<String> {
         let own = format!("tenant={}/", self.cells.tenant);
         let mut keys = self.buckets[at].keys().await;
         keys.retain(|key| key.contains("tenant=") && key.contains(&own) == of_tenant);
         keys
     }
 
-    async fn in_month(&self, at: usize, name: &str) -> i64 {
+    pub async fn in_month(&self, at: usize, name: &str) -> i64 {
         let cell = [&self.cells.one, &self.cells.two][at];
         let sql = "SELECT count(*) FROM ledger.statements WHERE tenant_id = $1 AND stored >= $2 AND stored < $3";
         let (begin, end) = (month(name).begin(), month(name).end());
@@ -173,7 +172,7 @@ impl Shelved {
 }
 
 /// What is the same on both sides, but for where the statements lie.
-async fn the_rest_is_the_same(cells: &Cells) {
+pub async fn the_rest_is_the_same(cells: &Cells) {
     for table in SAME.iter().filter(|table| !matches!(**table, "ledger.statements" | "ledger.relations")) {
         assert_eq!(cells.rows(&cells.one, table).await, cells.rows(&cells.two, table).await, "{table}");
     }
@@ -366,72 +365,5 @@ on_the_newest_server! {
         // And from there nothing has to come back.
         cells.act("reverse", &noted);
         assert_eq!(shelved.answers(0).await, before);
-    }
-
-    async fn wherever_a_move_of_old_months_is_cut_off_the_same_act_ends_it(db: TestDatabase) {
-        let shelved = Shelved::start(db).await;
-        let cells = &shelved.cells;
-        shelved.said().await;
-        shelved.archived().await;
-        let before = shelved.answers(0).await;
-        cells.one.stop_loops().await;
-        cells.two.stop_loops().await;
-        let mover = Mover::over(cells, &shelved.objects(0));
-        let (mut in_the_middle, mut waits) = (0, 0);
-        loop {
-            let noted = mover.noted().await;
-            let ended = mover.cut(Act::Start, noted, waits).await;
-            let proven = cells.one.db.superuser().await
-                .query_one("SELECT coalesce(jsonb_array_length(proof -> 'absent'), 0) FROM platform.moves ORDER BY created_at DESC LIMIT 1", &[])
-                .await.unwrap().get::<_, i32>(0);
-            let there = [shelved.in_month(1, JANUARY).await, shelved.in_month(1, FEBRUARY).await];
-            in_the_middle += u32::from(there.get(usize::try_from(proven).unwrap()).is_some_and(|rows| *rows > 0));
-            mover.done(Act::Start, noted).await;
-            assert_eq!([shelved.in_month(1, JANUARY).await, shelved.in_month(1, FEBRUARY).await], [i64::from(EACH) + 1; 2], "after {waits} waits");
-            if ended {
-                mover.done(Act::Switch, noted).await;
-                break;
-            }
-            mover.done(Act::Cancel, noted).await;
-            assert_eq!(cells.rows(&cells.two, "ledger.statements").await.len(), 0);
-            waits += 23;
-        }
-        assert!(in_the_middle > 0, "no cut in the middle of an old month");
-        the_rest_is_the_same(cells).await;
-        assert_eq!(shelved.answers(1).await, before);
-    }
-
-    async fn whoever_moves_old_months_or_purges_them_is_killed(db: TestDatabase) {
-        let shelved = Shelved::start(db).await;
-        let cells = &shelved.cells;
-        shelved.said().await;
-        shelved.archived().await;
-        let (before, neighbour) = (shelved.answers(0).await, shelved.neighbour().await);
-        cells.one.stop_loops().await;
-        let noted = cells.noted();
-        let killed = async |line: String| {
-            for after in [150, 300, 450, 600, 800] {
-                let words: Vec<&str> = line.split(' ').collect();
-                let mut child = command(&words, &cells.variables).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-                tokio::time::sleep(Duration::from_millis(after)).await;
-                child.kill().unwrap();
-                child.wait().unwrap();
-                let forget = "UPDATE platform.leases SET expires_at = '-infinity'";
-                cells.one.db.superuser().await.batch_execute(forget).await.unwrap();
-            }
-        };
-        killed(format!("residency start {noted} --apply")).await;
-        cells.act("start", &noted);
-        cells.act("switch", &noted);
-        the_rest_is_the_same(cells).await;
-        assert_eq!(shelved.answers(1).await, before);
-        cells.done(&format!("residency purge {noted} --apply --by ann"));
-        killed(format!("residency purge {noted} --apply --by bob")).await;
-        if state(cells).await != "purged" {
-            cells.done(&format!("residency purge {noted} --apply --by bob"));
-        }
-        assert_eq!(cells.done(&format!("residency status {noted}"))["rowsHere"], json!(0));
-        assert_eq!(shelved.keys(0, true).await, Vec::<String>::new());
-        assert_eq!(shelved.neighbour().await, neighbour);
     }
 }
