@@ -84,14 +84,15 @@ stop() {
 
 # fill DIRECTORY COMMAND...: the command fills the directory named as its last argument; readers see all of it or nothing.
 fill() {
-  local target=$1 staging; shift
-  [ -e "$target" ] && return
-  mkdir -p "$(dirname "$target")"
-  staging=$(mktemp -d "$target.XXXXXX")
-  chmod 755 "$staging"
-  "$@" "$staging" || { rm -rf "$staging"; return 1; }
+  # Names of its own: the command sees them in place of its caller's.
+  local fill_into=$1 fill_staging; shift
+  [ -e "$fill_into" ] && return
+  mkdir -p "$(dirname "$fill_into")"
+  fill_staging=$(mktemp -d "$fill_into.XXXXXX")
+  chmod 755 "$fill_staging"
+  "$@" "$fill_staging" || { rm -rf "$fill_staging"; return 1; }
   # Another run may have been quicker; its copy is as good.
-  if [ -e "$target" ]; then rm -rf "$staging"; else mv "$staging" "$target"; fi
+  if [ -e "$fill_into" ]; then rm -rf "$fill_staging"; else mv "$fill_staging" "$fill_into"; fi
 }
 
 # quietly COMMAND...: shows what the command printed only when it fails.
