@@ -134,11 +134,13 @@ impl JobRunner {
     /// step and is handed back.
     pub async fn run(self, stop: CancellationToken) {
         let (mut at_work, mut pause, mut said) = (JoinSet::new(), LOOK, String::new());
+        // Told once nothing more is taken: what was handed back before that, this node would take again.
+        let hand_back = CancellationToken::new();
         while !stop.is_cancelled() {
             match self.take(None).await {
                 Ok(Some(taken)) => {
-                    let (runner, stop) = (self.clone(), stop.clone());
-                    at_work.spawn(async move { runner.work(taken, &stop).await });
+                    let (runner, hand_back) = (self.clone(), hand_back.clone());
+                    at_work.spawn(async move { runner.work(taken, &hand_back).await });
                     (pause, said) = (Duration::ZERO, String::new());
                 }
                 Ok(None) => (pause, said) = (LOOK, String::new()),
@@ -156,6 +158,7 @@ impl JobRunner {
                 Some(_) = at_work.join_next() => {}
             }
         }
+        hand_back.cancel();
         while at_work.join_next().await.is_some() {}
     }
 

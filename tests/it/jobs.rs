@@ -318,6 +318,39 @@ on_each_server! {
         assert_eq!(get(&store, id).await.attempts, 2);
     }
 
+    async fn a_node_that_stops_takes_nothing_of_what_it_handed_back(db: TestDatabase) {
+        let (store, gate) = (db.store(), Arc::new(Semaphore::new(1)));
+        let other = JobKind::new("other", |job: Arc<Context>| async move {
+            job.stopped().await;
+            Ok(JobStep::More)
+        });
+        let ((one, metrics), stop) = (node(&db, "one", vec![counting(&gate), other]), CancellationToken::new());
+        let first = put(&store, "count", None).await;
+        let running = tokio::spawn(one.run(stop.clone()));
+        counted(&store, first, 1).await;
+        // It is about to take another one, and has to wait for its turn: the first is older, and would come before that if it waited too.
+        let neighbour = db.superuser().await;
+        neighbour.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('platform.jobs', 0))").await.unwrap();
+        let second = put(&store, "other", None).await;
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        patience::until("the node waits", async || {
+            let waiting: i64 = neighbour.query_one(waits, &[]).await.unwrap().get(0);
+            if waiting > 0 { Ok(()) } else { Err("it does not") }
+        }).await;
+        stop.cancel();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        neighbour.batch_execute("COMMIT").await.unwrap();
+        running.await.unwrap();
+        for (kind, id) in [("count", first), ("other", second)] {
+            assert_eq!(metrics.jobs.ended.with_label_values(&[kind, "handed_back"]).get(), 1, "{kind}");
+            let job = get(&store, id).await;
+            assert_eq!((job.state, job.attempts), (State::Queued, 1), "{kind}");
+        }
+        let mut db = db;
+        db.leaves("platform.jobs");
+    }
+
     async fn a_checkpoint_stands_or_falls_with_the_transaction_it_is_part_of(db: TestDatabase) {
         let store = db.store();
         let kind = JobKind::new("marks", |job: Arc<Context>| async move {
