@@ -15,6 +15,7 @@ mod restore;
 mod seal;
 mod stream;
 mod tools;
+pub mod upgrade;
 mod verify;
 mod volumes;
 

@@ -106,6 +106,23 @@ impl Tool {
         Ok(self.end(running, complaints))
     }
 
+    /// Runs it, and another program over what it writes.
+    pub fn pour_into(mut self, other: Self) -> Result<(), BackupError> {
+        let mut running = self.begin(Stdio::null(), Stdio::piped())?;
+        let complaints = listen(&mut running.0);
+        let read = match running.0.stdout.take() {
+            Some(mut out) => {
+                other.feed(&mut out).map_err(|error| self.failed("not heard to its end", &error.to_string()))?
+            }
+            None => Ok(()),
+        };
+        // Whoever ends too early makes the other one fail as well: both are heard.
+        match (self.end(running, complaints), read) {
+            (Err(one), Err(other)) => Err(BackupError::Refused(format!("{one}; {other}"))),
+            (one, other) => one.and(other),
+        }
+    }
+
     fn begin(&mut self, stdin: Stdio, stdout: Stdio) -> Result<Running, BackupError> {
         let child = self.command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn();
         child.map(Running).map_err(|error| self.failed("not started", &error.to_string()))

@@ -16,6 +16,7 @@ mod credentials;
 mod data;
 mod db;
 mod demo;
+mod embedded;
 mod emergency;
 mod erasure;
 mod flags;
@@ -99,6 +100,8 @@ enum Command {
     Backup(Box<backup::Args>),
     /// The short ways back to the last good state
     Emergency(Box<emergency::Args>),
+    /// Bring the embedded database to another major version of PostgreSQL, and back
+    Embedded(Box<embedded::Args>),
     /// See the audit trail, prove its entries, print receipts, and check all of it
     Audit(audit::Args),
     /// How long what is kept: rules, holds, what goes by them, and what two persons sign
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Archive(args) => begin_archive(args),
         Command::Backup(args) => begin_backup(*args),
         Command::Emergency(args) => begin_emergency(*args),
+        Command::Embedded(args) => begin_embedded(*args),
         Command::Audit(args) => audit::run(args),
         Command::Retention(args) => begin_retention(*args),
         Command::Erasure(args) => begin_erasure(args),
@@ -232,6 +236,11 @@ fn begin_backup(args: backup::Args) -> anyhow::Result<ExitCode> {
 fn begin_emergency(args: emergency::Args) -> anyhow::Result<ExitCode> {
     let loaded = begin()?;
     runtime()?.block_on(Box::pin(emergency::run(args, &loaded)))
+}
+
+fn begin_embedded(args: embedded::Args) -> anyhow::Result<ExitCode> {
+    let loaded = begin()?;
+    runtime()?.block_on(Box::pin(embedded::run(args, &loaded)))
 }
 
 fn begin_retention(args: retention::Args) -> anyhow::Result<ExitCode> {

@@ -23,7 +23,7 @@ pub enum EmbeddedError {
     RestoreCutOff { folder: PathBuf },
     #[error(
         "{} holds a database of PostgreSQL {found}, the programs here are {programs}; nothing in it was touched: \
-         name the programs of {found} in PROGRESS_PG_BIN, or move it to {programs} with pg_upgrade, \
+         name the programs of {found} in PROGRESS_PG_BIN, or move it to {programs} with `progress-service embedded upgrade`, \
          or set PROGRESS_DATA_DIR to another folder",
         folder.display()
     )]

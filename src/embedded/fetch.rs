@@ -108,6 +108,15 @@ pub(super) async fn fetch(cache: &Path) -> Result<PathBuf, EmbeddedError> {
     Ok(home.join("bin"))
 }
 
+/// Programs of a major version that were fetched at some time.
+pub(super) fn kept(cache: &Path, major: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let is_of =
+        |name: &str| name.strip_prefix("postgresql-").is_some_and(|version| version.split('.').next() == Some(major));
+    let folders = entries.filter(|entry| is_of(&entry.file_name().to_string_lossy()));
+    folders.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("postgres").is_file()).collect()
+}
+
 /// Two services may share a cache: one fetches, the other waits and finds everything there.
 async fn wait_for_turn(cache: &Path) -> Result<fs::File, EmbeddedError> {
     let path = cache.join("fetch.lock");
@@ -197,6 +206,17 @@ mod tests {
         assert_eq!(parse_major("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(parse_major("postgres (PostgreSQL) next"), None);
         assert_eq!(parse_major("mysqld 8"), None);
+    }
+
+    #[test]
+    fn programs_that_an_older_release_fetched_are_found() {
+        let cache = tempfile::tempdir().unwrap();
+        for name in ["postgresql-17.4.0", "postgresql-18.1.0", "postgresql-1.7", "other-17.0.0"] {
+            fs::create_dir_all(cache.path().join(name).join("bin")).unwrap();
+            fs::write(cache.path().join(name).join("bin/postgres"), "").unwrap();
+        }
+        assert_eq!(kept(cache.path(), "17"), [cache.path().join("postgresql-17.4.0/bin")]);
+        assert!(kept(&cache.path().join("nowhere"), "17").is_empty());
     }
 
     #[test]

@@ -132,7 +132,8 @@ pub async fn settle(cluster: &Path) -> Result<(), EmbeddedError> {
     }
 }
 
-/// Programs of the major version that made the copy: those that are named, the distribution's, or the ones that are fetched.
+/// Programs of the major version that made the copy: those that are named, the distribution's, or the ones that are fetched or were,
+/// by an older release.
 async fn programs(cluster: &Path, options: &Options, run_as: &RunAs) -> Result<Programs, EmbeddedError> {
     let found = read_version(cluster)?;
     let Some(major) = found else {
@@ -143,8 +144,10 @@ async fn programs(cluster: &Path, options: &Options, run_as: &RunAs) -> Result<P
     if packaged.join("postgres").is_file() {
         offered.push(packaged);
     }
+    let cache = fetch::cache_for(&options.cache_dir, run_as);
+    offered.extend(fetch::kept(cache, &major));
     if options.programs.is_none() && major == fetch::MAJOR.to_string() {
-        offered.push(fetch::fetch(fetch::cache_for(&options.cache_dir, run_as)).await?);
+        offered.push(fetch::fetch(cache).await?);
     }
     let mut last = None;
     for folder in offered {

@@ -19,6 +19,7 @@ mod server;
 mod settings;
 mod supervise;
 mod takeover;
+pub mod upgrade;
 
 use std::path::PathBuf;
 
@@ -95,6 +96,7 @@ impl Embedded {
 pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedded, EmbeddedError> {
     let data = Home::data_folder(&options.data_dir)?;
     let lock = FolderLock::take(&data)?;
+    upgrade::finish(&data)?;
     physical::refuse_cut_off(&data)?;
     let home = Home::open(&data, clock)?;
     let run_as = RunAs::choose(&home.cluster())?;
@@ -125,6 +127,14 @@ pub async fn start(options: Options, clock: &Clock, ids: &Ids) -> Result<Embedde
         version: plan.programs.version.clone(),
         supervisor: Supervisor::watch(plan, server, lock),
     })
+}
+
+/// The major version of the programs that a start would use.
+pub async fn programs_major(options: &Options) -> Result<u32, EmbeddedError> {
+    match &options.programs {
+        Some(folder) => Ok(Programs::probe(folder, &RunAs::choose(&options.data_dir)?).await?.major),
+        None => Ok(fetch::MAJOR),
+    }
 }
 
 /// The programs to run; a database they could not run is told before anything is fetched for it.

@@ -4,6 +4,7 @@ mod bad;
 mod by_page;
 mod cluster;
 mod drill;
+mod majors;
 mod moments;
 
 use std::{

@@ -54,6 +54,23 @@ pub async fn applied(session: &Session, schemas: &[String]) -> Result<Vec<String
     Ok(found)
 }
 
+/// Databases of the server that are neither this one nor PostgreSQL's own.
+pub async fn other_databases(session: &Session) -> Result<Vec<String>, StoreError> {
+    let sql = "/* server::other_databases */ SELECT datname::text AS name FROM pg_catalog.pg_database
+               WHERE NOT datistemplate AND datname NOT IN ('postgres', current_database()) ORDER BY 1";
+    let rows = session.client().query(sql, &[]).await.map_err(|e| StoreError::from_pg("server_databases", &e))?;
+    Ok(rows.iter().map(|row| row.get("name")).collect())
+}
+
+/// What people have brought besides statements, in words that are equal where it is.
+pub async fn brought(session: &Session) -> Result<String, StoreError> {
+    let sql = "/* server::brought */ SELECT format('%s documents up to %s, %s erasures',
+                   (SELECT count(*) FROM ledger.documents), (SELECT max(updated_at) FROM ledger.documents),
+                   (SELECT count(*) FROM ledger.erasures)) AS said";
+    let row = session.client().query_one(sql, &[]).await.map_err(|e| StoreError::from_pg("server_brought", &e))?;
+    Ok(row.get("said"))
+}
+
 /// Keeps the server's log from being recycled for as long as the session lives.
 pub async fn hold_log(session: &Session, name: &str) -> Result<(), StoreError> {
     let sql = "/* server::hold_log */ SELECT pg_create_physical_replication_slot($1, true, true)";
