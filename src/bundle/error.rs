@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use uuid::Uuid;
 
+use crate::objects::sheet::SheetError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error("{}: {source}", path.display())]
@@ -28,6 +30,8 @@ pub enum BundleError {
     Manifest(String),
     #[error("{}: a line is longer than {most} bytes, which is more than any line of an export", path.display())]
     LongLine { path: PathBuf, most: u64 },
+    #[error(transparent)]
+    Sheet(#[from] SheetError),
     #[error("{path}: it ends after {is} bytes of {wanted}: the file was cut off")]
     Truncated { path: String, is: u64, wanted: u64 },
     #[error("{path}: it has {is} bytes, and the manifest knows of {wanted}")]

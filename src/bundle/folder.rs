@@ -15,6 +15,7 @@ use super::{
     making::{Making, Notes},
     manifest::{FileEntry, Head, NAME},
 };
+use crate::objects::sheet::{self, Lines};
 
 /// Where what is finished is noted.
 const NOTES: &str = "unfinished.json";
@@ -62,8 +63,15 @@ impl Folder {
     pub fn each_line(&self, prefix: &str, mut each: impl FnMut(&str)) -> Result<(), BundleError> {
         for file in self.notes.files.iter().filter(|file| file.path.starts_with(prefix)) {
             let path = self.path.join(&file.path);
-            let lines = BufReader::new(File::open(&path).map_err(BundleError::io(&path))?).lines();
-            for line in lines {
+            let open = File::open(&path).map_err(BundleError::io(&path))?;
+            if file.path.ends_with(sheet::END) {
+                let mut lines = Lines::open(open, &file.path)?;
+                while let Some(line) = lines.line()? {
+                    each(&String::from_utf8_lossy(&line));
+                }
+                continue;
+            }
+            for line in BufReader::new(open).lines() {
                 each(&line.map_err(BundleError::io(&path))?);
             }
         }

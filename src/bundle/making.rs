@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BundleError, Manifest,
-    manifest::{FileEntry, Head},
+    manifest::{FORMAT, FileEntry, Head},
     tally::MonthTally,
 };
+use crate::objects::sheet;
 
 /// What is finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,7 +40,9 @@ impl Notes {
     pub fn manifest(&self, made_at: DateTime<Utc>) -> Manifest {
         let Self { head, mut files, months, counts } = self.clone();
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        Manifest { months, counts, files, ..Manifest::new(head, made_at) }
+        // Older releases read what has lines alone.
+        let format = if files.iter().any(|file| file.path.ends_with(sheet::END)) { FORMAT } else { 1 };
+        Manifest { format, months, counts, files, ..Manifest::new(head, made_at) }
     }
 }
 

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{BundleError, tally::MonthTally};
 
-/// The newest format that is known. Older ones are read; what a newer one means nobody can know.
-pub const FORMAT: u64 = 1;
+/// The newest format that is known: the second has statements as Parquet. Older ones are read; what a newer one means nobody can know.
+pub const FORMAT: u64 = 2;
 /// What tells this file from others.
 const KIND: &str = "progress-service.export";
 /// Where it stands in an export.
@@ -80,7 +80,7 @@ impl Manifest {
         let made_by = concat!("progress-service ", env!("CARGO_PKG_VERSION")).to_owned();
         let (months, counts, files) = (Vec::new(), BTreeMap::new(), Vec::new());
         let kind = KIND.to_owned();
-        Self { format: FORMAT, kind, made_by, made_at, installation, tenant, selection, through, months, counts, files }
+        Self { format: 1, kind, made_by, made_at, installation, tenant, selection, through, months, counts, files }
     }
 
     /// Its text, with a digest of itself.
@@ -102,7 +102,7 @@ impl Manifest {
         }
         match value["format"].as_u64() {
             Some(1..=FORMAT) => {}
-            Some(is @ FORMAT..) => return Err(BundleError::Newer { is, known: FORMAT }),
+            Some(is) if is > FORMAT => return Err(BundleError::Newer { is, known: FORMAT }),
             _ => return Err(wrong(format!("`format` is {}, which is no number of a format", value["format"]))),
         }
         let said = value.as_object_mut().and_then(|object| object.shift_remove("digest"));
@@ -151,7 +151,7 @@ mod tests {
         let sealed = manifest().seal().unwrap();
         let why = |text: &str| Manifest::read(text).unwrap_err().to_string();
         assert!(why(&sealed.replace("acme", "acmf")).contains("it was changed"));
-        assert!(why(&sealed.replace("\"format\": 1", "\"format\": 2")).contains("format 2 is newer"));
+        assert!(why(&sealed.replace("\"format\": 1", "\"format\": 3")).contains("format 3 is newer"));
         assert!(why(&sealed.replace("\"format\": 1", "\"format\": 0")).contains("no number of a format"));
         assert!(why("{\"kind\": \"other\"}").contains("was expected"));
         assert!(why("{").contains("no JSON"));

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Component, Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use super::{
     manifest::{FileEntry, NAME},
     unzip::Unzip,
 };
+use crate::objects::sheet::{self, Lines};
 
 /// Where the files are.
 enum Place {
@@ -57,7 +58,7 @@ impl Source {
         }
         let truncated = || BundleError::Truncated { path: entry.path.clone(), is: 0, wanted: entry.bytes };
         let inner = raw(&self.place, &entry.path)?.ok_or_else(truncated)?;
-        Ok(Reading { inner: BufReader::new(inner), sum: Sha256::new(), bytes: 0, entry: entry.clone() })
+        Ok(Reading { inner: BufReader::new(inner), sum: Sha256::new(), bytes: 0, entry: entry.clone(), sheet: None })
     }
 
     /// The content of a file, checked.
@@ -108,11 +109,15 @@ pub struct Reading {
     sum: Sha256,
     bytes: u64,
     entry: FileEntry,
+    sheet: Option<Lines>,
 }
 
 impl Reading {
     /// The next line without its end; `None` at the end of the file.
     pub fn line(&mut self) -> Result<Option<Vec<u8>>, BundleError> {
+        if self.entry.path.ends_with(sheet::END) {
+            return Ok(self.sheet()?.line()?);
+        }
         let mut line = line_of(&mut self.inner, Path::new(&self.entry.path))?;
         if line.is_empty() {
             return Ok(None);
@@ -123,6 +128,24 @@ impl Reading {
             line.pop();
         }
         Ok(Some(line))
+    }
+
+    /// Parquet is read from its end, and what was changed is not even decoded: all of it is put down and looked at first.
+    fn sheet(&mut self) -> Result<&mut Lines, BundleError> {
+        if self.sheet.is_none() {
+            let place = tempfile::env::temp_dir();
+            let mut file = tempfile::tempfile().map_err(BundleError::io(&place))?;
+            let mut written = Ok(());
+            self.to_end(|piece| {
+                if written.is_ok() {
+                    written = file.write_all(piece);
+                }
+            })?;
+            written.map_err(BundleError::io(&place))?;
+            self.check()?;
+            self.sheet = Some(Lines::open(file, &self.entry.path)?);
+        }
+        self.sheet.as_mut().ok_or(BundleError::NotBegun)
     }
 
     /// What is left, piece by piece.
@@ -143,16 +166,20 @@ impl Reading {
     /// Whether what was read is what the manifest says, to the last bit.
     pub fn finish(mut self) -> Result<(), BundleError> {
         self.to_end(|_| ())?;
-        let (path, is, wanted) = (self.entry.path, self.bytes, self.entry.bytes);
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), BundleError> {
+        let (path, is, wanted) = (self.entry.path.clone(), self.bytes, self.entry.bytes);
         if is < wanted {
             return Err(BundleError::Truncated { path, is, wanted });
         }
         if is > wanted {
             return Err(BundleError::Longer { path, is, wanted });
         }
-        let is = hex::encode(self.sum.finalize());
+        let is = hex::encode(self.sum.clone().finalize());
         if is != self.entry.sha256 {
-            return Err(BundleError::Digest { path, is, wanted: self.entry.sha256 });
+            return Err(BundleError::Digest { path, is, wanted: self.entry.sha256.clone() });
         }
         Ok(())
     }

@@ -104,6 +104,11 @@ impl Cold {
         Self { store, shelf: self.shelf.clone() }
     }
 
+    /// The moments at which something was stored that no reader is shown. Asked after lines were read: who was hidden before that is known.
+    pub async fn hidden(&self, tenant: TenantId) -> Result<BTreeSet<DateTime<Utc>>, StoreError> {
+        self.store.run_tx("hidden", As::Tenant(tenant), |tx| Box::pin(hidden::archived(tx, tenant))).await
+    }
+
     /// A turn at the shelf, and which segments of the tenant count.
     async fn segments(&self, tenant: TenantId) -> Result<Segments, ColdError> {
         let visit = self.shelf.visit().await?;

@@ -3,6 +3,7 @@
 mod error;
 mod fragments;
 pub mod segment;
+pub mod sheet;
 pub mod shelf;
 mod upload;
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Arrival, Load, Reader, TransferError, document, export::Tell, fault::Problems, kind::FILES};
 use crate::{
-    bundle::{BundleError, Source, Tally, line::Seen, manifest::FileEntry, tally},
+    bundle::{BundleError, Source, Tally, line::Seen, manifest::FileEntry, month_of, tally},
     model::{TenantId, partition::Month},
 };
 
@@ -108,8 +108,7 @@ impl Checking {
         mut load: Option<&mut Load>,
         tell: Tell<'_>,
     ) -> Result<(), TransferError> {
-        let name = entry.path.trim_start_matches("statements/").trim_end_matches(".ndjson");
-        let month: Option<Month> = name.parse().ok();
+        let month = month_of(&entry.path);
         let (mut reading, mut number, mut last) = (source.read(entry)?, 0, None);
         let mut batch: Vec<(u64, Arrival)> = Vec::new();
         while let Some(text) = reading.line()? {

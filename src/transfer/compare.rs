@@ -17,11 +17,10 @@ use crate::{
     bundle::{
         MonthTally, Source, Tally,
         line::{Seen, line as line_of},
-        tally,
+        month_of, tally,
     },
     cold::Cold,
     model::partition::Month,
-    store::{As, ledger::hidden},
 };
 
 /// Statements read at once.
@@ -190,8 +189,7 @@ impl Side<'_> {
         match self {
             Self::Export(source) => {
                 for entry in &source.manifest.files {
-                    let name = entry.path.strip_prefix("statements/").and_then(|name| name.strip_suffix(".ndjson"));
-                    let Some(month) = name.and_then(|name| name.parse::<Month>().ok()) else { continue };
+                    let Some(month) = month_of(&entry.path) else { continue };
                     if only.is_some_and(|only| only != month) {
                         continue;
                     }
@@ -276,9 +274,7 @@ async fn current(
         if lines.is_empty() {
             return Ok(());
         }
-        let tenant = wish.tenant;
-        let hidden =
-            cold.store().run_tx("hidden", As::Tenant(tenant), |tx| Box::pin(hidden::archived(tx, tenant))).await?;
+        let hidden = cold.hidden(wish.tenant).await?;
         for line in lines.iter().filter(|line| !hidden.contains(&line.stored) && export::is_wanted(wish, line)) {
             let text = line_of(&line.payload, line.stored);
             let seen =

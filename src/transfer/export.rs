@@ -15,20 +15,14 @@ use super::{
 };
 use crate::{
     bundle::{
-        BundleError, Folder, Making, Manifest, Packing, Selection, Source, Tally,
+        BundleError, Folder, Form, Making, Manifest, MonthFile, Packing, Selection, Source,
         line::{Seen, line},
         manifest::{FileEntry, Head, NAME, Whose as Owner},
-        tally,
         zip::Zip,
     },
     cold::Cold,
     model::{TenantId, partition::Month},
-    store::{
-        As, Store,
-        ledger::{hidden, statements},
-        platform::installation,
-        progress::projections::Line,
-    },
+    store::{As, Store, ledger::statements, platform::installation, progress::projections::Line},
     xapi::keys,
 };
 
@@ -51,13 +45,15 @@ pub struct Wish {
     pub since: Option<DateTime<Utc>>,
     /// And not after this.
     pub until: Option<DateTime<Utc>>,
+    /// Of statements; everything else is lines.
+    pub form: Form,
 }
 
 impl Wish {
     /// Everything.
     pub fn all(tenant: TenantId, name: &str) -> Self {
         let kinds = Kind::ALL.to_vec();
-        Self { tenant, name: name.to_owned(), learner: None, kinds, since: None, until: None }
+        Self { tenant, name: name.to_owned(), learner: None, kinds, since: None, until: None, form: Form::default() }
     }
 
     pub(super) fn is_of_all(&self) -> bool {
@@ -203,34 +199,29 @@ async fn statements(cold: &Cold, wish: &Wish, way: &mut Way<'_>) -> Result<(), T
     let begin = behind.max(wish.since).unwrap_or(DateTime::UNIX_EPOCH);
     let mut written: u64 = notes.months.iter().map(|month| month.statements).sum();
     let mut source = cold.lines(wish.tenant, begin, end, LINES);
-    let mut open: Option<(Month, Tally)> = None;
+    let mut open: Option<MonthFile> = None;
     loop {
         let lines = Box::pin(source.next()).await?;
         if lines.is_empty() {
             break;
         }
-        // Asked after the lines were read: who was hidden before that is known.
-        let hidden = cold
-            .store()
-            .run_tx("hidden", As::Tenant(wish.tenant), |tx| Box::pin(hidden::archived(tx, wish.tenant)))
-            .await?;
+        let hidden = cold.hidden(wish.tenant).await?;
         for one in lines.iter().filter(|one| !hidden.contains(&one.stored) && is_wanted(wish, one)) {
             let month = Month::of(one.stored);
-            if open.as_ref().is_some_and(|(of, _)| *of != month) {
+            if open.as_ref().is_some_and(|file| file.month != month) {
                 close(way, open.take())?;
             }
-            if open.is_none() {
-                way.making.begin(&format!("statements/{month}.ndjson"))?;
-            }
-            let (_, tally) = open.get_or_insert_with(|| (month, Tally::default()));
+            let file = match &mut open {
+                Some(file) => file,
+                None => open.insert(MonthFile::begin(way.making, wish.form, month)?),
+            };
             let text = line(&one.payload, one.stored);
             let seen: Seen<'_> =
                 serde_json::from_str(&text).map_err(|error| TransferError::Unreadable(one.id, error.to_string()))?;
-            tally.add(month, &seen.verb.id, &tally::line(&text));
             if wish.picks_attachments() {
                 hashes(&serde_json::from_str(&text).unwrap_or_default(), &mut way.named);
             }
-            way.making.line(&text)?;
+            file.line(way.making, (&text, &seen), one.stored)?;
             way.give().await?;
             written += 1;
         }
@@ -239,13 +230,8 @@ async fn statements(cold: &Cold, wish: &Wish, way: &mut Way<'_>) -> Result<(), T
     close(way, open)
 }
 
-fn close(way: &mut Way<'_>, open: Option<(Month, Tally)>) -> Result<(), TransferError> {
-    let Some((_, tally)) = open else { return Ok(()) };
-    let file = way.making.end()?;
-    match tally.months().pop() {
-        Some(month) => Ok(way.making.finish_month(month, file)?),
-        None => Ok(()),
-    }
+fn close(way: &mut Way<'_>, open: Option<MonthFile>) -> Result<(), TransferError> {
+    Ok(open.map_or(Ok(()), |file| file.end(way.making))?)
 }
 
 pub(super) fn is_wanted(wish: &Wish, line: &Line) -> bool {

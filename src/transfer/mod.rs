@@ -20,6 +20,7 @@ pub mod lrsql;
 mod noted;
 pub mod outlook;
 mod pace;
+pub mod past_documents;
 pub mod pull;
 mod quiet;
 pub mod remote;

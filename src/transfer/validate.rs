@@ -15,7 +15,7 @@ use crate::{
     model::{TenantId, partition::Month},
     store::{
         As, Store, StoreError,
-        ledger::{attachments, hidden, links, loads, statements, statements::NewStatement},
+        ledger::{attachments, links, loads, statements, statements::NewStatement},
         platform::portable::{RepairedRef, Rows},
     },
     xapi::document::etag,
@@ -100,8 +100,7 @@ impl Validation<'_> {
             if lines.is_empty() {
                 break;
             }
-            let hidden =
-                self.store().run_tx("hidden", As::Tenant(tenant), |tx| Box::pin(hidden::archived(tx, tenant))).await?;
+            let hidden = self.cold.hidden(tenant).await?;
             let mut arrivals = Vec::with_capacity(lines.len());
             for line in &lines {
                 *months.entry(Month::of(line.stored)).or_default() += 1;

@@ -1,5 +1,6 @@
 """Reads a data set of segments as an analyst would: with DuckDB by the folders' names, with pandas, and by the rules of
-Spark's file layout. The folder is the one argument; what is in it stands in its `_expected.json`."""
+Spark's file layout; and an export as Parquet. The folders are the arguments: what is in the first stands in its `_expected.json`, and
+in the second in its manifest."""
 
 import json
 import pathlib
@@ -84,6 +85,16 @@ check("footer: ours", json.loads(footer.metadata[b"progress-service.segment"])["
 order = [footer.row_group(0).sorting_columns[n].column_index for n in range(2)]
 check("footer: sorted by time, then id", [footer.schema.column(n).name for n in order], ["stored", "id"])
 check("footer: zstd", {footer.row_group(0).column(n).compression for n in range(footer.num_columns)}, {"ZSTD"})
+
+# An export: its months by their files, what is asked for in columns, and all there is of a statement in one.
+export = pathlib.Path(sys.argv[2])
+manifest = json.loads((export / "manifest.json").read_text())
+db.execute(f"CREATE VIEW exported AS SELECT * FROM read_parquet('{export}/statements/*.parquet')")
+months = {month["month"]: month["statements"] for month in manifest["months"]}
+check("export: rows of each month", dict(db.execute("SELECT strftime(stored, '%Y-%m'), count(*) FROM exported GROUP BY 1").fetchall()), months)
+odd = "SELECT count(*) FROM exported WHERE id <> statement->>'$.id' OR verb <> statement->>'$.verb.id' OR object_id <> statement->>'$.object.id'"
+check("export: the columns say what the statement says", db.execute(odd).fetchone()[0], 0)
+check("export: pandas reads it", len(pandas.read_parquet(export / "statements")), manifest["counts"]["statements"])
 
 print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -4,6 +4,8 @@ mod elsewhere;
 mod forwarded;
 mod gate;
 mod lrsql;
+mod parquet;
+mod pulled_documents;
 
 use std::{
     collections::BTreeMap,

@@ -11,7 +11,7 @@ use super::{
     subject::{self, Person},
 };
 use crate::{
-    bundle::Manifest,
+    bundle::{Form, Manifest},
     cli::access::{self, BY},
     model::Clock,
     query::export::Wish as OfPerson,
@@ -39,6 +39,9 @@ pub struct Args {
     /// Pack it into a zip; needs the room of the folder until it is done
     #[arg(long)]
     zip: bool,
+    /// The form of statements: a line of JSON each, or Parquet with the line in a column, which analytics tools read
+    #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "parquet"], conflicts_with = "user")]
+    format: String,
     /// Only what is one learner's, by the user's id as in attempts
     #[arg(long)]
     learner: Option<String>,
@@ -101,7 +104,8 @@ async fn wish(desk: &Desk<'_>, args: &Args) -> anyhow::Result<Wish> {
         None => None,
     };
     let kinds = if args.kind.is_empty() { Kind::ALL.to_vec() } else { args.kind.clone() };
-    Ok(Wish { learner, kinds, since: args.since, until: args.until, ..Wish::all(tenant, &name) })
+    let form = if args.format == "parquet" { Form::Parquet } else { Form::Lines };
+    Ok(Wish { learner, kinds, form, since: args.since, until: args.until, ..Wish::all(tenant, &name) })
 }
 
 fn print(desk: &Desk<'_>, args: &Args, manifest: &Manifest) {

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Desk, bar, compare, follow};
+use super::{Desk, bar, compare, follow, print_documents};
 use crate::{
     cli::{
         access::{self, BY},
@@ -27,7 +27,7 @@ use crate::{
         Load,
         foreign::Intake,
         import::note,
-        lrsql::{self, Cursor, Lrsql, Order, Pulled, compare::Compared, credentials, documents::Documents},
+        lrsql::{self, Cursor, Lrsql, Order, Pulled, compare::Compared, credentials},
     },
 };
 
@@ -230,11 +230,7 @@ fn print(desk: &Desk<'_>, done: &Pulled, keys: &[Key]) -> ExitCode {
         if *broken_attachments > 0 {
             say!("             {broken_attachments} whose bytes are not what their hash says were left out");
         }
-        let Documents { read, put, equal, newer, left_out, different } = documents;
-        say!(
-            "documents    {read} read, {put} of them put: {equal} are equal, {newer} are newer here, {left_out} of people who were erased were left out"
-        );
-        different.iter().for_each(|name| say!("  different: {name}"));
+        print_documents(documents);
         keys.iter().for_each(print_key);
         if let Some(Compared { months, statements, late, .. }) = compared {
             months.iter().for_each(|month| say!("{}      {} {}", month.month, month.statements, month.digest));

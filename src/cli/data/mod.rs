@@ -23,6 +23,7 @@ use crate::{
     model::{Clock, Ids},
     query::Reader,
     store::{PoolSettings, Store, StoreSettings},
+    transfer::past_documents::Documents,
 };
 
 /// Whole months are indexed and whole tables read at once here.
@@ -117,4 +118,12 @@ fn bar() -> anyhow::Result<ProgressBar> {
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} {human_pos} {per_sec} ({elapsed})")?);
     bar.enable_steady_tick(Duration::from_millis(200));
     Ok(bar)
+}
+
+fn print_documents(documents: &Documents) {
+    let Documents { read, put, equal, newer, left_out, different } = documents;
+    say!(
+        "documents    {read} read, {put} of them put: {equal} are equal, {newer} are newer here, {left_out} of people who were erased were left out"
+    );
+    different.iter().for_each(|name| say!("  different: {name}"));
 }

@@ -9,16 +9,19 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Desk, bar, follow};
+use super::{Desk, bar, follow, print_documents};
 use crate::{
-    cli::access::{self, BY},
+    cli::{
+        access::{self, BY},
+        exit,
+    },
     model::{Clock, Secret},
     projections::effects::EFFECTS,
     transfer::{
         Load,
         foreign::Intake,
         import::note,
-        pull::{self, Cursor, Order, Pulled},
+        pull::{self, Cursor, Found, Order, Position, Pulled},
         remote::{Account, Remote},
     },
 };
@@ -52,6 +55,9 @@ pub struct Args {
     /// Certificates to trust for the other LRS, in PEM
     #[arg(long)]
     ca_file: Option<PathBuf>,
+    /// Also the documents of the agents and activities that statements name; each is asked for, which takes many requests
+    #[arg(long)]
+    documents: bool,
     /// Do it; without this only its About is asked
     #[arg(long)]
     apply: bool,
@@ -64,7 +70,12 @@ pub async fn run(desk: &Desk<'_>, args: &Args) -> anyhow::Result<ExitCode> {
     let cursor = args.cursor.as_deref().map(|file| Cursor::read(file, &endpoint, tenant.0)).transpose()?.flatten();
     let mut remote = Remote::open(account, args.per_second, args.ca_file.as_deref()).await?;
     let is_new = cursor.is_none();
-    let cursor = cursor.unwrap_or(Cursor { endpoint, tenant: tenant.0, since: DateTime::<Utc>::UNIX_EPOCH });
+    let cursor = cursor.unwrap_or(Cursor {
+        endpoint,
+        tenant: tenant.0,
+        since: DateTime::<Utc>::UNIX_EPOCH,
+        documents: Position::default(),
+    });
     if !args.apply {
         let since = (!is_new).then_some(cursor.since);
         if desk.json {
@@ -93,9 +104,16 @@ pub async fn run(desk: &Desk<'_>, args: &Args) -> anyhow::Result<ExitCode> {
         bar.set_position(count);
     };
     let overlap = TimeDelta::seconds(i64::from(args.overlap));
-    let order =
-        Order { cursor, is_new, file: args.cursor.as_deref(), page: args.page, overlap, clock: Clock::system() };
-    let done = Box::pin(pull::pull(&mut remote, intake, order, &tell)).await?;
+    let order = Order {
+        cursor,
+        is_new,
+        file: args.cursor.as_deref(),
+        page: args.page,
+        overlap,
+        documents: args.documents,
+        clock: Clock::system(),
+    };
+    let done = Box::pin(pull::pull(&mut remote, &desk.cold, intake, order, &tell)).await?;
     follow::references(desk).await?;
     if done.taken.new > 0 {
         Box::pin(follow::rebuild(desk, tenant)).await?;
@@ -103,7 +121,9 @@ pub async fn run(desk: &Desk<'_>, args: &Args) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     note(&desk.store, tenant, BY, "data.pull", &json!({ "done": done })).await?;
     print(desk, &done);
-    Ok(ExitCode::SUCCESS)
+    let is_all_here =
+        done.documents.iter().all(|found| found.documents.different.is_empty() && found.out_of_reach.is_empty());
+    Ok(if is_all_here { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
 }
 
 fn account(endpoint: &str, login: &Path) -> anyhow::Result<Account> {
@@ -134,5 +154,10 @@ fn print(desk: &Desk<'_>, done: &Pulled) {
     say!("attachments  {attachments}");
     if done.broken_attachments > 0 {
         say!("             {} whose bytes are not what their hash says were left out", done.broken_attachments);
+    }
+    let Some(Found { documents, out_of_reach }) = &done.documents else { return };
+    print_documents(documents);
+    for name in out_of_reach {
+        say!("             {name}: of a registration that no statement names, and not to be had over xAPI");
     }
 }

@@ -39,6 +39,7 @@ pub use manifest::{Manifest, Owner, Part, Summary, Verbs};
 pub use publish::{adopt, clear, publish, published, published_of, remove};
 pub use read::{Scan, Segment};
 pub use row::Row;
+pub(super) use said::Said;
 pub use schema::{FORMAT, Sizes};
 pub use since::{Since, say_gone, since, unsay_gone};
 pub use source::Reads;

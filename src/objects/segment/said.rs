@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::xapi::keys::Ifi;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(in crate::objects) struct Said {
     pub verb: String,
     /// The identifier alone, as the `agent` parameter takes it; an anonymous group has none.
     pub actor: Option<String>,

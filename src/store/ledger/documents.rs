@@ -171,7 +171,8 @@ async fn is_of_the_erased(tx: &Tx<'_>, tenant: TenantId, place: &DocumentPlace) 
     Ok(!erased::arriving(tx, tenant, &[agent]).await?.is_empty())
 }
 
-/// Puts a document as it was at another time; one that is there and newer stays. Answers whether it was put.
+/// Puts a document as it was at another time; one that is there and newer stays. Of two of one moment the one that comes is the
+/// later: HTTP tells moments in seconds. Answers whether it was put.
 pub async fn put_past(
     tx: &Tx<'_>,
     tenant: TenantId,
@@ -191,7 +192,8 @@ pub async fn put_past(
                  content = excluded.content, etag = excluded.etag, updated_at = excluded.updated_at,
                  agent_key = excluded.agent_key, activity = coalesce(excluded.activity, there.activity),
                  agent = coalesce(excluded.agent, there.agent)
-                 WHERE there.updated_at < excluded.updated_at",
+                 WHERE there.updated_at < excluded.updated_at
+                    OR there.updated_at = excluded.updated_at AND there.etag <> excluded.etag",
             &[
                 &tenant.0,
                 &place.key,

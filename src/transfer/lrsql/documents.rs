@@ -1,7 +1,6 @@
-//! Documents of lrsql: put as they were, and looked at again where they are now.
+//! Documents of lrsql, by their kinds and keys.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -10,31 +9,10 @@ use super::{
 };
 use crate::{
     model::TenantId,
-    store::{
-        As, Store,
-        ledger::documents::{self, Document as Kept, DocumentKind, DocumentPlace},
-        lrsql::Document,
-    },
-    transfer::{PastDocument, TransferError, export::Tell},
+    store::{Store, ledger::documents::DocumentKind, lrsql::Document},
+    transfer::{PastDocument, TransferError, export::Tell, past_documents::Documents},
     xapi::{keys::Ifi, query::DocumentScope},
 };
-
-/// What became of documents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Documents {
-    pub read: u64,
-    /// Were not here, or are newer than what was.
-    pub put: u64,
-    /// Are here now as they are there.
-    pub equal: u64,
-    /// Were written here after what lrsql has: these stay.
-    pub newer: u64,
-    /// Of people who were erased: left out.
-    pub left_out: u64,
-    /// What is here now is not what lrsql has, by their kind and name.
-    pub different: Vec<String>,
-}
 
 /// Takes what was modified after `since`; answers with when the newest was.
 pub async fn take(
@@ -54,9 +32,7 @@ pub async fn take(
             for keys in groups(&listed) {
                 let past = past(taker.lrsql, kind, &keys).await?;
                 newest = newest.max(past.iter().map(|one| one.updated_at).max());
-                done.read += past.len() as u64;
-                done.put += taker.intake.documents(&past).await?;
-                look(store, tenant, (kind, &past), &mut done).await?;
+                done.take(&mut taker.intake, (store, tenant), &past).await?;
                 tell("documents", done.read);
             }
         }
@@ -67,40 +43,6 @@ pub async fn take(
 async fn past(lrsql: &mut Lrsql, kind: DocumentKind, keys: &[Uuid]) -> Result<Vec<PastDocument>, TransferError> {
     let documents = lrsql.document_contents(kind, keys).await?;
     documents.into_iter().map(|document| of(kind, document)).collect()
-}
-
-/// Looks at documents where they are now.
-async fn look(
-    store: &Store,
-    tenant: TenantId,
-    (kind, past): (DocumentKind, &[PastDocument]),
-    done: &mut Documents,
-) -> Result<(), TransferError> {
-    let kept = store.run_tx("lrsql_documents", As::Tenant(tenant), |tx| {
-        Box::pin(async move {
-            let mut kept = Vec::with_capacity(past.len());
-            for one in past {
-                let place = DocumentPlace::of(tenant, &one.scope, one.id.clone());
-                kept.push(documents::get(tx, tenant, &place, one.content.len()).await?);
-            }
-            Ok::<_, TransferError>(kept)
-        })
-    });
-    for (there, here) in past.iter().zip(kept.await?) {
-        match here {
-            None => done.left_out += 1,
-            Some(here) if here.updated_at > there.updated_at => done.newer += 1,
-            Some(here) if is_equal(there, &here) => done.equal += 1,
-            Some(_) => done.different.push(format!("{} {}", kind.as_str(), there.id)),
-        }
-    }
-    Ok(())
-}
-
-fn is_equal(there: &PastDocument, here: &Kept) -> bool {
-    here.content.as_ref() == Some(&there.content)
-        && here.content_type == there.content_type
-        && here.updated_at == there.updated_at
 }
 
 /// A document as it is put here.

@@ -16,12 +16,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::{compare::Compared, documents::Documents, take::Taker};
+use self::{compare::Compared, take::Taker};
 use super::{
     TransferError,
     export::Tell,
     foreign::{Intake, Taken},
     noted,
+    past_documents::Documents,
 };
 use crate::{cold::Cold, model::TenantId};
 

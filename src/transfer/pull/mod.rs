@@ -1,12 +1,16 @@
 //! A pull: what another LRS has stored, taken in page by page with its past. Gone on with from a cursor that moves only once what is before
 //! it is durable here and seen. What comes twice is the same, and skipped.
 
+mod documents;
+mod places;
+
 use std::{collections::HashMap, path::Path};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::documents::{Found, Position};
 use super::{
     Arrival, Brought, TransferError,
     export::Tell,
@@ -15,7 +19,11 @@ use super::{
     noted,
     remote::{Page, Remote},
 };
-use crate::{model::Clock, xapi::syntax::timestamp};
+use crate::{
+    cold::Cold,
+    model::Clock,
+    xapi::{prepare::VOIDED, syntax::timestamp},
+};
 
 /// After so many statements, months that were filled appear and the cursor moves.
 const TOGETHER: usize = 10_000;
@@ -27,6 +35,8 @@ pub struct Cursor {
     pub tenant: uuid::Uuid,
     /// Everything that was stored up to here is here.
     pub since: DateTime<Utc>,
+    #[serde(default)]
+    pub documents: Position,
 }
 
 impl Cursor {
@@ -49,6 +59,8 @@ pub struct Order<'o> {
     pub page: u32,
     /// So much is read again where the other side does not say up to when nothing is missing.
     pub overlap: TimeDelta,
+    /// Also what documents those have whom statements name.
+    pub documents: bool,
     pub clock: Clock,
 }
 
@@ -64,40 +76,68 @@ pub struct Pulled {
     /// Whether the other side's word on what is visible was believed.
     pub is_consistent: bool,
     pub since: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Found>,
 }
 
 /// Reads to the end of what the other side has now.
 pub async fn pull(
     remote: &mut Remote,
+    cold: &Cold,
     mut intake: Intake,
-    order: Order<'_>,
+    mut order: Order<'_>,
     tell: Tell<'_>,
 ) -> Result<Pulled, TransferError> {
-    let Order { mut cursor, is_new, file, page: size, overlap, clock } = order;
+    let mut done = Box::pin(statements(remote, &mut intake, &mut order, tell)).await?;
+    let Order { mut cursor, file, overlap, .. } = order;
+    if order.documents {
+        let note = |cursor: &Cursor| save(cursor, file);
+        let read = documents::take(remote, (cold, &mut intake), (&mut cursor, &note), overlap, tell);
+        done.documents = Some(Box::pin(read).await?);
+    }
+    done.taken = intake.taken;
+    done.since = Some(cursor.since);
+    Ok(done)
+}
+
+fn save(cursor: &Cursor, file: Option<&Path>) -> Result<(), TransferError> {
+    file.map_or(Ok(()), |file| noted::write(file, cursor))
+}
+
+async fn statements(
+    remote: &mut Remote,
+    intake: &mut Intake,
+    order: &mut Order<'_>,
+    tell: Tell<'_>,
+) -> Result<Pulled, TransferError> {
+    let Order { cursor, is_new, file, page: size, overlap, clock, .. } = order;
     let (mut done, mut waiting, mut newest) = (Pulled { is_consistent: true, ..Pulled::default() }, 0, None);
     let mut asked = clock.now();
-    let mut page = remote.since((!is_new).then_some(cursor.since), size).await?;
+    let mut page = remote.since((!*is_new).then_some(cursor.since), *size).await?;
     loop {
         // Who says "up to now" does not look what is still being written: that is no word to go by.
         let honest = page.through.filter(|through| *through < asked);
         done.is_consistent &= honest.is_some();
+        with_voided(remote, &mut page).await?;
         done.read += page.statements.len() as u64;
         waiting += page.statements.len();
         let more = page.more.take();
-        newest = newest.max(take(&mut intake, page, &mut done).await?);
+        newest = newest.max(take(intake, page, &mut done).await?);
         tell("pulled", done.read);
         if waiting >= TOGETHER || more.is_none() {
             intake.finish().await?;
             waiting = 0;
             // What others are still writing may come behind what was read.
             let behind = newest.map(|newest: DateTime<Utc>| {
-                if done.is_consistent { honest.map_or(newest, |through| newest.min(through)) } else { newest - overlap }
+                if done.is_consistent {
+                    honest.map_or(newest, |through| newest.min(through))
+                } else {
+                    newest - *overlap
+                }
             });
             if let Some(behind) = behind.filter(|behind| *behind > cursor.since) {
                 cursor.since = behind;
-                if let Some(file) = file {
-                    noted::write(file, &cursor)?;
-                }
+                save(cursor, *file)?;
             }
         }
         match more {
@@ -105,12 +145,22 @@ pub async fn pull(
                 asked = clock.now();
                 page = remote.page(more).await?;
             }
-            None => break,
+            None => return Ok(done),
         }
     }
-    done.taken = intake.taken.clone();
-    done.since = Some(cursor.since);
-    Ok(done)
+}
+
+/// Adds to a page what its statements void: lists show those no more.
+async fn with_voided(remote: &mut Remote, page: &mut Page) -> Result<(), TransferError> {
+    let voided =
+        |one: &Value| (one["verb"]["id"] == VOIDED).then(|| one["object"]["id"].as_str().map(str::to_owned))?;
+    for id in page.statements.iter().filter_map(voided).collect::<Vec<_>>() {
+        if let Some((statement, attachments)) = remote.voided(&id).await? {
+            page.statements.push(statement);
+            page.attachments.extend(attachments);
+        }
+    }
+    Ok(())
 }
 
 /// Takes a page; answers when its newest statement was stored there.

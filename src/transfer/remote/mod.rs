@@ -1,11 +1,13 @@
 //! Another LRS over xAPI: its About first, then pages of statements with the bytes of their attachments, at no more requests a second
 //! than was asked for; and statements that are sent there, each request once.
 
+mod documents;
+
 use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect::Policy};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{TransferError, pace::Pace};
@@ -56,11 +58,13 @@ pub struct Remote {
     tries: u32,
 }
 
+/// The bytes of attachments, by their hash.
+pub type Attachments = Vec<(String, Vec<u8>)>;
+
 /// A page of statements.
 pub struct Page {
     pub statements: Vec<Value>,
-    /// The bytes of attachments, by their hash.
-    pub attachments: Vec<(String, Vec<u8>)>,
+    pub attachments: Attachments,
     /// Where the next page is; none at the end.
     pub more: Option<Url>,
     /// Up to when the other side says that nothing is missing.
@@ -116,23 +120,25 @@ impl Remote {
 
     /// A page that another one named.
     pub async fn page(&mut self, url: Url) -> Result<Page, TransferError> {
-        let (head, body) = self.get(url.clone()).await?;
-        let (json, attachments) = match boundary(&head.content_type) {
-            Ok(boundary) => parts(&boundary, &body)?,
-            Err(_) => (body, Vec::new()),
-        };
         #[derive(Deserialize)]
         struct Answer {
             statements: Vec<Value>,
             more: Option<String>,
         }
-        let Answer { statements, more } =
-            serde_json::from_slice(&json).map_err(|error| refused(format!("a page cannot be read: {error}")))?;
+        let (head, body) = self.get(url.clone()).await?;
+        let (Answer { statements, more }, attachments) = head.taken_apart(body)?;
         let more = more.filter(|more| !more.is_empty()).map(|more| url.join(&more)).transpose().map_err(refused)?;
         if more.as_ref().is_some_and(|more| more.origin() != url.origin()) {
             return Err(refused("its next page is at another address, to which our key does not go"));
         }
         Ok(Page { statements, attachments, more, through: head.through })
+    }
+
+    /// A statement that no list shows any more, with the bytes of its attachments; none where it is not voided or not there.
+    pub async fn voided(&mut self, id: &str) -> Result<Option<(Value, Attachments)>, TransferError> {
+        let mut url = self.account.endpoint.join("statements").map_err(refused)?;
+        url.query_pairs_mut().append_pair("voidedStatementId", id).append_pair("attachments", "true");
+        self.ask(url).await?.map(|(head, body)| head.taken_apart(body)).transpose()
     }
 
     /// Sends statements; answers whatever the other side does.
@@ -159,13 +165,20 @@ impl Remote {
     }
 
     async fn get(&mut self, url: Url) -> Result<(Head, Vec<u8>), TransferError> {
+        let path = url.path().to_owned();
+        self.ask(url).await?.ok_or_else(|| refused(format!("{path} answers {}", StatusCode::NOT_FOUND)))
+    }
+
+    /// What is there; none where the other side says that nothing is.
+    async fn ask(&mut self, url: Url) -> Result<Option<(Head, Vec<u8>)>, TransferError> {
         let mut tries = 1;
         loop {
             self.pace.turn().await;
             let request = self.client.get(url.clone()).header("X-Experience-API-Version", &self.version);
             let answer = request.basic_auth(&self.account.key, Some(self.account.secret.expose())).send().await;
             let wait = match answer {
-                Ok(answer) if answer.status() == StatusCode::OK => return read(answer).await,
+                Ok(answer) if answer.status() == StatusCode::OK => return read(answer).await.map(Some),
+                Ok(answer) if answer.status() == StatusCode::NOT_FOUND => return Ok(None),
                 Ok(answer) if is_for_a_while(answer.status()) => after(&answer),
                 Ok(answer) => {
                     let status = answer.status();
@@ -209,22 +222,42 @@ fn after(answer: &Response) -> Option<Duration> {
     after.parse().map(Duration::from_secs).ok().or_else(|| (date(after)? - date(text("Date")?)?).to_std().ok())
 }
 
+/// A moment of a header: HTTP's form, or the one that xAPI has for its own.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let http = || DateTime::parse_from_rfc2822(text).ok().map(|moment| moment.to_utc());
+    timestamp::parse(text).or_else(http)
+}
+
 /// What the headers of an answer say.
 struct Head {
     content_type: String,
     through: Option<DateTime<Utc>>,
+    modified: Option<DateTime<Utc>>,
+}
+
+impl Head {
+    /// What an answer says, and the bytes that came with it.
+    fn taken_apart<T: DeserializeOwned>(&self, body: Vec<u8>) -> Result<(T, Attachments), TransferError> {
+        let (json, attachments) = match boundary(&self.content_type) {
+            Ok(boundary) => parts(&boundary, &body)?,
+            Err(_) => (body, Vec::new()),
+        };
+        let said = serde_json::from_slice(&json);
+        said.map(|said| (said, attachments)).map_err(|error| refused(format!("an answer cannot be read: {error}")))
+    }
 }
 
 async fn read(mut answer: Response) -> Result<(Head, Vec<u8>), TransferError> {
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let through = header("X-Experience-API-Consistent-Through").and_then(|text| timestamp::parse(&text));
-    let head = Head { content_type: header("Content-Type").unwrap_or_default(), through };
+    let modified = header("Last-Modified").and_then(|text| moment(&text));
+    let head = Head { content_type: header("Content-Type").unwrap_or_default(), through, modified };
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| refused(error.without_url()))? {
         body.extend_from_slice(&piece);
         if body.len() > LARGEST_ANSWER {
             return Err(refused(format!(
-                "a page has more than {LARGEST_ANSWER} bytes: ask for fewer statements with --page"
+                "an answer has more than {LARGEST_ANSWER} bytes; of statements ask for fewer with --page"
             )));
         }
     }
@@ -232,13 +265,12 @@ async fn read(mut answer: Response) -> Result<(Head, Vec<u8>), TransferError> {
 }
 
 /// The statements of a page, and the bytes that came with them.
-#[expect(clippy::type_complexity, reason = "the first part, and those behind it by their hash")]
-fn parts(boundary: &str, body: &[u8]) -> Result<(Vec<u8>, Vec<(String, Vec<u8>)>), TransferError> {
+fn parts(boundary: &str, body: &[u8]) -> Result<(Vec<u8>, Attachments), TransferError> {
     let limits = Limits { multipart_bytes: LARGEST_ANSWER, multipart_parts: 100_000, ..Limits::default() };
     let mut parser = Parser::new(boundary, &limits);
     parser.push(body).map_err(refused)?;
     parser.finish();
-    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut found = Attachments::new();
     while let Some(event) = parser.next_event().map_err(refused)? {
         match event {
             Event::Part(headers) => {
@@ -255,7 +287,7 @@ fn parts(boundary: &str, body: &[u8]) -> Result<(Vec<u8>, Vec<(String, Vec<u8>)>
         }
     }
     if found.is_empty() {
-        return Err(refused("a page has no parts"));
+        return Err(refused("an answer has no parts"));
     }
     let (_, json) = found.remove(0);
     Ok((json, found))
