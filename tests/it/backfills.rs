@@ -2,6 +2,7 @@
 //! and done only when nothing remains.
 
 mod kills;
+mod large;
 
 use std::{path::Path, time::Duration};
 

@@ -91,6 +91,11 @@ pub struct Part {
     pub digest: Option<String>,
 }
 
+// A batch is a small part of its table, which no kept plan knows: taken for a tenth of all rows it would be joined with all of them. And what
+// goes on beside the running work takes one process.
+const CAREFULLY: &str = "/* backfills::carefully */
+    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('max_parallel_workers_per_gather', '0', true)";
+
 /// Does the statement to the next `size` rows after a place.
 pub async fn fill(
     tx: &Tx<'_>,
@@ -99,23 +104,26 @@ pub async fn fill(
     after: Option<&Value>,
     size: i64,
 ) -> Result<Part, StoreError> {
+    tx.execute(CAREFULLY, &[]).await?;
     let (rows, Some(last)) = next(tx, walk, after, size).await? else { return Ok(Part::default()) };
     let (columns, table, remains) = (walk.columns(), walk.table, walk.remains);
-    let upto = walk.beyond("<=", 1);
-    let begin =
-        format!("/* backfills::fill */ WITH batch AS MATERIALIZED (SELECT {columns} FROM {table} t WHERE {upto}");
+    let (upto, from) = (walk.beyond("<=", 2), after.map(|_| format!(" AND {}", walk.beyond(">", 3))));
+    // The limit says how few they are; what others put between them since is done by the next round.
+    let sql = format!(
+        "/* backfills::fill */ WITH batch AS MATERIALIZED (SELECT {columns} FROM {table} t WHERE {upto}{} AND ({remains}) LIMIT $1)
+         {statement}",
+        from.unwrap_or_default()
+    );
     let changed = match after {
-        None => tx.execute(&format!("{begin} AND ({remains})) {statement}"), &[&last]).await?,
-        Some(after) => {
-            let from = walk.beyond(">", 2);
-            tx.execute(&format!("{begin} AND {from} AND ({remains})) {statement}"), &[&last, after]).await?
-        }
+        None => tx.execute(&sql, &[&size, &last]).await?,
+        Some(after) => tx.execute(&sql, &[&size, &last, after]).await?,
     };
     Ok(Part { rows, changed: i64::try_from(changed).unwrap_or(i64::MAX), last: Some(last), digest: None })
 }
 
 /// Looks at the next `size` rows after a place: how many remain, and the digest of them all.
 pub async fn look(tx: &Tx<'_>, walk: &Walk<'_>, after: Option<&Value>, size: i64) -> Result<Part, StoreError> {
+    tx.execute(CAREFULLY, &[]).await?;
     let (rows, Some(last)) = next(tx, walk, after, size).await? else { return Ok(Part::default()) };
     let (table, remains, upto) = (walk.table, walk.remains, walk.beyond("<=", 1));
     let begin = format!(
@@ -185,7 +193,8 @@ pub struct Health {
     pub at: f64,
 }
 
-/// Looks how the database is; about rows of a table it tells what is known of that table.
+/// Looks how the database is; about rows of a table it tells what is known of that table. A server that was killed has forgotten what it
+/// counted: then the catalog knows how many there were, and without it each dead row would stand beside none that lives.
 pub async fn health(tx: &Tx<'_>, table: &str) -> Result<Health, StoreError> {
     let sql = "/* backfills::health */
         SELECT (SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -193,7 +202,8 @@ pub async fn health(tx: &Tx<'_>, table: &str) -> Result<Health, StoreError> {
             (SELECT coalesce(max(sent_lsn - replay_lsn), 0)::bigint FROM pg_stat_replication) AS lag,
             (SELECT coalesce(max(pg_current_wal_lsn() - restart_lsn), 0)::bigint FROM pg_replication_slots) AS slot_lag,
             (SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_all_tables WHERE relid = to_regclass($1::text)) AS dead,
-            (SELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_all_tables WHERE relid = to_regclass($1::text)) AS live,
+            (SELECT greatest(coalesce(sum(n_live_tup), 0)::bigint, (SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass($1::text)))
+             FROM pg_stat_all_tables WHERE relid = to_regclass($1::text)) AS live,
             (pg_current_wal_lsn() - '0/0')::bigint AS log_position,
             extract(epoch FROM clock_timestamp())::float8 AS at";
     let row = tx.query_one(sql, &[&table]).await?;
