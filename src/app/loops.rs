@@ -163,8 +163,7 @@ pub fn rollouts(store: &Store, migrations: &Jobs) -> Loop {
                 rollout::Stepped::Idle => Ok(Step::Idle),
                 rollout::Stepped::More => Ok(Step::More),
                 rollout::Stepped::Begin { name, again } => {
-                    store.check_lease().await?;
-                    match migrations.backfills().start(&name, again, "rollout").await {
+                    match migrations.backfills().through(&store).start(&name, again, "rollout").await {
                         // One at a time: its turn comes.
                         Err(DeskError::Busy(_)) => Ok(Step::Idle),
                         begun => begun.map(|_| Step::More).map_err(Into::into),

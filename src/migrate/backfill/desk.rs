@@ -24,6 +24,7 @@ use crate::{
             audit::{self, Entry},
             backfills::{self, Kept},
             jobs::{self, Context, Job, NewJob},
+            leases,
         },
     },
     telemetry::{Metrics, metrics::Latencies},
@@ -107,6 +108,12 @@ impl Backfills {
         Self { steps, ..self }
     }
 
+    /// The same through this store: under its lease, whoever has lost that begins nothing.
+    #[must_use]
+    pub fn through(&self, store: &Store) -> Self {
+        Self { store: store.clone(), ..self.clone() }
+    }
+
     /// Of all backfills: a node with others does others.
     pub fn digest(&self) -> String {
         let lines: Vec<_> = self.all.iter().map(|one| (one.name(), &one.checksum)).collect();
@@ -160,6 +167,7 @@ impl Backfills {
         self.store
             .run_once("start_backfill", As::Worker, |tx| {
                 Box::pin(async move {
+                    leases::check(tx).await?;
                     let Backfill { module, file, checksum, .. } = backfill;
                     let kept = backfills::all(tx).await?;
                     let kept = kept.iter().find(|one| one.module == *module && one.file == *file);
