@@ -8,6 +8,7 @@ mod kills;
 mod law;
 mod middle;
 mod moves;
+mod replicas;
 mod returns;
 mod rules;
 

@@ -17,6 +17,17 @@ const RUNNING: &str = "/* ddl::ddl_unseen */
     WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid() AND coalesce(a.datname = current_database(), true)
         AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = l.pid)";
 
+// Rows that a replica can still see (by its feedback, through a slot or without) or that a slot keeps are taken along by a rewrite as well.
+// What this login may not see of a replica may be just that.
+const KEPT: &str = "/* ddl::ddl_unseen */
+    SELECT 'the replication slot ' || s.slot_name AS by FROM pg_replication_slots s
+    WHERE pg_snapshot_xmax(pg_current_snapshot())::text::bigint - greatest(age(s.xmin), age(s.catalog_xmin)) < $1 /* next */
+    UNION ALL
+    SELECT CASE WHEN r.state IS NULL THEN 'a replica of which this login sees nothing without pg_read_all_stats, process '
+                ELSE 'the replica ' || r.application_name || ', process ' END || r.pid
+    FROM pg_stat_replication r
+    WHERE r.state IS NULL OR pg_snapshot_xmax(pg_current_snapshot())::text::bigint - age(r.backend_xmin) < $1 /* next */";
+
 /// A session that runs one statement at a time in autocommit, so that `CREATE INDEX CONCURRENTLY`,
 /// `DETACH PARTITION CONCURRENTLY` and their kin can run. Dropping it closes the connection.
 pub struct Session {
@@ -51,7 +62,7 @@ impl Session {
         self.client.batch_execute(statement).await.map_err(|e| StoreError::from_pg(name, &e))
     }
 
-    /// Waits until nobody on the server can see rows any more that are gone now: only then does a rewrite leave them behind.
+    /// Waits until nobody on the server, and no replica of it, can see rows any more that are gone now: only then does a rewrite leave them behind.
     pub async fn until_unseen(&self, longest: Duration) -> Result<(), StoreError> {
         let failed = |error| StoreError::from_pg("ddl_unseen", &error);
         let next: i64 = self.client.query_one(NEXT, &[]).await.map_err(failed)?.get(0);
@@ -64,13 +75,16 @@ impl Session {
             if oldest >= next {
                 let waited_for = before.get_or_insert_with(|| here.clone());
                 waited_for.retain(|one| here.contains(one));
-                if waited_for.is_empty() {
-                    return Ok(());
-                }
+            }
+            let kept = self.client.query(KEPT, &[&next]).await.map_err(failed)?;
+            let kept: Vec<String> = kept.iter().map(|row| row.get("by")).collect();
+            if kept.is_empty() && before.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(());
             }
             if begun.elapsed() >= longest {
                 let elsewhere = || vec!["in another database of the server".to_owned()];
-                return Err(StoreError::Seen { by: before.unwrap_or_else(elsewhere), after: longest });
+                let by = [before.unwrap_or_else(elsewhere), kept].concat();
+                return Err(StoreError::Seen { by, after: longest });
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

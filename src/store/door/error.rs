@@ -29,8 +29,8 @@ pub enum StoreError {
     /// Somebody else took the lease under which this was done: whoever holds it now does it, and nothing of this stands.
     #[error("the lease {lease} went to another node: nothing was changed")]
     Fenced { lease: String },
-    /// Transactions that began before may still see rows that are gone.
-    #[error("after {after:?} a transaction can still see what is gone ({}): let it end, then repeat this", by.join(", "))]
+    /// Transactions that began before, replicas or slots may still see rows that are gone.
+    #[error("after {after:?} somebody can still see what is gone ({}): let it end, or come up, then repeat this", by.join(", "))]
     Seen { by: Vec<String>, after: Duration },
     #[error("invalid database configuration: {0}")]
     Config(String),

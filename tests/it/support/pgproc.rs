@@ -76,6 +76,30 @@ impl PgServer {
         server
     }
 
+    /// A hot standby that tells this server what its readers can still see; by a slot of its own where that has a name. It begins as a copy
+    /// of the files, for which this server is killed and started again.
+    pub async fn standby(&mut self, slot: Option<&str>) -> Self {
+        let (programs, folder) = (self.programs.clone(), tempfile::tempdir().expect("a folder"));
+        if let Some((user, group)) = unprivileged() {
+            chown(folder.path(), Some(user), Some(group)).expect("the right to give a folder away");
+        }
+        let mut standby = Self { programs, folder, port: free_port(), postmaster: None, disk: None, steps: false };
+        self.kill();
+        let copied = Command::new("cp").arg("-a").args([self.data(), standby.data()]).status().expect("the cp program");
+        assert!(copied.success(), "the files of a server that stands still");
+        self.resume().await;
+        if let Some(slot) = slot {
+            let make = "SELECT pg_create_physical_replication_slot($1)";
+            self.client().await.execute(make, &[&slot]).await.expect("a slot");
+            standby.set(&format!("primary_slot_name = {slot}\n"));
+        }
+        let primary = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", self.port);
+        standby.set(&(primary + "hot_standby_feedback = on\nwal_receiver_status_interval = 1s\n"));
+        File::create(standby.data().join("standby.signal")).expect("a file");
+        standby.resume().await;
+        standby
+    }
+
     fn initialise(&self) {
         let data = self.data();
         let done = self
