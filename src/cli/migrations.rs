@@ -150,7 +150,7 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         }
         Command::Create(create) => return change::create(out, &create, &modules),
         Command::Baseline(change::BaselineArgs { through: Some(through), squash, .. }) => {
-            return change::squash(out, &modules, &through, &squash);
+            return change::squash(out, &modules, (&through, &squash), &loaded.config).await;
         }
         Command::Replay(args) => {
             let database = Database::join(&loaded.config, &Clock::system(), &Ids::random()).await?;

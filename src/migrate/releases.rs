@@ -83,6 +83,34 @@ pub fn modules_at(release: &Release, modules: &[Module]) -> Result<Vec<Module>, 
     Ok(shipped)
 }
 
+/// Releases from which upgrades are supported and whose databases a squash would leave behind, in words: they have some of the files that
+/// it stands for, and lack others. A file that no release has shipped is one that all of them lack.
+pub fn left_behind(releases: &[Release], module: &Module, supersedes: &[String]) -> Result<Vec<String>, ReleaseError> {
+    let mut found = Vec::new();
+    for release in releases.iter().filter(|release| release.last.contains_key(&module.name)) {
+        let shipped = modules_at(&only(release, module), std::slice::from_ref(module))?;
+        let lacks: Vec<&str> = supersedes
+            .iter()
+            .filter(|file| !shipped.iter().any(|one| one.find(file).is_some()))
+            .map(String::as_str)
+            .collect();
+        if !lacks.is_empty() && lacks.len() < supersedes.len() {
+            let (version, all) = (&release.version, lacks.join(", "));
+            found.push(format!("databases of {version}, from which upgrades are supported, lack {all}"));
+        }
+    }
+    Ok(found)
+}
+
+/// What a release says of one module.
+fn only(release: &Release, module: &Module) -> Release {
+    let last = release.last.iter().filter(|(name, _)| **name == module.name);
+    Release {
+        version: release.version.clone(),
+        last: last.map(|(name, files)| (name.clone(), files.clone())).collect(),
+    }
+}
+
 fn stands_for(file: &File, superseded: &str) -> bool {
     file.head.supersedes.iter().any(|one| one.file == superseded)
 }
@@ -129,6 +157,21 @@ mod tests {
         let mut elsewhere = release(&[]);
         elsewhere.last.insert("gone".into(), Vec::new());
         assert!(matches!(modules_at(&elsewhere, &all), Err(ReleaseError::UnknownModule { .. })));
+    }
+
+    #[test]
+    fn a_squash_leaves_nobody_behind_who_has_some_of_its_files() {
+        let all = module(&[("001_a.sql", ""), ("002_b.sql", ""), ("003_c.sql", "")]);
+        let left = |last: &[&str], supersedes: &[&str]| {
+            let supersedes: Vec<String> = supersedes.iter().map(|file| (*file).to_owned()).collect();
+            left_behind(&[release(last)], &all, &supersedes).unwrap()
+        };
+        assert_eq!(left(&["002_b.sql"], &["001_a.sql", "002_b.sql"]), [""; 0]);
+        assert_eq!(
+            left(&["002_b.sql"], &["001_a.sql", "002_b.sql", "003_c.sql"]),
+            ["databases of 1.0.0, from which upgrades are supported, lack 003_c.sql"]
+        );
+        assert_eq!(left_behind(&[], &all, &["001_a.sql".to_owned()]).unwrap(), [""; 0], "nobody has it");
     }
 
     #[test]

@@ -83,14 +83,40 @@ pub fn roads(modules: &[Module], releases: &[Release]) -> Result<Vec<Road>, Repl
     Ok(roads)
 }
 
+/// The roads that have to end alike before a squash may take the place of its files: installed by it, and recorded over what is here
+/// and over what each release left.
+pub fn roads_of(
+    (name, squash): (&str, &Squash),
+    modules: &[Module],
+    releases: &[Release],
+) -> Result<Vec<Road>, ReplayError> {
+    let with = |module: &Module| if module.name == name { replaced(module, squash) } else { Ok(module.clone()) };
+    let squashed = modules.iter().map(with).collect::<Result<Vec<_>, _>>()?;
+    let road = |name: &str, stages| Road { name: name.to_owned(), stages };
+    let mut roads = vec![
+        road("clean", vec![modules.to_vec()]),
+        road("squashed", vec![squashed.clone()]),
+        road("squashed later", vec![modules.to_vec(), squashed.clone()]),
+    ];
+    for release in releases {
+        let stages = vec![releases::modules_at(release, modules)?, squashed.clone()];
+        roads.push(road(&format!("{UPGRADED} {}, squashed", release.version), stages));
+    }
+    Ok(roads)
+}
+
 /// The module with as many of its files squashed into one as can be.
 fn squashed(module: &Module) -> Result<Module, ModuleError> {
     let candidates = module.files.iter().filter(|f| matches!(f.category(), Category::Startup | Category::Release));
     let squash = candidates.rev().find_map(|file| squash::squash(module, &file.file(), "squashed").ok());
-    let Some(Squash { name, text, down, supersedes }) = squash else { return Ok(module.clone()) };
-    let kept = module.files.iter().filter(|file| !supersedes.contains(&file.file()));
+    squash.map_or_else(|| Ok(module.clone()), |squash| replaced(module, &squash))
+}
+
+/// The module with a squash in the place of the files that it stands for.
+fn replaced(module: &Module, squash: &Squash) -> Result<Module, ModuleError> {
+    let kept = module.files.iter().filter(|file| !squash.supersedes.contains(&file.file()));
     let mut files: Vec<File> = kept.cloned().collect();
-    files.push(File::new(&module.name, &name.file(), &text, Some(&down))?);
+    files.push(File::new(&module.name, &squash.name.file(), &squash.text, Some(&squash.down))?);
     files.sort_by_key(|file| (file.name.category, file.name.number));
     Ok(Module { files, ..module.clone() })
 }

@@ -18,7 +18,13 @@ use crate::migrate::{
     modules::Module,
     names::Category,
     plan::Action,
-    squash,
+    releases, replay, squash,
+};
+use crate::{
+    app::Database,
+    cli::replay::Scratch,
+    config::Config,
+    model::{Clock, Ids},
 };
 
 /// Where the sources of the built-in modules are.
@@ -104,9 +110,11 @@ pub struct SquashArgs {
     /// Folder of the modules, for the new file; absent: where the module's files are
     #[arg(long)]
     into: Option<PathBuf>,
-    /// Write it; without this only the plan is printed
+    /// Write it once the replay proof holds for it; without this only the plan is printed
     #[arg(long)]
     apply: bool,
+    #[command(flatten)]
+    scratch: Scratch,
 }
 
 #[derive(Args)]
@@ -185,21 +193,39 @@ pub async fn baseline(out: Output, args: &BaselineArgs, runner: &Runner) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the squash of a module's files; removing the old ones is left to the author's version control.
-pub fn squash(out: Output, modules: &[Module], through: &str, args: &SquashArgs) -> anyhow::Result<ExitCode> {
+/// Writes the squash of a module's files, if every database that can be upgraded comes to the same schema by it; removing the old ones is left to
+/// the author's version control.
+pub async fn squash(
+    out: Output,
+    modules: &[Module],
+    (through, args): (&str, &SquashArgs),
+    config: &Config,
+) -> anyhow::Result<ExitCode> {
     let Some(module) = modules.iter().find(|module| module.name == args.module) else {
         return Ok(out.error(&error::unknown(modules, &args.module)));
     };
     let squash = squash::squash(module, through, &args.description)?;
     let folder = folder(module, args.into.as_deref());
     let paths = [folder.join(squash.name.file()), folder.join(squash.name.down_file())];
-    if args.apply {
+    let releases = args.scratch.releases()?;
+    let mut refused = releases::left_behind(&releases, module, &squash.supersedes)?;
+    if args.apply && refused.is_empty() {
+        let roads = replay::roads_of((&module.name, &squash), modules, &releases)?;
+        let database = Database::join(config, &Clock::system(), &Ids::random()).await?;
+        let report = args.scratch.walk(&roads, &database.settings.owner).await;
+        database.close().await;
+        let report = report?;
+        let others = report.arrivals.iter().filter(|arrival| !arrival.comparison.same());
+        refused.extend(others.map(|arrival| format!("{} ends in another schema than clean", arrival.road)));
+    }
+    let is_written = args.apply && refused.is_empty();
+    if is_written {
         for (path, text) in paths.iter().zip([&squash.text, &squash.down]) {
             std::io::Write::write_all(&mut std::fs::File::create_new(path)?, text.as_bytes())?;
         }
     }
-    out.squashed(&squash, &paths, args.apply);
-    Ok(ExitCode::SUCCESS)
+    out.squashed(&squash, &paths, is_written, &refused);
+    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FOUND) })
 }
 
 /// Where the files of a module are, or are to be.

@@ -187,16 +187,20 @@ impl Output {
         say!("{word} {module}/{file} on the word of {approved_by}: {done}");
     }
 
-    pub fn squashed(self, squash: &Squash, paths: &[PathBuf; 2], written: bool) {
+    pub fn squashed(self, squash: &Squash, paths: &[PathBuf; 2], written: bool, refused: &[String]) {
         let [up, down] = paths;
         if self.json {
-            let body = json!({ "file": up, "down_file": down, "supersedes": squash.supersedes, "written": written });
+            let body = json!({ "file": up, "down_file": down, "supersedes": squash.supersedes, "written": written,
+                "refused": refused });
             return Self::document("squash", body);
         }
         let done = if written { "wrote" } else { "would write" };
         say!("{done} {} and {}", up.display(), down.display());
         for file in &squash.supersedes {
             say!("takes the place of {file}: remove that in the same change");
+        }
+        for why in refused {
+            say!("not fit: {why}");
         }
     }
 

@@ -58,7 +58,8 @@ async fn new_files_of_a_plug_in_go_into_its_own_folder() {
     for file in ["003_a_thing.sql", "003_a_thing.down.sql"] {
         fs::write(second.path().join("alpha").join(file), sql("SELECT 1;")).unwrap();
     }
-    let squash = ["baseline", "--module", "alpha", "--through", "002_more.sql", "--apply"];
+    let server = db.superuser_url();
+    let squash = ["baseline", "--module", "alpha", "--through", "002_more.sql", "--apply", "--server", &server];
     let (code, made) = json(&db, Path::new(&both), &squash).await;
     assert!(code == 0 && second.path().join("alpha/002_baseline.sql").exists(), "{made}");
 }

@@ -3,6 +3,8 @@
 use progress_service::migrate::{Module, Verdict, down::DownRequest, report::State, silent, squash};
 
 use super::{
+    command::json,
+    crashes::plugins,
     fill,
     fixture::{everything, headed, history, module, owner, run_all, runner, sql},
 };
@@ -88,5 +90,36 @@ on_each_server! {
         let request = DownRequest { module: None, steps: 1, approved_by: Some("Ada".into()), by: "t".into(), apply: true };
         let error = upgraded.down(&request, &silent).await.unwrap_err();
         assert!(error.to_string().contains("in place of other files"), "{error}");
+    }
+}
+
+on_the_newest_server! {
+    async fn a_squash_is_written_only_where_it_leaves_nobody_behind_and_its_proof_holds(db: TestDatabase) {
+        let (server, mut files) = (db.superuser_url(), files());
+        let (folder, elsewhere) = (plugins("alpha", &files), tempfile::tempdir().unwrap());
+        let written = || folder.path().join("alpha/002_base.sql").exists();
+        let window = |last: &str| {
+            let path = elsewhere.path().join("releases.toml");
+            let text = format!("[[release]]\nversion = \"1.4.0\"\n[release.last]\nalpha = [\"001_table.sql\", \"{last}\"]\n");
+            std::fs::write(&path, text).unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let squash = async |releases: &str| {
+            let asked = ["baseline", "--module", "alpha", "--through", "101_index.sql", "--description", "base", "--apply"];
+            json(&db, folder.path(), &[&asked[..], &["--releases", releases, "--server", &server]].concat()).await
+        };
+        // Databases of a release that is still supported would have a part of its files.
+        let (code, said) = squash(&window("100_column.sql")).await;
+        let lacks = serde_json::json!(["databases of 1.4.0, from which upgrades are supported, lack 101_index.sql"]);
+        assert_eq!((code, &said["refused"], &said["written"], written()), (4, &lacks, &false.into(), false));
+        // A default that is what the clock says when it is made is another one each time.
+        files[0].1 = sql("CREATE TABLE alpha.t (a int, made timestamptz DEFAULT 'now'::timestamptz);");
+        std::fs::write(folder.path().join("alpha/001_table.sql"), &files[0].1).unwrap();
+        let (code, said) = squash(&window("101_index.sql")).await;
+        let refused = said["refused"].to_string();
+        assert!(code == 4 && refused.contains("squashed ends in another schema than clean") && !written(), "{said}");
+        std::fs::write(folder.path().join("alpha/001_table.sql"), sql("CREATE TABLE alpha.t (a int);")).unwrap();
+        let (code, said) = squash(&window("101_index.sql")).await;
+        assert_eq!((code, &said["refused"], written()), (0, &serde_json::json!([]), true), "{said}");
     }
 }
