@@ -12,10 +12,10 @@ run: ## build and serve on http://127.0.0.1:8080, with a database of its own und
 test: ## everything the tests need, then all tests, then stop it
 	@scripts/test
 
-soak: ## proofs that take long: a backfill of 3,000,000 rows under kills (docs/testing.md)
+soak: ## proofs that take long: a backfill and upgrades of 3,000,000 rows (docs/soak.md)
 	@scripts/install-tools build test
 	@TEST_SOAK_ROWS=$${TEST_SOAK_ROWS:-3000000} scripts/with-services cargo test --locked --test it -- --nocapture --test-threads 1 \
-		backfills::kills::
+		backfills::kills:: migrate::figures:: migrate::harmless::
 
 gateway: ## lints and tests of the archive's gateway, whose engine takes long to build
 	@scripts/install-tools build test

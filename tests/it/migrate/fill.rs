@@ -31,7 +31,8 @@ pub async fn fill(superuser: &Client, schemas: &[&str]) -> Vec<String> {
     empty
 }
 
-async fn tables(client: &Client, schemas: &[&str]) -> Vec<String> {
+/// Every table of the schemas, those that are divided as a whole.
+pub async fn tables(client: &Client, schemas: &[&str]) -> Vec<String> {
     let select =
         "SELECT format('%s.%s', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition

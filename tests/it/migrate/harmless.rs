@@ -16,6 +16,7 @@ use progress_service::{
 
 use super::{
     fixture::{self, owner, run_all, runner},
+    lived_in,
     locks::judge,
     writers::{Stored, Writers},
 };
@@ -134,6 +135,9 @@ async fn no_migration_keeps_a_writer_waiting() {
     let stages = stages(&before, &all);
     assert!(!stages.is_empty());
     run_all(&runner(&db, before.clone())).await;
+    if let Some(rows) = settings::optional("TEST_SOAK_ROWS") {
+        lived_in::write(&db.superuser().await, rows.parse().unwrap()).await;
+    }
     let writers = Writers::begin(&db);
     if before.iter().any(|module| !module.files.is_empty()) {
         more_than(&writers, DATA).await;

@@ -64,8 +64,12 @@ pub struct Stored {
 
 impl Writers {
     pub fn begin(db: &TestDatabase) -> Self {
-        let (store, shared) = (db.store(), Arc::new(Shared::default()));
-        let ingest = Arc::new(ingest(&store));
+        Self::over(&db.store())
+    }
+
+    pub fn over(store: &Store) -> Self {
+        let shared = Arc::new(Shared::default());
+        let ingest = Arc::new(ingest(store));
         let callers = (0..CALLERS).map(|n| tokio::spawn(call(ingest.clone(), n, shared.clone())));
         let writers = (0..WRITERS).map(|n| tokio::spawn(write(store.clone(), CALLERS + n, shared.clone())));
         Self { tasks: callers.chain(writers).collect(), shared }
