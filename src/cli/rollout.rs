@@ -13,7 +13,9 @@ use crate::{
     model::{Ids, plan as digests},
     rollout::{
         Desk, Plan,
-        plan::{self, Tell},
+        plan::{self, Step, Tell},
+        plan_of,
+        timed::{self, Timed},
     },
     store::{
         Store,
@@ -120,7 +122,12 @@ async fn planned(desk: &Desk, file: &PathBuf, json: bool) -> anyhow::Result<Exit
     let order = plan.order().unwrap_or_default();
     if json {
         let tells = plan.tell.as_ref().map(Tell::names).unwrap_or_default();
-        let steps: Vec<_> = order.iter().map(|step| json!(step)).collect();
+        let line = |step: &&Step| {
+            let mut line = json!(step);
+            line["atLeastSeconds"] = json!(timed::at_least(step));
+            line
+        };
+        let steps: Vec<_> = order.iter().map(line).collect();
         say!("{}", json!({ "name": plan.name, "digest": digest, "steps": steps, "tells": tells, "faults": faults }));
     } else {
         say!("{}: {}", plan.name, plan.about);
@@ -141,16 +148,32 @@ async fn shown(desk: &Desk, name: Option<&str>, json: bool, whole: bool) -> anyh
         anyhow::bail!("there is no rollout{}", name.map(|name| format!(" {name:?}")).unwrap_or_default());
     };
     let receivers = desk.receivers(rollout.id).await?;
+    let steps = if whole { timed::timed(&plan_of(&rollout)?, &events) } else { Vec::new() };
     if json {
-        say!("{}", told_by(&rollout, &receivers));
+        let mut told = told_by(&rollout, &receivers);
+        if whole {
+            told["steps"] = steps.iter().map(step_line).collect();
+        }
+        say!("{told}");
     } else {
         print(&rollout, false);
+        steps.iter().for_each(print_step);
         receivers.iter().for_each(|receiver| print_receiver(receiver, false));
     }
     if whole {
         events.iter().for_each(|event| print_event(event, json));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn step_line(Timed { step, at_least, took }: &Timed) -> Value {
+    json!({ "step": step, "atLeastSeconds": at_least, "tookSeconds": took })
+}
+
+fn print_step(Timed { step, at_least, took }: &Timed) {
+    let at_least = at_least.map_or(String::new(), |seconds| format!(", at least {seconds} s"));
+    let took = took.map_or("not over".to_owned(), |seconds| format!("took {seconds:.1} s"));
+    say!("  {step:<20} {took}{at_least}");
 }
 
 fn line(rollout: &Rollout) -> Value {

@@ -7,6 +7,7 @@ pub mod plan;
 mod run;
 mod samples;
 mod tell;
+pub mod timed;
 mod turn;
 pub mod verdict;
 mod walked;
@@ -18,5 +19,5 @@ pub use self::{
     run::{Looked, Moment, broken_checks, moment, step},
     samples::Samples,
     tell::{Listener, Teller, client as teller_client},
-    turn::Stepped,
+    turn::{Stepped, plan_of},
 };

@@ -1,5 +1,7 @@
 //! Rollouts: what is worse is taken back by itself, what is not goes on, and what nobody knows holds and says so.
 
+mod paused;
+
 use std::{collections::BTreeMap, path::Path};
 
 use progress_service::model::TenantId;
@@ -169,6 +171,14 @@ on_the_newest_server! {
         assert_eq!((&done["askedBy"], &done["approvedBy"]), (&json!("ann"), &json!("bob")));
         let (_, report, _) = stage.run(&["report", "a-change"]);
         let what = report[1..].iter().map(|event| event["what"].as_str().unwrap()).filter(|what| *what != "holds");
+        let steps = report[0]["steps"].as_array().unwrap();
+        let took = |step: &Value| step["tookSeconds"].as_f64().unwrap() >= step["atLeastSeconds"].as_f64().unwrap_or(0.0);
+        assert!(steps.len() == 3 && steps.iter().all(took) && steps[0]["atLeastSeconds"] == 1.0, "{steps:?}");
+        assert_eq!(stage.app.get("/api/v1/admin/rollouts/a-change").await.expect(200).json()["steps"], json!(steps.iter().map(|step| {
+            let mut step = step.clone();
+            step.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            step
+        }).collect::<Vec<_>>()));
         let baked = ["set", "baking", "not_worse", "done"];
         let all = [&["started"][..], &baked, &baked, &["needs_approval", "advanced", "done", "ended"]].concat();
         assert_eq!(what.collect::<Vec<_>>(), all);

@@ -26,6 +26,7 @@ use crate::{
     rollout::{
         Desk, Plan, RolloutError,
         plan::{self, is_name},
+        plan_of, timed,
     },
     store::platform::rollouts::{Event, Rollout},
 };
@@ -89,6 +90,28 @@ struct Did {
     by: String,
 }
 
+/// How long a step takes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = RolloutStepTime)]
+struct Timed {
+    step: String,
+    /// For which it is baked; absent: as long as others need for it.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least_seconds: Option<f64>,
+    /// From the end of the step before; absent: it is not over.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_seconds: Option<f64>,
+}
+
+impl From<timed::Timed> for Timed {
+    fn from(timed::Timed { step, at_least, took }: timed::Timed) -> Self {
+        Self { step, at_least_seconds: at_least, took_seconds: took }
+    }
+}
+
 /// A rollout with everything that it did, and its plan.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RolloutReport)]
@@ -97,6 +120,8 @@ struct Told {
     rollout: Shown,
     #[schema(value_type = Object)]
     plan: Value,
+    /// Its steps in their order, with how long each takes.
+    steps: Vec<Timed>,
     events: Vec<Did>,
     /// Whom it tells.
     receivers: Vec<receivers::Shown>,
@@ -199,11 +224,12 @@ async fn show(caller: Caller, desk: Data<Desk>, name: Path<String>, req: HttpReq
     caller.require_operator()?;
     Parameters::read(req.query_string(), &[])?;
     let (rollout, events) = newest(&desk, &name).await?;
-    let plan = rollout.plan.clone();
+    let (plan, timed) = (rollout.plan.clone(), timed::timed(&plan_of(&rollout).map_err(HttpError::Store)?, &events));
+    let steps = timed.into_iter().map(Timed::from).collect();
     let events = events.into_iter().map(Did::from).collect();
     let receivers = desk.receivers(rollout.id).await.map_err(HttpError::Store)?;
     let receivers = receivers.into_iter().map(receivers::Shown::from).collect();
-    Ok(HttpResponse::Ok().json(Told { rollout: Shown::from(rollout), plan, events, receivers }))
+    Ok(HttpResponse::Ok().json(Told { rollout: Shown::from(rollout), plan, steps, events, receivers }))
 }
 
 /// Lets one that holds go on, past what is not known.
