@@ -162,6 +162,39 @@ on_each_server! {
             assert!(app.db.superuser().await.batch_execute(sql).await.is_err(), "{sql}");
         }
     }
+
+    async fn clients_of_openfeature_are_told_what_stands_for_a_tenant_and_never_of_another(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let (other, key, secret) = other_tenant(&app).await;
+        let root = "/api/v1/ofrep/v1/evaluate/flags";
+        let of = |tenant: &str| json!({"context": {"targetingKey": tenant, "colour": "red"}});
+        set(&app, "xapi.page_default", &json!({"value": "60", "tenantId": other, "reason": "a test"})).await.expect(200);
+        set(&app, "xapi.reads", &json!({"value": "on", "reason": "a test"})).await.expect(200);
+        let one = async |name: &str, body: &Value| app.post(&format!("{root}/{name}"), body).await.expect(200).json();
+        let own = json!({"key": "xapi.page_default", "value": 60, "reason": "TARGETING_MATCH", "variant": "60"});
+        assert_eq!(one("xapi.page_default", &of(&other)).await, own);
+        let configured = json!({"key": "xapi.page_default", "reason": "DEFAULT", "variant": "configured"});
+        assert_eq!(one("xapi.page_default", &json!({})).await, configured);
+        let shared = json!({"key": "xapi.reads", "value": true, "reason": "STATIC", "variant": "on"});
+        assert_eq!(one("xapi.reads", &of(&other)).await, shared);
+        let all = app.post(root, &of(&other)).await.expect(200).json();
+        assert!(all["flags"].as_array().unwrap().len() == 4 && all["flags"].as_array().unwrap().contains(&own), "{all}");
+        for (path, body, status, code) in [
+            ("/xapi.colour", json!({}), 404, "FLAG_NOT_FOUND"),
+            ("/xapi.reads", of("nobody"), 400, "INVALID_CONTEXT"),
+            ("", json!({"context": {"targetingKey": 7}}), 400, "INVALID_CONTEXT"),
+            ("/xapi.reads", of("00000000-0000-4000-8000-00000000dead"), 404, "FLAG_NOT_FOUND"),
+        ] {
+            let answer = app.post(&format!("{root}{path}"), &body).await.expect(status);
+            let told = answer.json();
+            assert!(told["errorCode"] == code && told["errorDetails"] == told["detail"], "{told}");
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+        }
+        // An administrator of a tenant asks for nobody else.
+        let theirs = |body: &Value| send(app.anonymous(reqwest::Method::POST, root).basic_auth(&key, Some(&secret)).json(body));
+        assert!(theirs(&json!({})).await.expect(200).json()["flags"].as_array().unwrap().contains(&own));
+        theirs(&of(&TenantId::DEFAULT.0.to_string())).await.expect(403);
+    }
 }
 
 on_the_newest_server! {

@@ -14,6 +14,7 @@ pub mod enrollments;
 mod erasures;
 mod exact;
 mod format;
+mod ofrep;
 pub mod openapi;
 mod path;
 pub mod query;
@@ -98,6 +99,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         admin::archive::Archive::endpoints(),
         admin::rollouts::Rollouts::endpoints(),
         admin::residency::Moves::endpoints(),
+        ofrep::Evaluations::endpoints(),
         openapi::Description::endpoints(),
     ]
     .into_iter()

@@ -15,7 +15,7 @@ use utoipa::{
 use super::{
     admin, attempts, audit, courses,
     endpoint::endpoints,
-    enrollments, erasures, exact,
+    enrollments, erasures, exact, ofrep,
     query::Parameters,
     registries, reports,
     stamp::{API_VERSION, RENAMED},
@@ -82,6 +82,7 @@ pub fn document() -> openapi::OpenApi {
         admin::archive::Archive::openapi(),
         admin::rollouts::Rollouts::openapi(),
         admin::residency::Moves::openapi(),
+        ofrep::Evaluations::openapi(),
         Description::openapi(),
     ] {
         whole.merge(part);

@@ -47,6 +47,7 @@ fn fitting(operation: &str) -> Value {
         "startRollout" => json!({"plan": PLAN, "digest": "0".repeat(64)}),
         "checkRolloutPlan" => json!({"plan": PLAN}),
         "abortRollout" => json!({"reason": "a test"}),
+        "evaluateFlag" | "evaluateFlags" => json!({"context": {"targetingKey": NOBODY}}),
         "setFlag" => json!({"value": "on", "tenantId": NOBODY, "reason": "a test"}),
         "addAuditCosignature" => json!({"checkpoint": "a signed note"}),
         "runArchive" | "dropArchived" | "restoreArchived" | "verifyArchive" | "sealPartition" | "detachPartition"
