@@ -2,10 +2,11 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, Route, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Route, guard, http::header, web};
 use serde::Serialize;
 
-use super::{Edge, HttpError, Phase};
+use super::{Edge, HttpError, Phase, accept::prefers};
+use crate::telemetry::OPEN_METRICS;
 
 /// How long one check may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -63,7 +64,7 @@ pub fn routes(edge: &Edge, checks: Arc<[Check]>, metrics: bool) -> impl Fn(&mut 
         cfg.route("/healthz", read().to(healthy));
         cfg.route("/readyz", read().to(move || ready(for_ready.clone(), checks.clone())));
         if metrics {
-            cfg.route("/metrics", read().to(move || exposed(for_metrics.clone())));
+            cfg.route("/metrics", read().to(move |req: HttpRequest| exposed(req, for_metrics.clone())));
         }
     }
 }
@@ -86,8 +87,15 @@ async fn ready(edge: Edge, checks: Arc<[Check]>) -> HttpResponse {
     if ready { HttpResponse::Ok().json(answer) } else { HttpResponse::ServiceUnavailable().json(answer) }
 }
 
-async fn exposed(edge: Edge) -> Result<HttpResponse, HttpError> {
+/// As OpenMetrics to who would rather have that, with exemplars; else as the text that every Prometheus reads.
+async fn exposed(req: HttpRequest, edge: Edge) -> Result<HttpResponse, HttpError> {
     edge.metrics.process.phase_is(edge.lifecycle.phase().name());
+    let accept = req.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::VARY, "Accept"));
+    if prefers(accept, "application/openmetrics-text", "text/plain") {
+        return Ok(answer.content_type(OPEN_METRICS).body(edge.metrics.render_open()));
+    }
     let page = edge.metrics.render().map_err(HttpError::internal)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page))
+    Ok(answer.content_type("text/plain; version=0.0.4; charset=utf-8").body(page))
 }

@@ -1,5 +1,6 @@
 //! What the world sees: the listener, its lifecycle, health, and one way to say what went wrong.
 
+pub mod accept;
 pub mod answer;
 pub mod api;
 pub mod body;

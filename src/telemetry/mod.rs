@@ -10,7 +10,7 @@ pub mod trace;
 
 pub use aside::Aside;
 pub use collector::Collector;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, OPEN_METRICS};
 pub use pushes::Pushes;
 pub use spans::{Span, Traces};
 pub use trace::TraceContext;

@@ -116,6 +116,25 @@ on_the_newest_server! {
         assert_eq!(metric(&app, "progress_otlp_spans_sent_total").await, 1);
     }
 
+    async fn an_example_beside_a_bucket_of_the_metrics_leads_to_the_trace(db: TestDatabase) {
+        let app = traced(db, "http://127.0.0.1:1", &[]).await;
+        post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([identified(&id(1), "ann", "a")])).await.expect(200);
+        let page = async |accept: &str| send(app.anonymous(Method::GET, "/metrics").header("Accept", accept)).await.expect(200);
+        let open = page("application/openmetrics-text; version=1.0.0, text/plain;q=0.5").await;
+        assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        let text = open.text();
+        let examples: Vec<&str> = text.lines().filter(|line| line.contains(&format!("# {{trace_id=\"{TRACE}\""))).collect();
+        assert_eq!(examples.len(), 1, "{text}");
+        assert!(examples[0].starts_with("progress_http_request_seconds_bucket{method=\"POST\",route=\"/xapi/statements\",le="), "{examples:?}");
+        assert!(text.ends_with("# EOF\n"));
+        for accept in ["text/plain", "*/*"] {
+            let plain = page(accept).await;
+            assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+            assert!(plain.header("vary").contains("Accept,"), "{}", plain.header("vary"));
+            assert!(!plain.text().contains("trace_id"));
+        }
+    }
+
     async fn without_a_collector_nothing_is_traced_or_kept(db: TestDatabase) {
         let app = TestApp::start(db).await;
         post(&app, &format!("00-{TRACE}-{CALLER}-01"), &json!([identified(&id(1), "ann", "a")])).await.expect(200);

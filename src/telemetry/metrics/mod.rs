@@ -20,6 +20,7 @@ mod latencies;
 mod law;
 mod ledger;
 mod migrations;
+mod openmetrics;
 mod otlp;
 mod pools;
 mod process;
@@ -55,6 +56,7 @@ pub use self::{
     law::LawMetrics,
     ledger::LedgerMetrics,
     migrations::MigrationMetrics,
+    openmetrics::TYPE as OPEN_METRICS,
     otlp::OtlpMetrics,
     pools::{PoolFigures, PoolMetrics},
     process::{PHASES, ProcessMetrics},
@@ -184,6 +186,11 @@ impl Metrics {
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.families(), &mut page)?;
         Ok(page)
+    }
+
+    /// The same in the format of OpenMetrics, which has exemplars.
+    pub fn render_open(&self) -> String {
+        openmetrics::page(&self.families(), self.http.exemplars())
     }
 }
 
