@@ -248,6 +248,17 @@ pub async fn get(tx: &Tx<'_>, id: Uuid) -> Result<Option<Job>, StoreError> {
     tx.query_opt(GET, &[&id]).await?.as_ref().map(job).transpose()
 }
 
+const ALL_OF: &str = concat!(
+    "/* jobs::all_of */ SELECT ",
+    columns!(),
+    " FROM unnest($1::uuid[] /* ids */) AS wanted (job_id) JOIN platform.jobs USING (job_id)"
+);
+
+/// Those of these ids.
+pub async fn all_of(tx: &Tx<'_>, ids: &[Uuid]) -> Result<Vec<Job>, StoreError> {
+    tx.query(ALL_OF, &[&ids]).await?.iter().map(job).collect()
+}
+
 /// Which jobs are listed.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

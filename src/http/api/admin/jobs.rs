@@ -1,6 +1,7 @@
 //! `/api/v1/admin/jobs`: long work for operators to watch and to steer. Answers in every phase of the service.
 
 mod stream;
+mod watched;
 
 use actix_web::{
     HttpRequest, HttpResponse,

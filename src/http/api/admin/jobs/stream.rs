@@ -12,16 +12,16 @@ use tokio::{
     time::sleep,
 };
 
-use super::Shown;
+use super::{
+    Shown,
+    watched::{Watch, Watched},
+};
 use crate::{
     http::{HttpError, Lifecycle, answer::Unhurried},
-    store::{
-        As, Store,
-        platform::jobs::{self, Job},
-    },
+    store::{Store, platform::jobs::Job},
 };
 
-/// Streams at a time on one node: each asks the database twice a second.
+/// Streams at a time on one node: together they ask the database about twice a second.
 const MOST: usize = 64;
 const LOOK: Duration = Duration::from_millis(500);
 /// A comment, so that nobody between takes a quiet stream for a dead one.
@@ -32,12 +32,13 @@ const COME_BACK: Duration = Duration::from_secs(5);
 /// The streams of a node.
 pub struct Streams {
     places: Arc<Semaphore>,
+    watched: Arc<Watched>,
     lifecycle: Lifecycle,
 }
 
 impl Streams {
     pub fn new(lifecycle: Lifecycle) -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST)), lifecycle }
+        Self { places: Arc::new(Semaphore::new(MOST)), watched: Arc::default(), lifecycle }
     }
 
     /// Answers with the job as it is, and goes on from there.
@@ -46,8 +47,8 @@ impl Streams {
             why: format!("{MOST} streams are open on this node, and no more are"),
             retry_after: COME_BACK,
         })?;
-        let lifecycle = self.lifecycle.clone();
-        let follower = Follower { store, job, lifecycle, told: None, spoke: Instant::now(), _place: place };
+        let (lifecycle, watch) = (self.lifecycle.clone(), self.watched.follow(job.clone()));
+        let follower = Follower { store, job, watch, lifecycle, told: None, spoke: Instant::now(), _place: place };
         let mut answer = HttpResponse::Ok();
         let mut answer = answer.insert_header((header::CONTENT_TYPE, "text/event-stream")).streaming(events(follower));
         answer.extensions_mut().insert(Unhurried);
@@ -58,6 +59,7 @@ impl Streams {
 struct Follower {
     store: Store,
     job: Job,
+    watch: Watch,
     lifecycle: Lifecycle,
     /// What was told last, without the sign of life.
     told: Option<String>,
@@ -107,8 +109,7 @@ impl Follower {
 
     /// A database that is away is asked again.
     async fn look(&mut self) -> Result<(), HttpError> {
-        let id = self.job.id;
-        match self.store.run_tx("follow_job", As::Worker, |tx| Box::pin(jobs::get(tx, id))).await {
+        match self.watch.now(&self.store).await {
             Ok(Some(job)) => self.job = job,
             Ok(None) => {}
             Err(error) if error.is_temporary() => tracing::debug!(%error, "a job cannot be followed just now"),
