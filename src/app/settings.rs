@@ -63,12 +63,13 @@ pub fn identity(config: &Config) -> IdentitySettings {
 
 /// As which client people sign in to the pages.
 fn client(config: &Config) -> Option<ClientSettings> {
-    let (pages, url) = (&config.pages, config.service.public_url.as_ref()?);
+    let (pages, url) = (&config.pages, config.service.public_url.as_ref()?.trim_end_matches('/'));
     Some(ClientSettings {
         id: pages.oidc_client_id.clone()?,
         secret: pages.oidc_client_secret.clone(),
         scopes: pages.oidc_scopes.clone(),
-        redirect: format!("{}{}", url.trim_end_matches('/'), pages::CALLBACK),
+        redirect: format!("{url}{}", pages::CALLBACK),
+        signed_out: format!("{url}{}", pages::SIGN_IN),
     })
 }
 

@@ -53,6 +53,8 @@ pub struct ClientSettings {
     pub scopes: String,
     /// Where the browser comes back to.
     pub redirect: String,
+    /// The same of who signed out there.
+    pub signed_out: String,
 }
 
 /// The keys of one issuer.
@@ -77,6 +79,7 @@ pub struct Discovery {
     jwks_uri: String,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
+    pub end_session_endpoint: Option<String>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 

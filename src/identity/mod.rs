@@ -28,7 +28,7 @@ pub use issuer::{ClientSettings, IssuerSettings};
 pub use launches::{DEFAULT_LAUNCH, FetchError, Handed, Launched, NewLaunch};
 pub use manage::{DEFAULT_OVERLAP, Issued, NewCredential};
 pub use sessions::{IDLE, LONGEST, Seat};
-pub use sign_in::{Answer, Departure};
+pub use sign_in::{Answer, Arrival, Departure};
 
 use crate::{
     model::{Clock, Ids},

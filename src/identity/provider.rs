@@ -1,4 +1,5 @@
-//! The issuer as a provider of sign-ins: where it sends people in, and what it gives for the code they come back with.
+//! The issuer as a provider of sign-ins: where it sends people in, what it gives for the code they come back with, and where they
+//! sign out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +51,8 @@ struct Endpoints {
     token: String,
     /// The client's secret goes into the form; else it is a login.
     is_secret_in_form: bool,
+    /// Where people sign out, if the provider lets clients ask for that.
+    end_session: Option<Url>,
 }
 
 impl Endpoints {
@@ -60,7 +63,9 @@ impl Endpoints {
         let (authorization, token) = both.ok_or(FetchError::NoSignIn)?;
         let authorization = issuer.checked_url(&authorization)?;
         issuer.checked_url(&token)?;
-        Ok(Self { authorization, token, is_secret_in_form })
+        // One that is not fit to go to takes nobody's sign-in away.
+        let end_session = discovery.end_session_endpoint.and_then(|url| issuer.checked_url(&url).ok());
+        Ok(Self { authorization, token, is_secret_in_form, end_session })
     }
 }
 
@@ -95,6 +100,17 @@ impl Provider {
             ("code_challenge_method", "S256"),
         ]);
         Ok(address.into())
+    }
+
+    /// Where the browser goes to sign out (OpenID Connect RP-Initiated Logout); `hint` is the ID token that was signed in with.
+    pub async fn leave(&self, issuer: &Issuer, hint: Option<&Secret>, now: DateTime<Utc>) -> Option<String> {
+        let mut address = self.endpoints(issuer, now).await.ok()?.end_session.clone()?;
+        address
+            .query_pairs_mut()
+            .append_pair("client_id", &self.client.id)
+            .append_pair("post_logout_redirect_uri", &self.client.signed_out)
+            .extend_pairs(hint.map(|hint| ("id_token_hint", hint.expose())));
+        Some(address.into())
     }
 
     /// The ID token that the provider gives for this code.

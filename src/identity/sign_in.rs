@@ -29,6 +29,15 @@ pub struct Departure {
     pub held: Secret,
 }
 
+/// Who came back and was let in.
+pub struct Arrival {
+    pub session: Secret,
+    /// Where they wanted to go.
+    pub next: String,
+    /// What the provider said of them, if it wants to see that again when they sign out; for nobody else.
+    pub id_token: Option<Secret>,
+}
+
 /// What the provider sends the browser back with.
 pub struct Answer<'a> {
     pub state: &'a str,
@@ -95,13 +104,19 @@ impl Identity {
         Ok(Departure { address, held })
     }
 
-    /// Opens a session for who comes back, and says where they wanted to go. `former` is what the browser held before.
+    /// Where somebody whom the provider let in signs out of it, too; nowhere if it has no such place, or does not answer.
+    pub async fn leave(&self, id_token: Option<&Secret>) -> Option<String> {
+        let (tokens, provider) = self.ways().ok()?;
+        provider.leave(tokens.issuer(), id_token, self.clock.now()).await
+    }
+
+    /// Opens a session for who comes back. `former` is what the browser held before.
     pub async fn arrive(
         &self,
         held: &Secret,
         answer: &Answer<'_>,
         former: Option<&Secret>,
-    ) -> Result<(Secret, String), SignInError> {
+    ) -> Result<Arrival, SignInError> {
         let (tokens, provider) = self.ways()?;
         let (issuer, now) = (tokens.issuer(), self.clock.now());
         let pending = Pending::read(held).filter(|pending| !pending.is_over(now)).ok_or(SignInError::Stale)?;
@@ -122,7 +137,9 @@ impl Identity {
             AuthError::Scope(_) => AuthError::Beyond(NO_ROLE.to_owned()),
             other => other,
         })?;
-        Ok((self.open_person(person, &caller, former).await?, pending.next.to_owned()))
+        let session = self.open_person(person, &caller, former).await?;
+        let id_token = provider.leave(issuer, None, now).await.map(|_| Secret::new(token));
+        Ok(Arrival { session, next: pending.next.to_owned(), id_token })
     }
 }
 

@@ -18,7 +18,8 @@ const PEOPLE = {
 
 const serve = async () => {
   const key = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" });
-  const client = { client_id: PROGRESS_PAGES_OIDC_CLIENT_ID, client_secret: PROGRESS_PAGES_OIDC_CLIENT_SECRET, redirect_uris: [PROGRESS_PUBLIC_URL + CALLBACK] };
+  const client = { client_id: PROGRESS_PAGES_OIDC_CLIENT_ID, client_secret: PROGRESS_PAGES_OIDC_CLIENT_SECRET, redirect_uris: [PROGRESS_PUBLIC_URL + CALLBACK],
+    post_logout_redirect_uris: [`${PROGRESS_PUBLIC_URL}/admin/sign-in`] };
   const provider = new Provider(PROGRESS_AUTH_ISSUER, {
     clients: [client],
     jwks: { keys: [{ ...key, use: "sig", alg: "RS256" }] },
@@ -81,10 +82,17 @@ export const throughProvider = async (browser, root, check, looked) => {
   check("the provider leads to where one wanted to go", olga.url() === `${root}/admin/jobs`, olga.url());
   await olga.goto(`${root}/admin`);
   check("an operator sees the overview", (await olga.textContent("body")).includes("operator of"));
-  const held = (await olga.context().cookies()).filter((cookie) => cookie.domain === new URL(root).hostname);
-  check("only the session is held, and no script sees it", held.length === 1 && held[0].name === "progress_session" && held[0].httpOnly && held[0].sameSite === "Lax", JSON.stringify(held));
+  const all = (await olga.context().cookies()).filter((cookie) => cookie.domain === new URL(root).hostname);
+  check("no script sees what is held", all.every((cookie) => cookie.httpOnly && cookie.sameSite === "Lax"), JSON.stringify(all));
+  const held = all.filter((cookie) => cookie.name === "progress_session");
+  const hint = all.filter((cookie) => cookie.path === "/admin/sign-out");
+  check("only the session is held, and what signs out at the provider", held.length === 1 && hint.length === 1 && all.length === 2, JSON.stringify(all));
+  // Out of both, still without a script: the provider asks whether that is meant, and sends the browser back.
   await olga.click("text=Sign out");
+  await olga.click("button[value=yes]");
   await olga.waitForURL(`${root}/admin/sign-in`);
+  await olga.click("#provider");
+  check("the provider knows nobody any more", await olga.isVisible("input[name=password]"), olga.url());
   await olga.context().addCookies(held);
   await olga.goto(`${root}/admin`);
   check("signing out ends it", olga.url().includes("/sign-in"), olga.url());

@@ -27,6 +27,7 @@ pub mod refusal;
 mod rollouts;
 mod shell;
 mod sign_in;
+mod sign_out;
 mod statements;
 mod table;
 mod timeline;
@@ -44,7 +45,7 @@ use actix_web::{
 use tokio::sync::Semaphore;
 
 use self::visitor::PageError;
-pub use self::{history::History, oidc::CALLBACK};
+pub use self::{history::History, oidc::CALLBACK, visitor::SIGN_IN};
 use super::{HttpError, Lifecycle, health::Check};
 use crate::{backup::Place, model::Clock, rollout::Desk, store::Store};
 
@@ -81,7 +82,7 @@ impl Pages {
 pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     move |cfg| {
         let scope = web::scope(refusal::ROOT).app_data(pages.clone()).wrap(from_fn(shielded));
-        let scope = scope.configure(assets::routes).configure(sign_in::routes).configure(oidc::routes);
+        let scope = scope.configure(assets::routes).configure(sign_in::routes).configure(sign_out::routes).configure(oidc::routes);
         let scope = scope
             .configure(overview::routes)
             .configure(jobs::routes)

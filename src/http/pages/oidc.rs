@@ -13,12 +13,12 @@ use actix_web::{
 
 use super::{
     form::Form,
-    sign_in,
+    sign_in, sign_out,
     visitor::{PageError, cookie, held, hold, to_with, token},
 };
 use crate::{
     http::{HttpError, caller},
-    identity::{Answer, Identity, SignInError},
+    identity::{Answer, Arrival, Identity, SignInError},
     model::Secret,
 };
 
@@ -59,14 +59,23 @@ async fn arrive(req: HttpRequest, identity: Data<Identity>) -> Result<HttpRespon
     let held = held(&req, COOKIE).unwrap_or_default();
     let arrived = Box::pin(identity.arrive(&held, &answer, token(&req).as_ref())).await;
     let mut response = match arrived {
-        Ok((token, next)) => to_with(&sign_in::own(&next), cookie(&req, Some(&token))),
+        Ok(Arrival { session, next, id_token }) => {
+            let mut response = to_with(&sign_in::own(&next), cookie(&req, Some(&session)));
+            if id_token.is_some() {
+                add(&mut response, sign_out::hint(&req, id_token.as_ref()))?;
+            }
+            response
+        }
         Err(error) => refused(&req, &identity, String::new(), error)?,
     };
     // However it ended, it has.
-    let (name, value) = pending(&req, None);
-    let value = value.try_into().map_err(HttpError::internal)?;
-    response.headers_mut().append(name, value);
+    add(&mut response, pending(&req, None))?;
     Ok(response)
+}
+
+fn add(response: &mut HttpResponse, (name, value): (HeaderName, String)) -> Result<(), HttpError> {
+    response.headers_mut().append(name, value.try_into().map_err(HttpError::internal)?);
+    Ok(())
 }
 
 /// The page where one signs in, with why the provider's way did not lead in: the other way is beside it.

@@ -1,4 +1,4 @@
-//! `/admin/sign-in` and `/admin/sign-out`.
+//! `/admin/sign-in`.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,7 +9,7 @@ use askama::Template;
 use url::form_urlencoded;
 
 use super::{
-    form::{Act, Form},
+    form::Form,
     refusal::ROOT,
     shell::answer,
     visitor::{PageError, SIGN_IN, cookie, to_with, token},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource("/sign-in").get(ask).post(sign_in)).service(web::resource("/sign-out").post(sign_out));
+    cfg.service(web::resource("/sign-in").get(ask).post(sign_in));
 }
 
 #[derive(Template)]
@@ -77,13 +77,6 @@ async fn sign_in(req: HttpRequest, identity: Data<Identity>, form: Form) -> Resu
         }
         Err(error) => Err(error.into()),
     }
-}
-
-async fn sign_out(req: HttpRequest, identity: Data<Identity>, act: Act) -> Result<HttpResponse, PageError> {
-    if let Some(token) = token(&req) {
-        identity.close_session(&token, &act.visitor.caller.credential.audit_name()).await?;
-    }
-    Ok(to_with(SIGN_IN, cookie(&req, None)))
 }
 
 #[cfg(test)]

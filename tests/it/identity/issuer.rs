@@ -79,6 +79,8 @@ struct State {
     /// Who waits for nothing.
     waiting: Mutex<Vec<TcpStream>>,
     is_away: AtomicBool,
+    /// It lets people sign out from elsewhere.
+    lets_leave: AtomicBool,
 }
 
 pub struct TestIssuer {
@@ -126,6 +128,11 @@ impl TestIssuer {
         self.state.is_away.store(is_away, Ordering::SeqCst);
     }
 
+    /// From now on it says where people sign out.
+    pub fn lets_leave(&self) {
+        self.state.lets_leave.store(true, Ordering::SeqCst);
+    }
+
     /// How often the keys were asked for.
     pub fn fetches(&self) -> usize {
         self.state.fetches.load(Ordering::SeqCst)
@@ -137,10 +144,14 @@ async fn answer(mut stream: TcpStream, url: &str, state: &State) {
     let answer = if request.starts_with("GET /.well-known/openid-configuration ") {
         match state.is_away.load(Ordering::SeqCst) {
             true => with_status("503 Later", &json!({})),
-            false => http(
-                &json!({ "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
-                                   "authorization_endpoint": format!("{url}/enter?realm=staff") }),
-            ),
+            false => {
+                let mut found = json!({ "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
+                                        "authorization_endpoint": format!("{url}/enter?realm=staff") });
+                if state.lets_leave.load(Ordering::SeqCst) {
+                    found["end_session_endpoint"] = json!(format!("{url}/leave?realm=staff"));
+                }
+                http(&found)
+            }
         }
     } else if request.starts_with("POST /token ") {
         state.redemptions.lock().unwrap().push(request);

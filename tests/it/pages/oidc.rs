@@ -12,7 +12,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Browser, cookie, field, try_to_sign_in};
+use super::{Browser, cookie, field, form, try_to_sign_in};
 use crate::{
     identity::{
         issuer::{Signer, TestIssuer, http, with_status},
@@ -171,6 +171,44 @@ on_each_server! {
         browser.post("/admin/sign-out", &[]).await.expect(303);
         browser.get("/admin").await.expect(303);
         assert_eq!(house.count(&format!("audit WHERE action = 'session.end' AND actor = '{name}'")).await, 1);
+    }
+
+    async fn who_signs_out_is_led_on_to_sign_out_there(db: TestDatabase) {
+        let house = House::open(db, setup::clock(), &[]).await;
+        house.issuer.lets_leave();
+        let traveller = house.depart("/admin").await;
+        house.gives(&house.claims(&traveller, TenantId::DEFAULT, "admin:*"));
+        let answer = house.arrive(&traveller).await.expect(303);
+        let set: Vec<&str> = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        let kept = set.iter().find(|text| text.starts_with("progress_id_token=")).unwrap();
+        assert!(kept.ends_with("; Path=/admin/sign-out; HttpOnly; SameSite=Lax; Secure"), "{kept}");
+        let id_token = kept.split_once('=').unwrap().1.split(';').next().unwrap();
+        let person = Browser { url: &house.app.url, cookie: cookie(&answer), csrf: Default::default() };
+        let csrf = person.csrf().await;
+        let held = format!("{}; progress_id_token={id_token}", person.cookie);
+        let left = send(form(&house.app, "/admin/sign-out", &[("csrf", &csrf)]).header("Cookie", held)).await.expect(200);
+        let gone: Vec<&str> = left.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        assert!(gone.len() == 2 && gone.iter().all(|text| text.contains("=; ") && text.ends_with("Max-Age=0")), "{gone:?}");
+        let page = left.text();
+        let onward = page.split_once("content=\"0; url=").unwrap().1.split('"').next().unwrap().replace("&#38;", "&");
+        let onward: Url = onward.parse().unwrap();
+        assert!(onward.as_str().starts_with(&format!("{}/leave?realm=staff&", house.issuer.url)), "{onward}");
+        let asked = |name: &str| onward.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        assert_eq!(asked("id_token_hint").as_deref(), Some(id_token));
+        assert_eq!(asked("post_logout_redirect_uri"), Some(format!("{PUBLIC}/admin/sign-in")));
+        assert_eq!(asked("client_id").as_deref(), Some(CLIENT));
+        person.get("/admin").await.expect(303);
+        assert_eq!(house.count("audit WHERE action = 'session.end'").await, 1);
+
+        // Who came with a key has nothing to do with the provider, and one that is away keeps nobody signed in.
+        let key = Browser::operator(&house.app).await;
+        assert_eq!(key.post("/admin/sign-out", &[]).await.expect(303).header("location"), "/admin/sign-in");
+        let person = house.sign_in(TenantId::DEFAULT, "admin:*").await;
+        person.csrf().await;
+        house.issuer.is_away(true);
+        house.app.clock.advance(TimeDelta::minutes(20));
+        person.post("/admin/sign-out", &[]).await;
+        person.get("/admin").await.expect(303);
     }
 
     async fn an_id_token_that_is_not_for_this_sign_in_lets_nobody_in(db: TestDatabase) {
