@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use super::{
     Identity, IdentityError, basic,
@@ -21,7 +22,7 @@ use crate::{
         platform::{
             audit,
             credentials::{Credential, Found},
-            fetches,
+            fetches, launches,
             tenants::TenantStatus,
         },
     },
@@ -52,6 +53,19 @@ pub struct NewLaunch {
 impl NewLaunch {
     pub fn of(launch: Launch) -> Self {
         Self { launch, lifetime: DEFAULT_LAUNCH, scopes: None, fetch: false }
+    }
+
+    /// How long it would last and what it would let in to, if it can be made at all.
+    pub fn check(&self) -> Result<(TimeDelta, Scopes), IdentityError> {
+        let lifetime = bounded("lifetimeSeconds", self.lifetime, LONGEST_LAUNCH)?;
+        bindings(&self.launch)?;
+        let scopes = self.scopes.clone().unwrap_or_else(|| Scopes::new(LAUNCH_SCOPES));
+        if let Some(scope) =
+            Scope::every().find(|scope| scopes.holds(*scope) && !Scopes::new([Scope::All]).allows(*scope))
+        {
+            return Err(invalid("scopes", format!("a launch may not have {scope}")));
+        }
+        Ok((lifetime, scopes))
     }
 }
 
@@ -107,19 +121,16 @@ impl From<StoreError> for FetchError {
 impl Identity {
     /// Makes a short-lived credential that speaks for one learner in one registration.
     pub async fn create_launch(&self, by: &str, tenant: TenantId, new: NewLaunch) -> Result<Launched, IdentityError> {
-        let lifetime = bounded("lifetimeSeconds", new.lifetime, LONGEST_LAUNCH)?;
-        let launch = self.checked(new.launch)?;
-        let scopes = new.scopes.unwrap_or_else(|| Scopes::new(LAUNCH_SCOPES));
-        if let Some(scope) =
-            Scope::every().find(|scope| scopes.holds(*scope) && !Scopes::new([Scope::All]).allows(*scope))
-        {
-            return Err(invalid("scopes", format!("a launch may not have {scope}")));
+        let (mut launch, fetch) = (new.launch.clone(), new.fetch);
+        let (lifetime, scopes) = new.check()?;
+        if launch.activity.is_some() {
+            launch.session.get_or_insert_with(|| self.ids.uuid().to_string());
         }
         let blank = self.blank(tenant, scopes)?;
         let until = blank.created_at + lifetime;
         let credential = Credential { launch: Some(launch), expires_at: Some(until), ..blank };
         let issued = self.issue(by, "credential.launch", credential).await?;
-        let handed = match new.fetch {
+        let handed = match fetch {
             // The secret that was made with the credential is dropped here: nobody ever has it.
             true => self.offer(&issued.credential, until).await?,
             false => Handed::Secret(issued.secret),
@@ -127,26 +138,25 @@ impl Identity {
         Ok(Launched { credential: issued.credential, handed })
     }
 
-    /// The launch with a session of its own, where it names a unit and no session.
-    fn checked(&self, mut launch: Launch) -> Result<Launch, IdentityError> {
-        check_identified("actor", &launch.actor)?;
-        if let Some(activity) = &launch.activity
-            && !(is_iri(activity) && activity.len() <= LONGEST_ACTIVITY)
-        {
-            return Err(invalid("activityId", format!("must be an absolute IRI of at most {LONGEST_ACTIVITY} bytes")));
-        }
-        if let Some(session) = &launch.session
-            && (session.trim().is_empty()
-                || session.chars().count() > LONGEST_SESSION
-                || session.chars().any(char::is_control))
-        {
-            let why = format!("1 to {LONGEST_SESSION} characters, not all of them blank and none a control character");
-            return Err(invalid("sessionId", why));
-        }
-        if launch.activity.is_some() {
-            launch.session.get_or_insert_with(|| self.ids.uuid().to_string());
-        }
-        Ok(launch)
+    /// A tenant's launches, or those of a registration, the newest first, from behind `after`.
+    pub async fn list_launches(
+        &self,
+        tenant: TenantId,
+        registration: Option<Uuid>,
+        after: Option<launches::Place>,
+        limit: i64,
+    ) -> Result<Vec<Credential>, IdentityError> {
+        let place = after.unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
+        let list = self.store.run_tx("list_launches", As::Tenant(tenant), |tx| {
+            Box::pin(launches::list(tx, tenant, registration, place, limit))
+        });
+        Ok(list.await?)
+    }
+
+    /// One launch of a tenant.
+    pub async fn launch(&self, tenant: TenantId, id: Uuid) -> Result<Credential, IdentityError> {
+        let get = self.store.run_tx("get_launch", As::Tenant(tenant), |tx| Box::pin(launches::get(tx, tenant, id)));
+        get.await?.ok_or(IdentityError::NotFound("launch"))
     }
 
     async fn offer(&self, credential: &Credential, expires: DateTime<Utc>) -> Result<Handed, IdentityError> {
@@ -195,6 +205,25 @@ impl Identity {
         self.forget();
         Ok(Secret::new(STANDARD.encode(format!("{}:{}", credential.api_key, secret.expose()))))
     }
+}
+
+/// Refuses what no launch can be bound to.
+fn bindings(launch: &Launch) -> Result<(), IdentityError> {
+    check_identified("actor", &launch.actor)?;
+    if let Some(activity) = &launch.activity
+        && !(is_iri(activity) && activity.len() <= LONGEST_ACTIVITY)
+    {
+        return Err(invalid("activityId", format!("must be an absolute IRI of at most {LONGEST_ACTIVITY} bytes")));
+    }
+    if let Some(session) = &launch.session
+        && (session.trim().is_empty()
+            || session.chars().count() > LONGEST_SESSION
+            || session.chars().any(char::is_control))
+    {
+        let why = format!("1 to {LONGEST_SESSION} characters, not all of them blank and none a control character");
+        return Err(invalid("sessionId", why));
+    }
+    Ok(())
 }
 
 /// 256 random bits need no slow hash.

@@ -52,7 +52,7 @@ impl Identity {
         tenant: TenantId,
         new: NewCredential,
     ) -> Result<Issued, IdentityError> {
-        self.check(&new)?;
+        self.check_credential(&new)?;
         let credential = Credential { label: new.label, agent: new.agent, ..self.blank(tenant, new.scopes)? };
         self.issue(by, "credential.create", Credential { expires_at: new.expires_at, ..credential }).await
     }
@@ -65,7 +65,7 @@ impl Identity {
         (api_key, secret): (&str, Secret),
         new: NewCredential,
     ) -> Result<Option<Credential>, IdentityError> {
-        self.check(&new)?;
+        self.check_credential(&new)?;
         // Who sends it would end the key at its first colon.
         if !basic::is_possible(api_key) || api_key.contains(':') || !basic::is_possible_secret(&secret) {
             return Err(invalid("key", "nobody could sign in with this key and secret".to_owned()));
@@ -80,7 +80,8 @@ impl Identity {
     }
 
     /// Whether what the maker decides can be kept.
-    fn check(&self, new: &NewCredential) -> Result<(), IdentityError> {
+    pub fn check_credential(&self, new: &NewCredential) -> Result<(), IdentityError> {
+        some(&new.scopes)?;
         if new.label.chars().count() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
             return Err(invalid(
                 "label",
@@ -164,9 +165,7 @@ impl Identity {
 
     /// A credential yet to be filled in, with a key of its own.
     pub(super) fn blank(&self, tenant: TenantId, scopes: Scopes) -> Result<Credential, IdentityError> {
-        if scopes.names().is_empty() {
-            return Err(invalid("scopes", "name at least one".to_owned()));
-        }
+        some(&scopes)?;
         Ok(Credential {
             id: self.ids.uuid(),
             tenant,
@@ -243,6 +242,11 @@ impl Identity {
 
 pub(super) fn entry<'e>(by: &'e str, action: &'static str, credential: &Credential, detail: Value) -> Entry<'e> {
     Entry { tenant: Some(credential.tenant), actor: by, action, subject: credential.id.to_string(), detail }
+}
+
+/// A credential that may do nothing is of no use.
+fn some(scopes: &Scopes) -> Result<(), IdentityError> {
+    if scopes.names().is_empty() { Err(invalid("scopes", "name at least one".to_owned())) } else { Ok(()) }
 }
 
 pub(super) fn invalid(field: &'static str, why: String) -> IdentityError {

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import process from "node:process";
 
+import { missed, tabTo } from "./keyboard.mjs";
 import { throughProvider } from "./provider.mjs";
 
 const need = createRequire(path.join(process.env.PAGES_HOME, "package.json"));
@@ -66,6 +67,10 @@ const picture = async (page, name) => {
 const looked = async (page, look, name, wrong) => {
   const title = `${name} (${look})`;
   if (look === "rtl") await page.evaluate(() => { document.documentElement.dir = "rtl"; });
+  if (look === "light") {
+    const { count, wrong: lost } = await missed(page);
+    check(`everything of ${name} is reached by keyboard, and shows it`, count > 0 && lost.length === 0, lost.join("; "));
+  }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   check(`${title} is no wider than its window`, wide <= 0, `${wide} px`);
   check(`${title} has one heading of the first level`, await page.locator("h1").count() === 1);
@@ -79,20 +84,6 @@ const looked = async (page, look, name, wrong) => {
   check(`${title} breaks no policy and loads all`, wrong.length === 0, wrong.join("; "));
   wrong.length = 0;
   await picture(page, `${name}-${look}`);
-};
-
-// Moves on by Tab until `isThere`; everything a page offers is reached so.
-const tabTo = async (page, isThere, most = 80) => {
-  for (let step = 0; step < most; step += 1) {
-    await page.keyboard.press("Tab");
-    const seen = await page.evaluate(() => {
-      const here = document.activeElement;
-      const box = here.getBoundingClientRect();
-      return { text: here.textContent.trim(), name: here.getAttribute("name"), value: here.getAttribute("value"), shown: box.width > 0, outline: getComputedStyle(here).outlineStyle };
-    });
-    if (isThere(seen)) return seen;
-  }
-  return null;
 };
 
 // Signed in once by keyboard; all windows share that session.
@@ -197,6 +188,34 @@ check("the export comes as a file", taken.suggestedFilename() === "export-defaul
 check("and it is a zip with its end", readFileSync(await taken.path()).subarray(-22, -18).toString("latin1") === "PK\u0005\u0006");
 first.wrong.length = 0;
 
+// A launch is made by keyboard alone, its secret shown once, and revoked.
+await first.page.goto(`${root}/admin/access/launches`);
+check("a learner is reached by Tab", await tabTo(first.page, (seen) => seen.name === "identifiers") !== null);
+await first.page.keyboard.type(`http://lms.example|${evil}`);
+await first.page.keyboard.press("Tab");
+await first.page.keyboard.type("00000000-0000-4000-8000-0000000000c1");
+await tabTo(first.page, (seen) => seen.text.startsWith("See the plan"));
+await first.page.keyboard.press("Enter");
+await first.page.waitForURL(/launches\/plan$/u);
+check("the plan says for how long", (await first.page.textContent("main")).includes("4 hours"));
+await tabTo(first.page, (seen) => seen.text === "make it");
+await first.page.keyboard.press("Enter");
+await first.page.waitForSelector("#secret");
+check("the secret is shown", (await first.page.textContent("#secret")).length > 30);
+await looked(first.page, "light", "launch-secret", first.wrong);
+await tabTo(first.page, (seen) => seen.text === "Back to the list");
+await first.page.keyboard.press("Enter");
+await first.page.waitForURL(/launches\?tenant=/u);
+await tabTo(first.page, (seen) => seen.text.startsWith("Revoke"));
+await first.page.keyboard.press("Enter");
+await first.page.waitForURL(/\/revoke\?/u);
+await tabTo(first.page, (seen) => seen.name === "confirm");
+await first.page.keyboard.type("revoke");
+await first.page.keyboard.press("Enter");
+await first.page.waitForURL(/done=revoked/u);
+check("a launch is revoked by keyboard", await first.page.locator(".state.revoked").count() === 1);
+first.wrong.length = 0;
+
 await first.page.goto(`${root}/admin/documents`);
 const keptAt = await first.page.locator("main tbody a").first().getAttribute("href");
 
@@ -226,6 +245,25 @@ const forms = [
     await page.click("text=See the plan");
     await page.waitForSelector("text=It cannot be begun");
   }],
+  ["launch-plan", "/admin/access/launches", async (page) => {
+    await page.fill("#learner", `http://x.example|${evil}`);
+    await page.fill("#of", "00000000-0000-4000-8000-0000000000c1");
+    await page.fill("#activity", "http://example.org/unit");
+    await page.click("text=See the plan");
+  }],
+  ["credential-plan", "/admin/access", async (page) => {
+    await page.fill("#label", evil);
+    await page.check("input[value='statements/read']");
+    await page.click("text=See the plan >> nth=0");
+  }],
+  ["settings-plan", "/admin/access", async (page) => {
+    await page.check("input[name=strict]");
+    await page.click("text=See the plan >> nth=1");
+  }],
+  ["tenant-plan", "/admin/access", async (page) => {
+    await page.fill("#name", "acme");
+    await page.click("text=See the plan >> nth=2");
+  }],
   ["flag-plan", "/admin/flags", async (page) => {
     await page.selectOption("select[name=name]", "xapi.writes");
     await page.fill("input[name=value]", "off");
@@ -233,7 +271,7 @@ const forms = [
   }],
 ];
 
-const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["migrations", "/admin/migrations"], ["verify", "/admin/migrations/verify"], ["statements", "/admin/statements"], ["statement", `/admin/statements/${statement}`], ["audit", "/admin/audit"], ["access", "/admin/access"],
+const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["migrations", "/admin/migrations"], ["verify", "/admin/migrations/verify"], ["statements", "/admin/statements"], ["statement", `/admin/statements/${statement}`], ["audit", "/admin/audit"], ["access", "/admin/access"], ["launches", "/admin/access/launches"],
   ["months", "/admin/months"], ["months-plan", "/admin/months/all/verify"], ["backups", "/admin/backups"], ["backup-plan", "/admin/backups/make"],
   ["backfills", "/admin/migrations/backfills"], ["rollouts", "/admin/migrations/rollouts"], ["flags", "/admin/flags"],
   ["retention", "/admin/people/retention"], ["retention-plan", "/admin/people/retention/plan?older=1d"], ["holds", "/admin/people/holds"],

@@ -1,4 +1,4 @@
-//! `/admin/access`: credentials of a tenant, and tenants. A secret is shown once, in the answer to the act that made it.
+//! `/admin/access`: credentials of a tenant, and the list of tenants. A secret is shown once, in the answer to the act that made it.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -11,6 +11,8 @@ use uuid::Uuid;
 use super::{
     Pages,
     form::{Act, Form},
+    launches,
+    once::Once,
     plain,
     plan::Plan,
     shell::{Shell, answer},
@@ -22,23 +24,21 @@ use crate::{
     model::{Scope, Scopes, TenantId, plan::digest},
     store::platform::{
         credentials::Credential,
-        tenants::{Cmi5Settings, Tenant, TenantStatus},
+        tenants::{Cmi5Settings, Tenant},
     },
     xapi::Violations,
 };
 
-const HERE: &str = "/admin/access";
+const HERE: &str = launches::ACCESS;
 /// Lines on a page.
 const SIZE: i64 = 100;
 
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/access").get(credentials))
         .service(web::resource("/access/credentials").post(create))
+        .service(web::resource("/access/credentials/plan").post(plan))
         .service(web::resource("/access/credentials/{id}/rotate").get(ask_rotate).post(rotate))
-        .service(web::resource("/access/credentials/{id}/revoke").get(ask_revoke).post(revoke))
-        .service(web::resource("/access/tenants").post(create_tenant))
-        .service(web::resource("/access/settings").post(settings))
-        .service(web::resource("/access/tenants/{id}/{act}").get(ask_status).post(set_status));
+        .service(web::resource("/access/credentials/{id}/revoke").get(ask_revoke).post(revoke));
 }
 
 struct Key {
@@ -115,7 +115,7 @@ async fn credentials(
         tenants = Some(list.iter().map(|tenant| row(tenant, looked_at.id)).collect());
     }
     let page = Access {
-        shell: Shell::new(&visitor, &pages, HERE, "Access").after(req.query_string()),
+        shell: launches::beside(&visitor, &pages, HERE, looked_at.id, "Access").after(req.query_string()),
         tenant: looked_at.id.0,
         tenant_name: looked_at.name,
         keys: found.iter().take(most).map(|credential| Key::of(credential, now)).collect(),
@@ -139,35 +139,56 @@ fn row(tenant: &Tenant, here: TenantId) -> Row {
     }
 }
 
-#[derive(Template)]
-#[template(path = "secret.html", config = "src/http/pages/askama.toml")]
-struct Once {
-    shell: Shell,
-    tenant: Uuid,
-    key: String,
-    secret: String,
-    scopes: String,
-    until: String,
-}
-
 fn once(visitor: &Visitor, pages: &Pages, issued: &Issued) -> Result<HttpResponse, PageError> {
     let credential = &issued.credential;
-    Ok(answer(&Once {
+    let mut facts = vec![("Scopes", credential.scopes.names().join(", "))];
+    facts.extend(credential.previous_valid_until.map(|until| ("The old secret works until", plain::time(until))));
+    let page = Once {
         shell: Shell::new(visitor, pages, HERE, "The secret, this once"),
-        tenant: credential.tenant.0,
         key: credential.api_key.clone(),
+        name: "Secret",
         secret: issued.secret.expose().to_owned(),
-        scopes: credential.scopes.names().join(", "),
-        until: credential.previous_valid_until.map(plain::time).unwrap_or_default(),
-    })?)
+        facts,
+        back: format!("{HERE}?tenant={}", credential.tenant.0),
+    };
+    Ok(page.answer()?)
+}
+
+/// The credential that a form asks for, and of which tenant.
+fn wished(visitor: &Visitor, form: &Form) -> Result<(TenantId, NewCredential), HttpError> {
+    let tenant = visitor.tenant(form.text("tenant"))?;
+    let scopes = Scopes::parse(&form.all("scope").join(" "));
+    let scopes = scopes.map_err(|error| Violations::whole("admin.scopes", error.to_string()))?;
+    Ok((tenant, NewCredential { scopes, label: form.text("label").to_owned(), ..NewCredential::default() }))
+}
+
+fn wish_seen(tenant: TenantId, new: &NewCredential) -> String {
+    digest(&json!([tenant, new.label, new.scopes.names(), "make"]))
+}
+
+async fn plan(act: Act, pages: Data<Pages>, identity: Data<Identity>) -> Result<HttpResponse, PageError> {
+    let Act { visitor, form } = act;
+    let (tenant, new) = wished(&visitor, &form)?;
+    identity.check_credential(&new)?;
+    let tenant = identity.tenant(tenant).await?;
+    let effect = "A key and its secret are made, and shown once. Whoever has them does what the scopes say, until it is revoked.";
+    let mut hidden = vec![("tenant", tenant.id.to_string()), ("label", new.label.clone())];
+    hidden.extend(new.scopes.names().into_iter().map(|scope| ("scope", scope.to_owned())));
+    let shell = launches::beside(&visitor, &pages, "", tenant.id, "A credential");
+    let page = Plan {
+        digest: wish_seen(tenant.id, &new),
+        facts: vec![("Tenant", tenant.name), ("Label", new.label), ("Scopes", new.scopes.names().join(", "))],
+        hidden,
+        back: format!("{HERE}?tenant={}", tenant.id),
+        ..Plan::new(shell, format!("{HERE}/credentials"), effect, "make it")
+    };
+    Ok(answer(&page)?)
 }
 
 async fn create(act: Act, pages: Data<Pages>, identity: Data<Identity>) -> Result<HttpResponse, PageError> {
     let Act { visitor, form } = act;
-    let tenant = visitor.tenant(form.text("tenant"))?;
-    let named = form.all("scope").join(" ");
-    let scopes = Scopes::parse(&named).map_err(|error| Violations::whole("admin.scopes", error.to_string()))?;
-    let new = NewCredential { scopes, label: form.text("label").to_owned(), ..NewCredential::default() };
+    let (tenant, new) = wished(&visitor, &form)?;
+    form.saw(&wish_seen(tenant, &new))?;
     let issued = identity.create_credential(&visitor.name(), tenant, new).await?;
     once(&visitor, &pages, &issued)
 }
@@ -252,71 +273,4 @@ async fn revoke(act: Act, identity: Data<Identity>, id: Path<String>) -> Result<
     form.confirmed(&found.api_key)?;
     identity.revoke_credential(&visitor.name(), found.tenant, found.id).await?;
     Ok(to(&format!("{HERE}?tenant={}", found.tenant.0)))
-}
-
-async fn create_tenant(act: Act, identity: Data<Identity>) -> Result<HttpResponse, PageError> {
-    let Act { visitor, form } = act;
-    visitor.caller.require_operator()?;
-    let made = identity.create_tenant(&visitor.name(), form.text("name")).await?;
-    Ok(to(&format!("{HERE}?tenant={}", made.id.0)))
-}
-
-async fn settings(act: Act, identity: Data<Identity>) -> Result<HttpResponse, PageError> {
-    let Act { visitor, form } = act;
-    let tenant = visitor.tenant(form.text("tenant"))?;
-    let cmi5 = Cmi5Settings { strict: form.text("strict") == "yes", satisfied: form.text("satisfied") == "yes" };
-    identity.set_cmi5(&visitor.name(), tenant, cmi5).await?;
-    Ok(to(&format!("{HERE}?tenant={}", tenant.0)))
-}
-
-fn status(act: &str) -> Result<TenantStatus, HttpError> {
-    match act {
-        "suspend" => Ok(TenantStatus::Suspended),
-        "resume" => Ok(TenantStatus::Active),
-        _ => Err(HttpError::NotFound("there is no such page".to_owned())),
-    }
-}
-
-async fn ask_status(
-    visitor: Visitor,
-    pages: Data<Pages>,
-    identity: Data<Identity>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, PageError> {
-    visitor.caller.require_operator()?;
-    let (id, act) = path.into_inner();
-    let (wanted, found) = (status(&act)?, identity.tenant(TenantId(path_id(&id, "tenant")?)).await?);
-    let (effect, verb) = match wanted {
-        TenantStatus::Suspended => ("Its callers are refused from now on; its data stays.", "suspend"),
-        TenantStatus::Active => ("Its callers are let in again.", "resume"),
-    };
-    let shell = Shell::new(&visitor, &pages, HERE, format!("Tenant {}: {verb}", found.name));
-    let page = Plan {
-        facts: vec![("Tenant", found.name.clone()), ("It is", found.status.name().to_owned())],
-        digest: status_seen(&found),
-        word: found.name,
-        back: HERE.to_owned(),
-        ..Plan::new(shell, format!("{HERE}/tenants/{}/{verb}", found.id.0), effect, verb)
-    };
-    Ok(answer(&page)?)
-}
-
-/// Of a tenant as it was shown.
-fn status_seen(found: &Tenant) -> String {
-    digest(&json!([found.id, found.status.name()]))
-}
-
-async fn set_status(
-    act: Act,
-    identity: Data<Identity>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, PageError> {
-    let Act { visitor, form } = act;
-    visitor.caller.require_operator()?;
-    let (id, act) = path.into_inner();
-    let (wanted, found) = (status(&act)?, identity.tenant(TenantId(path_id(&id, "tenant")?)).await?);
-    form.saw(&status_seen(&found))?;
-    form.confirmed(&found.name)?;
-    identity.set_tenant_status(&visitor.name(), found.id, wanted).await?;
-    Ok(to(&format!("{HERE}?tenant={}", found.id.0)))
 }

@@ -1,6 +1,8 @@
-//! What people type, as xAPI wants it, and how the same is asked by a command. Pure.
+//! What people type, as xAPI wants it, how that is shown to them, and how the same is asked by a command. Pure.
 
 use serde_json::json;
+
+use crate::xapi::keys::Ifi;
 
 /// An address of mail is an Agent; anything else is what it says.
 pub fn agent(text: &str) -> String {
@@ -9,6 +11,15 @@ pub fn agent(text: &str) -> String {
     }
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     json!({ "mbox": format!("mailto:{address}") }).to_string()
+}
+
+/// Somebody by what identifies them.
+pub fn whose(of: Option<Ifi>) -> String {
+    match of {
+        Some(Ifi::Mbox(text) | Ifi::MboxSha1sum(text) | Ifi::OpenId(text)) => text,
+        Some(Ifi::Account { home_page, name }) => format!("{name} at {home_page}"),
+        None => "–".to_owned(),
+    }
 }
 
 /// How the same is asked over the API. The secret is asked for by `curl` itself.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Pages,
-    asked::{agent, curl},
+    asked::{agent, curl, whose},
     form::Form,
     plain,
     shell::{Shell, answer},
@@ -61,7 +61,7 @@ fn line(document: &Listed) -> Vec<Cell> {
         Cell::link(format!("{HERE}/{}", document.key), document.document_id.as_str()),
         Cell::text(words(&document.kind)),
         text(&document.activity),
-        Cell::text(whose(document)),
+        Cell::text(whose(identifier(document))),
         Cell::text(document.registration.map_or_else(|| "–".to_owned(), |registration| registration.to_string())),
         Cell::text(document.length.to_string()),
         Cell::text(plain::time(document.updated_at)),
@@ -73,15 +73,7 @@ fn words(kind: &str) -> String {
     kind.replace('_', " ")
 }
 
-/// The agent by what identifies it. One that was written before its name was kept is known by its key alone.
-fn whose(document: &Listed) -> String {
-    match identifier(document) {
-        Some(Ifi::Mbox(text) | Ifi::MboxSha1sum(text) | Ifi::OpenId(text)) => text,
-        Some(Ifi::Account { home_page, name }) => format!("{name} at {home_page}"),
-        None => "–".to_owned(),
-    }
-}
-
+/// The agent of a document. One that was written before its name was kept is known by its key alone.
 fn identifier(document: &Listed) -> Option<Ifi> {
     Ifi::of(&serde_json::from_str::<Map<String, Value>>(document.agent.as_ref()?).ok()?)
 }
@@ -188,7 +180,7 @@ async fn show(
         facts: vec![
             ("Kind", words(&document.kind)),
             ("Activity", document.activity.clone().unwrap_or_else(dash)),
-            ("Whose", whose(&document)),
+            ("Whose", whose(identifier(&document))),
             ("Registration", document.registration.map_or_else(dash, |registration| registration.to_string())),
             ("Type", document.content_type.clone()),
             ("Bytes", document.length.to_string()),
@@ -259,8 +251,8 @@ mod tests {
     #[test]
     fn whose_it_is_is_said_by_what_identifies_them() {
         let account = r#"{"account":{"homePage":"https://idp.example","name":"ada"}}"#;
-        assert_eq!(whose(&listed("agent_profile", None, Some(account))), "ada at https://idp.example");
-        assert_eq!(whose(&listed("agent_profile", None, None)), "–");
+        assert_eq!(whose(identifier(&listed("agent_profile", None, Some(account)))), "ada at https://idp.example");
+        assert_eq!(whose(identifier(&listed("agent_profile", None, None))), "–");
     }
 
     #[test]

@@ -15,10 +15,12 @@ mod flags;
 mod form;
 mod history;
 mod jobs;
+mod launches;
 mod learners;
 mod migrations;
 mod months;
 mod oidc;
+mod once;
 mod overview;
 mod people;
 mod plain;
@@ -30,6 +32,7 @@ mod sign_in;
 mod sign_out;
 mod statements;
 mod table;
+mod tenants;
 mod timeline;
 mod visitor;
 
@@ -82,7 +85,11 @@ impl Pages {
 pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     move |cfg| {
         let scope = web::scope(refusal::ROOT).app_data(pages.clone()).wrap(from_fn(shielded));
-        let scope = scope.configure(assets::routes).configure(sign_in::routes).configure(sign_out::routes).configure(oidc::routes);
+        let scope = scope
+            .configure(assets::routes)
+            .configure(sign_in::routes)
+            .configure(sign_out::routes)
+            .configure(oidc::routes);
         let scope = scope
             .configure(overview::routes)
             .configure(jobs::routes)
@@ -93,6 +100,8 @@ pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send 
         let scope = scope
             .configure(audit::routes)
             .configure(access::routes)
+            .configure(launches::routes)
+            .configure(tenants::routes)
             .configure(people::routes)
             .configure(months::routes)
             .configure(backups::routes)

@@ -100,7 +100,7 @@ impl Shell {
 }
 
 /// What was done, in the words of the page that one comes back to.
-const DONE: [(&str, &str); 20] = [
+const DONE: [(&str, &str); 21] = [
     ("pause", "It pauses once its step has ended."),
     ("resume", "It goes on."),
     ("cancel", "It is cancelled once its step has ended."),
@@ -120,6 +120,7 @@ const DONE: [(&str, &str); 20] = [
     ("abort", "It was taken back."),
     ("hold", "The hold stands: nothing under it is removed."),
     ("released", "The hold has ended."),
+    ("revoked", "It is revoked: whoever holds it is refused from now on."),
     ("policy", "It counts for what is asked from now on."),
 ];
 

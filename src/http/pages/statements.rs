@@ -16,9 +16,11 @@ use super::{
     asked::{agent, curl},
     csv, plain,
     shell::{Shell, answer},
+    table::{Cell, Table},
     visitor::{PageError, Visitor},
 };
 use crate::{
+    cmi5,
     http::{
         HttpError,
         answer::Unhurried,
@@ -26,9 +28,10 @@ use crate::{
         csv::{CONTENT_TYPE, named as file},
         xapi::{Xapi, sight},
     },
+    model::TenantId,
     query::{Found, Sight, more::More},
     xapi::{
-        Violations,
+        Violation, Violations,
         format::Stored,
         query::{self, StatementQuery, StatementsQuery},
     },
@@ -270,7 +273,19 @@ struct Show {
     is_voided: bool,
     is_archived: bool,
     stored: String,
+    /// What it breaks of the rules of cmi5, which its tenant may not insist on; none where it is no statement of cmi5.
+    broken: Option<Table>,
     curl: String,
+}
+
+const BROKEN: [&str; 3] = ["Rule", "Place", "What is wrong"];
+
+/// By the statement alone, as its sender wrote it: what was said before it, and its launch, are not looked at.
+fn broken(tenant: TenantId, found: &Found) -> Result<Option<Table>, HttpError> {
+    let doc: Map<String, Value> = serde_json::from_str(&found.payload).map_err(HttpError::internal)?;
+    let said = cmi5::read(tenant, None, 0, &doc);
+    let line = |one: &Violation| [one.rule, &one.pointer, &one.message].map(Cell::text).into();
+    Ok(said.map(|said| Table::new("Broken rules of cmi5", &BROKEN, said.broken.iter().map(line).collect())))
 }
 
 async fn show(
@@ -293,6 +308,7 @@ async fn show(
         is_voided,
         is_archived: found.is_archived,
         stored: plain::time(found.stored),
+        broken: broken(visitor.caller.tenant, &found)?,
         curl: curl(&url, &[(name.to_owned(), id.to_string())]),
     };
     Ok(answer(&page)?)

@@ -85,7 +85,7 @@ const FIND_LAUNCH: &str = "/* credentials::find_launch */
     SELECT * FROM platform.find_launch($1 /* credential */)";
 
 /// What a launch is bound to beside its registration and learner.
-fn bind(launch: &mut Launch, row: &Row) -> Result<(), StoreError> {
+pub(super) fn bind(launch: &mut Launch, row: &Row) -> Result<(), StoreError> {
     let known = |name: &'static str| move || shape(format!("{name} is not known"));
     let move_on: Option<String> = column(row, "move_on")?;
     let mode: Option<String> = column(row, "launch_mode")?;

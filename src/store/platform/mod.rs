@@ -9,6 +9,7 @@ pub mod fetches;
 pub mod flags;
 pub mod installation;
 pub mod jobs;
+pub mod launches;
 pub mod leases;
 pub mod leaving;
 pub mod moves;

@@ -16,9 +16,14 @@ on_each_server! {
         let app = TestApp::start(db).await;
         let browser = Browser::operator(&app).await;
         let tenant = field(&browser.get("/admin/access").await.expect(200).text(), "tenant");
-        browser.post("/admin/access/credentials", &[("tenant", &tenant), ("label", "x")]).await.expect(400);
-        let made = browser.post("/admin/access/credentials",
-            &[("tenant", &tenant), ("label", "LMS <b>"), ("scope", "statements/write"), ("scope", "statements/read")]).await.expect(200).text();
+        let make = "/admin/access/credentials";
+        browser.post(&format!("{make}/plan"), &[("tenant", &tenant), ("label", "x")]).await.expect(400);
+        let wish = [("tenant", tenant.as_str()), ("label", "LMS <b>"), ("scope", "statements/write"), ("scope", "statements/read")];
+        let plan = browser.post(&format!("{make}/plan"), &wish).await.expect(200).text();
+        assert!(plan.contains("statements/write, statements/read") && !plan.contains("<b>"), "{plan}");
+        browser.post(make, &wish).await.expect(409);
+        browser.confirm(make, &plan, &[("scope", "all")]).await.expect(409);
+        let made = browser.confirm(make, &plan, &[]).await.expect(200).text();
         let (key, secret) = (between(&made, "<dt>Key</dt><dd><code>", "</code>"), between(&made, "<code id=\"secret\">", "</code>"));
         try_to_sign_in(&app, key, secret).await.expect(303);
         let list = browser.get("/admin/access").await.expect(200).text();
@@ -75,9 +80,17 @@ on_each_server! {
     async fn tenants_are_made_set_suspended_and_resumed_by_operators(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let browser = Browser::operator(&app).await;
-        let made = browser.post("/admin/access/tenants", &[("name", "acme")]).await.expect(303);
+        let make = "/admin/access/tenants";
+        let plan = browser.post(&format!("{make}/plan"), &[("name", "acme")]).await.expect(200).text();
+        browser.post(make, &[("name", "acme")]).await.expect(409);
+        let made = browser.confirm(make, &plan, &[]).await.expect(303);
         let id = made.header("location").split_once("tenant=").unwrap().1.to_owned();
-        browser.post("/admin/access/settings", &[("tenant", &id), ("strict", "yes")]).await.expect(303);
+        let set = "/admin/access/settings";
+        let plan = browser.post(&format!("{set}/plan"), &[("tenant", &id), ("strict", "yes")]).await.expect(200).text();
+        assert!(plan.contains("no, and from now on yes") && plan.contains("no, as it is"), "{plan}");
+        browser.post(set, &[("tenant", &id), ("strict", "yes")]).await.expect(409);
+        browser.confirm(set, &plan, &[]).await.expect(303);
+        browser.confirm(set, &plan, &[]).await.expect(409);
         let page = browser.get(&format!("/admin/access?tenant={id}")).await.expect(200).text();
         assert!(page.contains("name=\"strict\" value=\"yes\" checked") && page.contains("acme"), "{page}");
         let place = format!("/admin/access/tenants/{id}/suspend");

@@ -9,6 +9,7 @@ mod documents;
 mod exports;
 mod flags;
 mod jobs;
+mod launches;
 mod learners;
 mod months;
 mod oidc;

@@ -85,6 +85,20 @@ on_each_server! {
         assert!(text.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""), "{text}");
     }
 
+    async fn what_a_statement_breaks_of_cmi5_stands_beside_it(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let mut broken = statement(&id(1), "ada", "read");
+        broken["context"] = json!({ "contextActivities": { "category": [{ "id": "https://w3id.org/xapi/cmi5/context/categories/cmi5" }] } });
+        app.post_statements(&json!([broken, statement(&id(2), "ada", "read")])).await.expect(200);
+        let browser = Browser::operator(&app).await;
+        let page = browser.get(&format!("/admin/statements/{}", id(1))).await.expect(200).text();
+        for found in ["cmi5.session.missing", "/context/extensions", "the extension sessionid is missing", "cmi5.timestamp", "cmi5.actor"] {
+            assert!(page.contains(found), "{found}: {page}");
+        }
+        let plain = browser.get(&format!("/admin/statements/{}", id(2))).await.expect(200).text();
+        assert!(!plain.contains("By the rules of cmi5"), "it is none of cmi5's: {plain}");
+    }
+
     async fn a_tenant_sees_its_own_statements_and_a_reader_what_its_scope_reads(db: TestDatabase) {
         let app = TestApp::start(db).await;
         app.post_statements(&json!([statement(&id(1), "ada", "read")])).await.expect(200);

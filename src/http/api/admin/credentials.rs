@@ -67,36 +67,36 @@ struct Create {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewLaunch)]
-struct MakeLaunch {
-    registration: Uuid,
+pub struct MakeLaunch {
+    pub registration: Uuid,
     /// The learner.
     #[schema(value_type = AgentGiven)]
-    actor: Map<String, Value>,
+    pub actor: Map<String, Value>,
     /// Four hours unless told, seven days at most.
     #[schema(maximum = 604_800)]
-    lifetime_seconds: Option<u64>,
+    pub lifetime_seconds: Option<u64>,
     #[schema(value_type = Option<Vec<LaunchScopeName>>, min_items = 1)]
-    scopes: Option<Vec<String>>,
+    pub scopes: Option<Vec<String>>,
     /// The session that the credential is bound to; one is made where an activity is named and no session.
     #[schema(
         min_length = 1,
         max_length = 200,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00- \x7f-\x9f\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\x00-\x1f\x7f-\x9f]*$"
     )]
-    session_id: Option<String>,
+    pub session_id: Option<String>,
     /// The unit that the credential is bound to, by the activity id of the launch.
     #[schema(value_type = Option<ActivityId>)]
-    activity_id: Option<String>,
+    pub activity_id: Option<String>,
     /// What the unit asks for.
     #[schema(value_type = Option<MoveOnName>)]
-    move_on: Option<String>,
+    pub move_on: Option<String>,
     /// Four decimals are kept.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 1)]
-    mastery_score: Option<Number>,
+    pub mastery_score: Option<Number>,
     #[schema(value_type = Option<LaunchModeName>)]
-    launch_mode: Option<String>,
+    pub launch_mode: Option<String>,
     /// Whether the secret is to be fetched, once, by the unit (cmi5 8.2): then `fetchUrl` is answered and no `secret`.
-    fetch: Option<bool>,
+    pub fetch: Option<bool>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -237,7 +237,8 @@ async fn launch(
     Ok(HttpResponse::Created().json(shown))
 }
 
-fn new_launch(given: MakeLaunch) -> Result<NewLaunch, HttpError> {
+/// The same in the words of whoever makes it.
+pub fn new_launch(given: MakeLaunch) -> Result<NewLaunch, HttpError> {
     let unknown = |field: &'static str| move || refuse_field(field, "it is none of the values that are known");
     let move_on = given.move_on.map(|name| MoveOn::named(&name).ok_or_else(unknown("moveOn"))).transpose()?;
     let mode = given.launch_mode.map(|name| LaunchMode::named(&name).ok_or_else(unknown("launchMode"))).transpose()?;

@@ -16,6 +16,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
+pub use self::person::Person;
 use super::{
     Pages,
     form::Form,

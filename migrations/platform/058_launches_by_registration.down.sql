@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS platform.launches_by_registration;
