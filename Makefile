@@ -1,6 +1,6 @@
 # The few commands everybody needs. Each is a script or a line of cargo; nothing is installed into the clone.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak gateway check bench site screenshots dist up down
+.PHONY: help run demo test soak gateway check bench site screenshots dist up down
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -9,13 +9,19 @@ run: ## build and serve on http://127.0.0.1:8080, with a database of its own und
 	@scripts/install-tools build
 	@PATH="$$PATH:$$HOME/.cargo/bin" cargo run --locked --profile quick -- serve
 
+demo: ## give what `make run` serves a past to look at, and print a key that opens its pages
+	@target/quick/progress-service demo seed --statements 2000 --months 2 --apply
+	@target/quick/progress-service credentials create --tenant demo-1 --label demo --scopes 'all admin:*'
+	@echo 'sign in with it at http://127.0.0.1:8080/admin'
+
 test: ## everything the tests need, then all tests, then stop it
 	@scripts/test
 
-soak: ## proofs that take long: a backfill and upgrades of 3,000,000 rows (docs/soak.md)
+soak: ## proofs that take long: a backfill and upgrades of 3,000,000 rows, pages over 10,000,000 statements (docs/soak.md)
 	@scripts/install-tools build test
-	@TEST_SOAK_ROWS=$${TEST_SOAK_ROWS:-3000000} scripts/with-services cargo test --locked --test it -- --nocapture --test-threads 1 \
-		backfills::kills:: migrate::figures:: migrate::harmless::
+	@TEST_SOAK_ROWS=$${TEST_SOAK_ROWS:-3000000} TEST_SOAK_STATEMENTS=$${TEST_SOAK_STATEMENTS:-10000000} \
+		scripts/with-services cargo test --locked --test it -- --nocapture --test-threads 1 \
+		backfills::kills:: migrate::figures:: migrate::harmless:: pages::cost::
 
 gateway: ## lints and tests of the archive's gateway, whose engine takes long to build
 	@scripts/install-tools build test

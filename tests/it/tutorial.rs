@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
-use crate::support::{
-    process::{Process, command},
-    settings,
+use tempfile::TempDir;
+
+use crate::{
+    pages::Browser,
+    support::{
+        process::{Process, command, command_of},
+        settings,
+    },
 };
 
 /// The shell's part of the page, block by block.
@@ -13,42 +18,78 @@ fn blocks() -> Vec<&'static str> {
     page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
+/// What is there after `make run` in a fresh clone: the program where it builds it, and a service with a PostgreSQL of its own.
+struct Fresh {
+    folder: TempDir,
+    variables: BTreeMap<String, String>,
+    service: Process,
+    address: String,
+}
+
+impl Fresh {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server's user passes through it.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let built = folder.path().join("target/quick");
+        fs::create_dir_all(&built).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_progress-service"), built.join("progress-service")).unwrap();
+        let variables: BTreeMap<String, String> = [
+            ("PROGRESS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("PROGRESS_PG_BIN".to_owned(), settings::required("TEST_PG_PROGRAMS")),
+        ]
+        .into();
+        // What `make run` does when it has built the program.
+        let mut serve = command(&["serve"], &variables);
+        serve.current_dir(&folder);
+        let mut service = Process::start(serve);
+        let address = service.says("listening on http://").await;
+        Self { folder, variables, service, address }
+    }
+
+    /// What a program says in that folder; it has to succeed.
+    async fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = command_of(program, arguments, &self.variables);
+        command.current_dir(&self.folder);
+        let ran = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+        said
+    }
+
+    async fn ends(mut self) {
+        self.service.signal("INT");
+        assert!(self.service.ended().await.success(), "Ctrl-C ends it");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_tutorial_does_what_it_says() {
-    let folder = tempfile::tempdir().unwrap();
-    // The server's user passes through it.
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let built = folder.path().join("target/quick");
-    fs::create_dir_all(&built).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_progress-service"), built.join("progress-service")).unwrap();
-    let variables: BTreeMap<String, String> = [
-        ("PROGRESS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-        ("PROGRESS_PG_BIN".to_owned(), settings::required("TEST_PG_PROGRAMS")),
-    ]
-    .into();
     let blocks = blocks();
     assert!(blocks.len() > 8 && blocks[0] == "make run\n", "{blocks:?}");
-
-    // What `make run` does when it has built the program.
-    let mut serve = command(&["serve"], &variables);
-    serve.current_dir(&folder);
-    let mut service = Process::start(serve);
-    let address = service.says("listening on http://").await;
-    let script = format!("set -euo pipefail\n{}", blocks[1..].concat()).replace("127.0.0.1:8080", &address);
-    let mut shell = crate::support::process::command_of("bash", &["-c", &script], &variables);
-    let ran = tokio::task::spawn_blocking({
-        let folder = folder.path().to_owned();
-        move || shell.current_dir(folder).output().unwrap()
-    });
-    let ran = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let fresh = Fresh::start().await;
+    let script = format!("set -euo pipefail\n{}", blocks[1..].concat()).replace("127.0.0.1:8080", &fresh.address);
+    let said = fresh.run("bash", &["-c", &script]).await;
     for words in ["mailto:ann@example.com", "2000 statements made", "\"learner\":", "  erased  ", "\n404\n", "cleared"]
     {
         assert!(said.contains(words), "nothing says {words:?}:\n{said}");
     }
-    service.signal("INT");
-    assert!(service.ended().await.success(), "Ctrl-C ends it");
+    fresh.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_command_after_make_run_leads_to_pages_with_something_on_them() {
+    let fresh = Fresh::start().await;
+    let said = fresh.run("make", &["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile"), "demo"]).await;
+    assert!(said.contains("2000 statements made") && said.contains("sign in with it at"), "{said}");
+    let word = |name: &str| said.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();
+    let url = format!("http://{}", fresh.address);
+    let browser = Browser::at(&url, word("key"), word("secret")).await;
+    for (page, link) in [("statements", "href=\"/admin/statements/"), ("learners", "/admin/learners/enrollments/")] {
+        let page = browser.get(&format!("/admin/{page}")).await.expect(200).text();
+        assert!(page.contains(link), "{page}");
+    }
+    fresh.ends().await;
 }
 
 /// The pictures that the page shows: what each says to who does not see it, and its file.
