@@ -100,12 +100,16 @@ fn may_be_null(schema: &Value) -> bool {
 
 /// Values that the schema of a member refuses, derived from each of its keywords.
 fn misfits(document: &Value, schema: &Value) -> Vec<Value> {
-    let mut found = vec![json!([[[]]]), json!({"colour": "red"})];
+    let mut found = vec![json!([[[]]])];
     if !may_be_null(schema) {
         found.push(Value::Null);
     }
     let schema = resolved(document, schema);
     let is = |name: &str| schema["type"] == name || schema["type"].as_array().is_some_and(|t| t.contains(&json!(name)));
+    // An object of which nothing is described takes whatever a client has to say.
+    if !is("object") || schema.get("properties").is_some() {
+        found.push(json!({"colour": "red"}));
+    }
     if is("string") {
         found.extend([json!(7), json!(true), json!("a\u{0}b")]);
         let long = |most: u64| json!("x".repeat(usize::try_from(most).unwrap() + 1));
