@@ -76,7 +76,7 @@ async fn no_page_and_no_loop_beside_it_asks_much_of_the_database() {
     look(&operator, &OF_THE_INSTALLATION).await;
     look(&administrator, &OF_A_TENANT).await;
     let is_long = settings::optional("TEST_SOAK_STATEMENTS").is_some();
-    let (times, seconds) = if is_long { (40, 60) } else { (2, 4) };
+    let (times, seconds) = if is_long { (40, 30) } else { (2, 4) };
     println!("pages of the installation: {}", Taken::of(&operator, &OF_THE_INSTALLATION, times).await.told());
     println!("pages of a tenant: {}", Taken::of(&administrator, &OF_A_TENANT, times).await.told());
     let [service, database] = share(&ground, seconds).await.map(|share| share * 100.0);

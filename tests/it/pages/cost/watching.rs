@@ -84,7 +84,8 @@ pub async fn share(ground: &Ground, seconds: u64) -> [f64; 2] {
         let browser = Browser::at(&ground.service.url, "key", "a-secret").await;
         browser.get(&format!("/admin/jobs/{job}")).await.expect(200);
         let stream = http::client().get(format!("{}/admin/jobs/{job}/events", ground.service.url));
-        let answer = stream.header("Cookie", &browser.cookie).send().await.unwrap();
+        let stream = stream.header("Cookie", &browser.cookie).timeout(Duration::from_secs(3 * seconds + 60));
+        let answer = stream.send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let mut chunks = answer.bytes_stream();
         followers.spawn(async move {
