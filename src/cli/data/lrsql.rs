@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Desk, bar, compare, follow, print_documents};
+use super::{Desk, bar, compare, follow::Due, print_documents};
 use crate::{
     cli::{
         access::{self, BY},
@@ -116,11 +116,9 @@ pub async fn run(desk: &Desk<'_>, args: &Args) -> anyhow::Result<ExitCode> {
     };
     let (database, is_compared) = (cursor.database.clone(), !args.no_compare);
     let order = Order { cursor, file: args.cursor.as_deref(), page: args.page, overlap, is_compared };
+    let due = Due::begin(args.cursor.as_deref())?;
     let done = Box::pin(lrsql::pull(&mut lrsql, &desk.cold, intake, order, &tell)).await?;
-    follow::references(desk).await?;
-    if done.taken.new > 0 {
-        Box::pin(follow::rebuild(desk, tenant)).await?;
-    }
+    Box::pin(due.settle(desk, tenant, &done.taken)).await?;
     let keys = taken(desk, tenant, logins.unwrap_or_default(), args.credentials).await?;
     bar.finish_and_clear();
     let detail = json!({ "from": database, "done": done.taken, "documents": done.documents.put });

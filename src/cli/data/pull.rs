@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Desk, bar, follow, print_documents};
+use super::{Desk, bar, follow::Due, print_documents};
 use crate::{
     cli::{
         access::{self, BY},
@@ -113,11 +113,9 @@ pub async fn run(desk: &Desk<'_>, args: &Args) -> anyhow::Result<ExitCode> {
         documents: args.documents,
         clock: Clock::system(),
     };
+    let due = Due::begin(args.cursor.as_deref())?;
     let done = Box::pin(pull::pull(&mut remote, &desk.cold, intake, order, &tell)).await?;
-    follow::references(desk).await?;
-    if done.taken.new > 0 {
-        Box::pin(follow::rebuild(desk, tenant)).await?;
-    }
+    Box::pin(due.settle(desk, tenant, &done.taken)).await?;
     bar.finish_and_clear();
     note(&desk.store, tenant, BY, "data.pull", &json!({ "done": done })).await?;
     print(desk, &done);

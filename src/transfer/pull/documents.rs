@@ -34,7 +34,7 @@ pub struct Position {
 /// One time over all places.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Round {
-    /// Those that statements name which were stored up to here.
+    /// So far everything is here which was stored there: what a statement of later names may come from one that was not read yet.
     through: DateTime<Utc>,
     /// Those up to this one were asked.
     behind: Uuid,
@@ -81,9 +81,11 @@ pub async fn take(
 ) -> Result<Found, TransferError> {
     let (tenant, through) = (TenantId(cursor.tenant), cursor.since);
     let mut done = Found::default();
+    // What came since it began may have its place before the one where it goes on: then there is another round.
+    let mut goes_on = cursor.documents.under_way.is_some();
     loop {
         let round = cursor.documents.round(through).clone();
-        let places = Box::pin(Places::of(cold, tenant, round.through)).await?;
+        let places = Box::pin(Places::of(cold, tenant)).await?;
         for (number, (key, place)) in (1..).zip(places.behind(round.behind)) {
             let since = |first| cursor.documents.since(first, overlap);
             let past = all_of(remote, &place, since, &mut done.out_of_reach).await?;
@@ -98,7 +100,7 @@ pub async fn take(
         }
         cursor.documents.ended();
         note(cursor)?;
-        if round.through >= through {
+        if !std::mem::take(&mut goes_on) {
             return Ok(done);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -31,9 +31,9 @@ pub struct Place {
 }
 
 impl Places {
-    /// All that statements of the tenant name which were stored up to a moment, archived ones too.
-    pub async fn of(cold: &Cold, tenant: TenantId, through: DateTime<Utc>) -> Result<Self, TransferError> {
-        let mut lines = cold.lines(tenant, DateTime::UNIX_EPOCH, through + TimeDelta::microseconds(1), LINES);
+    /// All that statements of the tenant name, archived ones too.
+    pub async fn of(cold: &Cold, tenant: TenantId) -> Result<Self, TransferError> {
+        let mut lines = cold.lines(tenant, DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC, LINES);
         let mut places = Self::default();
         loop {
             let some = Box::pin(lines.next()).await?;
@@ -111,6 +111,7 @@ impl Named {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;

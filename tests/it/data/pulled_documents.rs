@@ -1,5 +1,7 @@
 //! What lists of another LRS do not show: documents, which it has for an agent or activity that one names, and what was voided.
 
+use std::{io::Read, process::Stdio};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -50,8 +52,10 @@ async fn filled(app: &TestApp) {
 /// What a client sees of them: HTTP knows seconds alone.
 async fn all(client: &Client) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', kind, document_id, registration, content_type, convert_from(content, 'utf8'), etag, activity,
-            agent, date_trunc('second', updated_at)) FROM ledger.documents ORDER BY kind, document_id, registration";
-    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+            agent, date_trunc('second', updated_at)) FROM ledger.documents";
+    let mut rows: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    rows.sort();
+    rows
 }
 
 on_each_server! {
@@ -120,9 +124,12 @@ on_each_server! {
         let (mut kills, mut in_statements, mut in_documents) = (0, 0, 0);
         // Longer from life to life, so that there is an end on a slow machine too.
         loop {
-            let mut life = desk.command(&target, &format!("{pull} --per-second 25")).stdout(std::process::Stdio::null()).spawn().unwrap();
+            let mut life = desk.command(&target, &format!("{pull} --per-second 50")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(300 + 250 * kills)).await;
-            if life.try_wait().unwrap().is_some() {
+            if let Some(status) = life.try_wait().unwrap() {
+                let mut why = String::new();
+                life.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+                assert!(status.success(), "after {kills} kills: {why}");
                 break;
             }
             life.kill().unwrap();
