@@ -57,6 +57,10 @@ pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         bail!("database.url names a server, which is not ours to upgrade: docs/operations.md says how others are");
     }
     let data_dir = std::path::absolute(&loaded.config.service.data_dir)?;
+    if upgrade::major_of(&data_dir)?.is_none() && data_dir.exists() {
+        let _claim = physical::claim(&data_dir)?;
+        upgrade::finish(&data_dir)?;
+    }
     let Some(found) = upgrade::major_of(&data_dir)? else {
         bail!("{} holds no embedded database", data_dir.display());
     };
@@ -159,7 +163,7 @@ impl Desk {
                 "something came since the upgrade and would not be there any more: --leave-what-came-since goes back all the same"
             );
         }
-        upgrade::go_back(&self.data_dir, before, &after)?;
+        upgrade::go_back(&self.data_dir, *major, &after)?;
         self.backups.note_upgrade(old, BY, "embedded.back", &plan).await?;
         if self.json {
             say!("{}", json!({ "applied": true, "movedAside": after }));

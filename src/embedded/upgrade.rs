@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     error::{EmbeddedError, io_at},
-    home::{Home, read_version},
+    home::{Home, read_version, write_private},
     physical::home_of,
     roles::{OWNER, SERVICE},
 };
@@ -26,6 +26,11 @@ pub fn growing_of(data_dir: &Path) -> PathBuf {
 /// Where the new one waits, whole, for its place.
 fn waiting_of(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres.upgraded")
+}
+
+/// Says to which major version it goes back, while it does.
+fn going_back_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("postgres.going-back")
 }
 
 /// The PostgreSQL of a folder like ours.
@@ -74,24 +79,30 @@ pub fn take_over(data_dir: &Path, aside: &Path) -> Result<(), EmbeddedError> {
     sync(data_dir)
 }
 
-/// Puts back what was moved aside; what is there is moved aside in its turn.
-pub fn go_back(data_dir: &Path, before: &Path, after: &Path) -> Result<(), EmbeddedError> {
-    let (waiting, home) = (waiting_of(data_dir), home_of(data_dir));
-    rename(before, &waiting)?;
+/// Puts back the database of a major version that was moved aside; what is there is moved aside in its turn.
+pub fn go_back(data_dir: &Path, major: u32, after: &Path) -> Result<(), EmbeddedError> {
+    let (word, home) = (going_back_of(data_dir), home_of(data_dir));
+    write_private(&word, &major.to_string())?;
     sync(data_dir)?;
     rename(&home, after)?;
-    rename(&waiting, &home)?;
-    sync(data_dir)
+    rename(&before_of(data_dir, major), &home)?;
+    sync(data_dir)?;
+    fs::remove_file(&word).map_err(io_at("remove", word))
 }
 
-/// Ends what was cut off between two renames. What waits for its place is whole: where the place is free it takes it, and where it is not
-/// the swap did not begin.
+/// Ends what was cut off between two renames. A database that waits for its place is whole: where the place is free it takes it, and where
+/// it is not the swap did not begin.
 pub fn finish(data_dir: &Path) -> Result<(), EmbeddedError> {
-    let (waiting, home) = (waiting_of(data_dir), home_of(data_dir));
-    if waiting.exists() && !home.exists() {
-        tracing::info!(folder = %home.display(), "an upgrade that was cut off is ended");
-        rename(&waiting, &home)?;
+    let (waiting, word, home) = (waiting_of(data_dir), going_back_of(data_dir), home_of(data_dir));
+    let back = fs::read_to_string(&word).ok();
+    let before = back.as_ref().and_then(|major| major.parse().ok()).map(|major| before_of(data_dir, major));
+    if let Some(whole) = [Some(waiting), before].into_iter().flatten().find(|one| one.exists() && !home.exists()) {
+        tracing::info!(folder = %home.display(), "an upgrade, or the way back, that was cut off is ended");
+        rename(&whole, &home)?;
         sync(data_dir)?;
+    }
+    if back.is_some() {
+        fs::remove_file(&word).map_err(io_at("remove", word))?;
     }
     Ok(())
 }
@@ -137,7 +148,7 @@ mod tests {
         take_over(data, &before_of(data, 15)).unwrap();
         assert_eq!((name(&home), name(&before_of(data, 15))), (Some("new".into()), Some("old".into())));
         assert_eq!(kept(data).unwrap(), [(15, before_of(data, 15))]);
-        go_back(data, &before_of(data, 15), &after_of(data, 18)).unwrap();
+        go_back(data, 15, &after_of(data, 18)).unwrap();
         assert_eq!((name(&home), name(&after_of(data, 18))), (Some("old".into()), Some("new".into())));
 
         // Before the old one was moved: it stays. After: what waits takes its place.
@@ -147,6 +158,16 @@ mod tests {
         fs::remove_dir_all(&home).unwrap();
         finish(data).unwrap();
         assert_eq!((name(&home), waiting_of(data).exists()), (Some("whole".into()), false));
+        // The way back, before and after the first rename.
+        named(&before_of(data, 15), "older");
+        for (is_moved, wanted) in [(false, "whole"), (true, "older")] {
+            fs::write(going_back_of(data), "15").unwrap();
+            if is_moved {
+                fs::remove_dir_all(&home).unwrap();
+            }
+            finish(data).unwrap();
+            assert_eq!((name(&home).as_deref(), going_back_of(data).exists()), (Some(wanted), false));
+        }
         named(&growing_of(data), "half");
         clear(data).unwrap();
         assert!(!growing_of(data).exists() && home.exists());

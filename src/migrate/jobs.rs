@@ -10,6 +10,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use uuid::Uuid;
 
 use super::{
+    approve::LogLine,
     backfill::Backfills,
     checked::{self, Checked},
     checks::{self, Check, Host, Overrides},
@@ -27,7 +28,11 @@ use crate::{
     store::{
         As, Store, StoreError,
         platform::jobs,
-        schema::migrations::{blockers::Blocker, waits::Wait},
+        schema::migrations::{
+            blockers::Blocker,
+            queue::{self, Waiting},
+            waits::Wait,
+        },
     },
     telemetry::Metrics,
 };
@@ -213,6 +218,16 @@ impl Jobs {
             Ok::<_, MigrateError>(Verification { sound, report, lint, checks })
         });
         Ok(verify.await.map_err(|_| JobError::Stopping)??)
+    }
+
+    /// Everything that was tried, oldest first, and who waits for a lock of the database now.
+    pub async fn tried(&self) -> Result<(Vec<LogLine>, Vec<Waiting>), JobError> {
+        let runner = Arc::clone(&self.runner);
+        let tried = self.runtime.spawn(async move {
+            let waiting = queue::now(&runner.connect().await?).await?;
+            Ok::<_, MigrateError>((runner.logs(None).await?, waiting))
+        });
+        Ok(tried.await.map_err(|_| JobError::Stopping)??)
     }
 
     /// The checks of the whole as it is now.

@@ -271,7 +271,7 @@ const forms = [
   }],
 ];
 
-const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["migrations", "/admin/migrations"], ["verify", "/admin/migrations/verify"], ["statements", "/admin/statements"], ["statement", `/admin/statements/${statement}`], ["audit", "/admin/audit"], ["access", "/admin/access"], ["launches", "/admin/access/launches"],
+const pages = [["overview", "/admin"], ["jobs", "/admin/jobs"], ["job", job], ["migrations", "/admin/migrations"], ["verify", "/admin/migrations/verify"], ["tried", "/admin/migrations/tried"], ["statements", "/admin/statements"], ["statement", `/admin/statements/${statement}`], ["audit", "/admin/audit"], ["access", "/admin/access"], ["launches", "/admin/access/launches"],
   ["months", "/admin/months"], ["months-plan", "/admin/months/all/verify"], ["backups", "/admin/backups"], ["backup-plan", "/admin/backups/make"],
   ["backfills", "/admin/migrations/backfills"], ["rollouts", "/admin/migrations/rollouts"], ["flags", "/admin/flags"],
   ["retention", "/admin/people/retention"], ["retention-plan", "/admin/people/retention/plan?older=1d"], ["holds", "/admin/people/holds"],

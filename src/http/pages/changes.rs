@@ -23,7 +23,9 @@ use crate::{
 
 /// The place in the navigation, and what stands beside each other there.
 pub const PLACE: &str = "/admin/migrations";
-pub const TABS: [(&str, &str); 3] = [(PLACE, "Migrations"), (BACKFILLS, "Backfills"), (ROLLOUTS, "Rollouts")];
+pub const TABS: [(&str, &str); 4] =
+    [(PLACE, "Migrations"), (TRIED, "Tried and waiting"), (BACKFILLS, "Backfills"), (ROLLOUTS, "Rollouts")];
+pub const TRIED: &str = "/admin/migrations/tried";
 const BACKFILLS: &str = "/admin/migrations/backfills";
 pub const ROLLOUTS: &str = "/admin/migrations/rollouts";
 

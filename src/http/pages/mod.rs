@@ -34,6 +34,7 @@ mod statements;
 mod table;
 mod tenants;
 mod timeline;
+mod tried;
 mod visitor;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub fn routes(pages: Data<Pages>) -> impl Fn(&mut ServiceConfig) + Clone + Send 
             .configure(overview::routes)
             .configure(jobs::routes)
             .configure(migrations::routes)
+            .configure(tried::routes)
             .configure(changes::routes)
             .configure(rollouts::routes)
             .configure(statements::routes);

@@ -75,7 +75,7 @@ on_each_server! {
             assert!(page.contains(&format!("<small>{role} of")), "{scopes}: {page}");
             assert_eq!(page.contains("The ledger by months"), jobs == 200, "{scopes}: what is the whole installation's");
             assert_eq!(page.contains("href=\"/admin/jobs\""), jobs == 200, "{scopes}");
-            for path in ["/admin/jobs", "/admin/migrations", "/admin/migrations/verify"] {
+            for path in ["/admin/jobs", "/admin/migrations", "/admin/migrations/verify", "/admin/migrations/tried"] {
                 browser.get(path).await.expect(jobs);
             }
             let asked = browser.post("/admin/migrations/run", &[("mode", "dry")]).await;

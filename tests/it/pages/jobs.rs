@@ -46,6 +46,29 @@ on_each_server! {
         assert_eq!(app.db.superuser().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 2);
     }
 
+    async fn what_was_tried_and_who_waits_is_shown(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let browser = Browser::operator(&app).await;
+        let tried = "/admin/migrations/tried";
+        let page = browser.get(tried).await.expect(200).text();
+        assert!(page.contains(".sql") && page.contains("There are none."), "attempts, and nobody waits: {page}");
+        let (holder, victim) = (app.db.superuser().await, app.db.superuser().await);
+        holder.batch_execute("CREATE TABLE public.parked ()").await.unwrap();
+        holder.batch_execute("BEGIN; LOCK TABLE public.parked").await.unwrap();
+        let pid: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let holding: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let waits = tokio::spawn(async move { victim.batch_execute("SELECT FROM public.parked").await });
+        patience::until("the one who waits", async || {
+            let page = browser.get(tried).await.expect(200).text();
+            let parts = [format!("process {pid} ("), format!("process {holding} ("), "AccessShareLock".into(), "parked".into()];
+            if parts.iter().all(|part| page.contains(part)) { Ok(()) } else { Err(page) }
+        })
+        .await;
+        holder.batch_execute("COMMIT").await.unwrap();
+        waits.await.unwrap().unwrap();
+        assert!(browser.get(tried).await.expect(200).text().contains("There are none."));
+    }
+
     async fn migrations_are_shown_verified_tried_and_run(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let browser = Browser::operator(&app).await;

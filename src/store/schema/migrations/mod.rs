@@ -11,6 +11,7 @@ mod forms;
 pub mod legacy;
 pub mod lock;
 pub mod patience;
+pub mod queue;
 pub mod record;
 pub mod rehearse;
 pub mod standing;
