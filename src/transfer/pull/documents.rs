@@ -5,11 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Cursor,
     places::{Place, Places},
+    save,
 };
 use crate::{
     cold::Cold,
@@ -75,7 +76,7 @@ pub struct Found {
 pub async fn take(
     remote: &mut Remote,
     (cold, intake): (&Cold, &mut Intake),
-    (cursor, note): (&mut Cursor, &(dyn Fn(&Cursor) -> Result<(), TransferError> + Sync)),
+    (cursor, file): (&mut Cursor, Option<&Path>),
     overlap: TimeDelta,
     tell: Tell<'_>,
 ) -> Result<Found, TransferError> {
@@ -95,11 +96,11 @@ pub async fn take(
             round.behind = key;
             round.newest = round.newest.max(past.iter().map(|one| one.updated_at).max());
             if number % TOGETHER == 0 {
-                note(cursor)?;
+                save(cursor, file)?;
             }
         }
         cursor.documents.ended();
-        note(cursor)?;
+        save(cursor, file)?;
         if !std::mem::take(&mut goes_on) {
             return Ok(done);
         }

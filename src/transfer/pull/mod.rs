@@ -91,8 +91,7 @@ pub async fn pull(
     let mut done = Box::pin(statements(remote, &mut intake, &mut order, tell)).await?;
     let Order { mut cursor, file, overlap, .. } = order;
     if order.documents {
-        let note = |cursor: &Cursor| save(cursor, file);
-        let read = documents::take(remote, (cold, &mut intake), (&mut cursor, &note), overlap, tell);
+        let read = documents::take(remote, (cold, &mut intake), (&mut cursor, file), overlap, tell);
         done.documents = Some(Box::pin(read).await?);
     }
     done.taken = intake.taken;
