@@ -137,15 +137,16 @@ impl Backups {
         Ok((!is_same).then(|| format!("{}, and before the upgrade {}", said(&now), said(&then))))
     }
 
-    /// Leaves an entry in the trail of the database that is in its place now.
+    /// Leaves an entry in the trail of a database that is about to take its place: whoever is killed between the two begins again, and
+    /// nobody finds a database that does not say how it came there.
     pub async fn note_upgrade(
         &self,
-        programs: &Options,
+        (home, programs): (&Path, &Options),
         by: &str,
         action: &'static str,
         detail: &Value,
     ) -> Result<(), BackupError> {
-        let cluster = upgrade::cluster_of(&home_of(&self.embedded.data_dir));
+        let cluster = upgrade::cluster_of(home);
         let guest = Guest::start(&cluster, programs, LOGINS[0], None).await?;
         let noted = async {
             let store = Store::open(&self.over(&guest).logins)?;
@@ -203,7 +204,7 @@ impl Backups {
 
 /// Ends servers of an upgrade whose process was killed before it could.
 pub async fn settle(data_dir: &Path) -> Result<(), BackupError> {
-    for home in [home_of(data_dir), upgrade::growing_of(data_dir).join("postgres")] {
+    for home in [home_of(data_dir), upgrade::grown_of(data_dir)] {
         guest::settle(&upgrade::cluster_of(&home)).await?;
     }
     Ok(())

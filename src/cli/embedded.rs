@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{access::BY, backup::Apply};
 use crate::{
     app::backups,
-    backup::{Backups, upgrade::settle},
+    backup::{BackupError, Backups, upgrade::settle},
     config::Loaded,
     embedded::{Options, physical, programs_major, upgrade},
 };
@@ -54,7 +54,9 @@ enum Command {
 /// Runs the subcommand.
 pub async fn run(args: Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     if loaded.config.database.url.is_some() {
-        bail!("database.url names a server, which is not ours to upgrade: docs/operations.md says how others are");
+        bail!(
+            "database.url names a server, which is not ours to upgrade: its own tools do that, pg_upgrade or a dump (docs/operations.md)"
+        );
     }
     let data_dir = std::path::absolute(&loaded.config.service.data_dir)?;
     if upgrade::major_of(&data_dir)?.is_none() && data_dir.exists() {
@@ -110,9 +112,15 @@ impl Desk {
         let _claim = physical::claim(&self.data_dir)?;
         self.clear().await?;
         let bar = bar()?;
-        let done = self.backups.grow_upgraded(old, &|what| bar.set_message(what.to_owned())).await;
+        let grown = async {
+            let done = self.backups.grow_upgraded(old, &|what| bar.set_message(what.to_owned())).await?;
+            let new = upgrade::grown_of(&self.data_dir);
+            self.backups.note_upgrade((&new, &self.backups.embedded), BY, "embedded.upgrade", &plan).await?;
+            Ok::<_, BackupError>(done)
+        };
+        let grown = Box::pin(grown).await;
         bar.finish_and_clear();
-        let done = match done {
+        let done = match grown {
             Ok(done) => done,
             Err(error) => {
                 // What is there was not touched; what was begun is of no use.
@@ -121,7 +129,6 @@ impl Desk {
             }
         };
         upgrade::take_over(&self.data_dir, &aside)?;
-        self.backups.note_upgrade(&self.backups.embedded, BY, "embedded.upgrade", &plan).await?;
         if self.json {
             say!("{}", json!({ "applied": true, "done": done, "movedAside": aside }));
         } else {
@@ -163,8 +170,8 @@ impl Desk {
                 "something came since the upgrade and would not be there any more: --leave-what-came-since goes back all the same"
             );
         }
+        self.backups.note_upgrade((before, old), BY, "embedded.back", &plan).await?;
         upgrade::go_back(&self.data_dir, *major, &after)?;
-        self.backups.note_upgrade(old, BY, "embedded.back", &plan).await?;
         if self.json {
             say!("{}", json!({ "applied": true, "movedAside": after }));
         } else {

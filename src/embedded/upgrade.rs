@@ -23,6 +23,11 @@ pub fn growing_of(data_dir: &Path) -> PathBuf {
     data_dir.join("upgrading")
 }
 
+/// The new database in it.
+pub fn grown_of(data_dir: &Path) -> PathBuf {
+    home_of(&growing_of(data_dir))
+}
+
 /// Where the new one waits, whole, for its place.
 fn waiting_of(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres.upgraded")
@@ -70,7 +75,7 @@ pub fn kept(data_dir: &Path) -> Result<Vec<(u32, PathBuf)>, EmbeddedError> {
 /// Puts a database that has grown in the place of the one that is there.
 pub fn take_over(data_dir: &Path, aside: &Path) -> Result<(), EmbeddedError> {
     let (waiting, home) = (waiting_of(data_dir), home_of(data_dir));
-    rename(&growing_of(data_dir).join("postgres"), &waiting)?;
+    rename(&grown_of(data_dir), &waiting)?;
     sync(data_dir)?;
     rename(&home, aside)?;
     rename(&waiting, &home)?;
@@ -144,7 +149,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let (data, home) = (data.path(), home_of(data.path()));
         named(&home, "old");
-        named(&growing_of(data).join("postgres"), "new");
+        named(&grown_of(data), "new");
         take_over(data, &before_of(data, 15)).unwrap();
         assert_eq!((name(&home), name(&before_of(data, 15))), (Some("new".into()), Some("old".into())));
         assert_eq!(kept(data).unwrap(), [(15, before_of(data, 15))]);

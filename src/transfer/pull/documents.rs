@@ -1,11 +1,11 @@
 //! A pull's documents: every place that statements name is asked for what it has, in rounds over the places. Who was interrupted goes on in the
 //! round that was under way, and then makes another over what came since.
 
+use std::{collections::BTreeSet, path::Path};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Cursor,
